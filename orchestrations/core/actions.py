@@ -1,0 +1,75 @@
+"""Actions: what an episode decided, for the store to perform in the transaction that records the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(slots=True)
+class ScheduleTask:
+    """Run an activity. ``sequence`` is that of its TaskScheduled event, which holds the input."""
+
+    task_id: int
+    name: str
+    input: str | None
+    attempt: int = 1
+    timeout_seconds: float | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    sequence: int = 0
+
+
+@dataclass(slots=True)
+class CreateTimer:
+    """Fire at ``due_at``; ``attempt`` is 0 for a timer of the author's, else the retry attempt that it delays."""
+
+    task_id: int
+    due_at: datetime
+    attempt: int = 0
+
+
+@dataclass(slots=True)
+class CancelTimer:
+    """Let the timer never fire."""
+
+    task_id: int
+    attempt: int = 0
+
+
+@dataclass(slots=True)
+class CreateSubOrchestration:
+    """Start a child instance. With ``fire_and_forget`` the parent is not told how it ends."""
+
+    task_id: int
+    name: str
+    input: str | None
+    instance_id: str
+    version: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    fire_and_forget: bool = False
+    attempt: int = 1
+
+
+@dataclass(slots=True)
+class SendEvent:
+    """Raise an external event for another instance; an unknown target drops it silently, as in Durable Task."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    payload: str | None
+
+
+@dataclass(slots=True)
+class CompleteOrchestration:
+    """End the execution. ``status`` is Completed, Failed, Terminated or ContinuedAsNew."""
+
+    status: str
+    output: str | None = None
+    failure: dict[str, object] | None = None
+    new_input: str | None = None
+    new_version: str | None = None
+    carried_events: tuple[tuple[str, str | None, datetime], ...] = ()
+
+
+Action = ScheduleTask | CreateTimer | CancelTimer | CreateSubOrchestration | SendEvent | CompleteOrchestration

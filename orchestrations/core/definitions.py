@@ -1,0 +1,39 @@
+"""What the engine needs to know of the author's functions; ``orchestrations.authoring`` provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorDefinition:
+    """A registered orchestrator: a generator function, ``async def`` or plain function of (context[, input])."""
+
+    name: str
+    function: Callable[..., Any]
+    takes_input: bool
+    version: str = ""
+    decode_input: Callable[[str | None], Any] = lambda text: text
+    """JSON text to the value that the annotation asks for; raises PayloadRejected naming the function and type."""
+    encode_output: Callable[[Any], str | None] = lambda value: value
+    """Return value to JSON text; raises PayloadRejected naming the function and type."""
+
+
+class Functions(Protocol):
+    """Names, encoders and decoders of the functions that an orchestrator calls.
+
+    ``reference`` is a function that was decorated, or a name. JSON text is ``None`` for an absent value. Encoders and
+    decoders raise PayloadRejected with a message that names the function, the parameter and the type.
+    """
+
+    def activity_name(self, reference: object) -> str: ...
+    def orchestrator_name(self, reference: object) -> str: ...
+    def encode_activity_input(self, name: str, value: object) -> str | None: ...
+    def decode_activity_result(self, name: str, text: str | None, return_type: object = None) -> object: ...
+    def activity_timeout_seconds(self, name: str) -> float | None: ...
+    def encode_orchestrator_input(self, name: str, value: object) -> str | None: ...
+    def decode_orchestrator_result(self, name: str, text: str | None, return_type: object = None) -> object: ...
+    def encode(self, value: object, subject: str) -> str | None: ...
+    def decode(self, text: str | None, data_type: object, subject: str) -> object: ...

@@ -1,0 +1,66 @@
+"""History events: what has happened to one execution of an orchestration, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """The Durable Task names of history events; all of them facts, in the past participle."""
+
+    EXECUTION_STARTED = "ExecutionStarted"
+    EXECUTION_COMPLETED = "ExecutionCompleted"
+    EXECUTION_TERMINATED = "ExecutionTerminated"
+    EXECUTION_SUSPENDED = "ExecutionSuspended"
+    EXECUTION_RESUMED = "ExecutionResumed"
+    EXECUTION_REWOUND = "ExecutionRewound"
+    TASK_SCHEDULED = "TaskScheduled"
+    TASK_COMPLETED = "TaskCompleted"
+    TASK_FAILED = "TaskFailed"
+    TIMER_CREATED = "TimerCreated"
+    TIMER_FIRED = "TimerFired"
+    SUB_ORCHESTRATION_CREATED = "SubOrchestrationInstanceCreated"
+    SUB_ORCHESTRATION_COMPLETED = "SubOrchestrationInstanceCompleted"
+    SUB_ORCHESTRATION_FAILED = "SubOrchestrationInstanceFailed"
+    EVENT_RAISED = "EventRaised"
+    EVENT_SENT = "EventSent"
+
+
+DECIDED = frozenset(
+    {
+        EventType.TASK_SCHEDULED,
+        EventType.TIMER_CREATED,
+        EventType.SUB_ORCHESTRATION_CREATED,
+        EventType.EVENT_SENT,
+        EventType.EXECUTION_COMPLETED,
+    }
+)
+"""Events that record a decision of the orchestrator. All others arrived from outside."""
+
+
+@dataclass(slots=True)
+class HistoryEvent:
+    """One row of history, or one inbox message on its way into it.
+
+    ``task_id`` is the id of the action that the event belongs to; ``attempt`` counts retries of that action from 1.
+    ``payload`` is JSON text exactly as encoded (``None`` stands for an absent value), ``attributes`` holds what only
+    this type of event has. ``timestamp`` is aware UTC from the database's clock. ``sequence`` is 0 until the event is
+    appended to the history.
+    """
+
+    type: EventType
+    timestamp: datetime
+    task_id: int | None = None
+    name: str | None = None
+    payload: str | None = None
+    attempt: int = 1
+    attributes: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the orchestrator decided this event, as opposed to receiving it."""
+        return self.type in DECIDED

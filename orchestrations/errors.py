@@ -1,0 +1,119 @@
+"""Every error that the app raises on purpose.
+
+Each carries a stable ``code`` that interfaces map to a status, and a message of two sentences: what happened, and what
+to do about it. A class path found in the database is data and is never imported.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class DurableError(Exception):
+    """The root of all errors of this app; not raised itself."""
+
+    code = "durable_error"
+
+
+class ConfigurationError(DurableError, ImproperlyConfigured):
+    """A setting or a function declaration can't work; raised while the site starts."""
+
+    code = "configuration"
+
+
+class FunctionNotRegistered(DurableError):
+    """No orchestrator, activity or entity of that name is registered in this process."""
+
+    code = "function_not_registered"
+
+    def __init__(self, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = known
+        listed = f" Known: {', '.join(known)}." if known else ""
+        super().__init__(
+            f"No {kind} named {name!r} is registered. Define it with @{kind} in the orchestrations.py of an installed "
+            f"app, or name that app in DURABLE_APPS.{listed}"
+        )
+
+
+class InvalidInstanceId(DurableError, ValueError):
+    """An instance id breaks the rules for ids (1 to 256 characters, no control character, none of ``/ \\ # ?``)."""
+
+    code = "invalid_instance_id"
+
+
+class InstanceNotFound(DurableError, LookupError):
+    """No instance has that id in this task hub."""
+
+    code = "instance_not_found"
+
+    def __init__(self, instance_id: str) -> None:
+        self.instance_id = instance_id
+        super().__init__(f"No orchestration instance has the id {instance_id!r}. Check the id and the task hub.")
+
+
+class InstanceAlreadyExists(DurableError):
+    """A live instance has that id already."""
+
+    code = "instance_already_exists"
+
+    def __init__(self, instance_id: str, status: str) -> None:
+        self.instance_id = instance_id
+        self.status = status
+        super().__init__(
+            f"An Orchestration instance with the status {status} already exists under the id {instance_id!r}. "
+            "Wait until it ends, terminate it, or start under another id."
+        )
+
+
+class InvalidTransition(DurableError):
+    """The instance's status does not allow that operation."""
+
+    code = "invalid_transition"
+
+    def __init__(self, instance_id: str, status: str, operation: str, allowed: str) -> None:
+        self.instance_id = instance_id
+        self.status = status
+        self.operation = operation
+        super().__init__(
+            f"Instance {instance_id!r} is {status}, so {operation} is not possible. It is possible while {allowed}."
+        )
+
+
+class InstanceEnded(InvalidTransition):
+    """The instance has ended for good, so nothing can be sent to it any more (HTTP 410)."""
+
+    code = "instance_ended"
+
+
+class PayloadRejected(DurableError, ValueError):
+    """A value can't be stored as JSON, or doesn't fit the declared type.
+
+    ``path`` names the offending place (``$.items[3].name``); ``subject`` names the function and parameter.
+    """
+
+    code = "payload_rejected"
+
+    def __init__(self, message: str, *, subject: str = "", path: str = "$") -> None:
+        self.subject = subject
+        self.path = path
+        super().__init__(message)
+
+
+class LeaseLost(DurableError):
+    """The instance moved on without this worker; nothing of the attempted commit was written for it."""
+
+    code = "lease_lost"
+
+
+class WaitTimeout(DurableError, TimeoutError):
+    """A client's wait ended before the instance did; the instance goes on."""
+
+    code = "wait_timeout"
+
+
+class PermissionRefused(DurableError):
+    """The acting person lacks the permission for that operation."""
+
+    code = "permission_refused"

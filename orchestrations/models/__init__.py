@@ -1,0 +1,18 @@
+"""The tables. The hot ones are written by ``orchestrations.store`` alone."""
+
+from orchestrations.models.audit import AuditEntry
+from orchestrations.models.history import HistoryEvent
+from orchestrations.models.instances import Instance
+from orchestrations.models.waits import OpenWait
+from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, WorkerLease
+
+__all__ = [
+    "ActivityWorkItem",
+    "AuditEntry",
+    "HistoryEvent",
+    "InboxMessage",
+    "Instance",
+    "OpenWait",
+    "Timer",
+    "WorkerLease",
+]

@@ -1,0 +1,96 @@
+"""Orchestration instances: one row each, whatever the number of executions."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from orchestrations.core.status import TERMINAL, RuntimeStatus
+from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
+
+STATUS_CHOICES = [(status.value, status.value) for status in RuntimeStatus]
+TERMINAL_STATUSES = sorted(status.value for status in TERMINAL)
+
+
+class Instance(models.Model):
+    """One orchestration instance.
+
+    ``execution`` is the generation: it grows with continue-as-new, rewind, a retried sub-orchestration and a new start
+    under the same id, and history rows belong to one of them. ``last_sequence`` and ``lease_token`` are what every
+    commit of a worker must believe (fencing). Payload columns hold JSON text exactly as encoded; lists never load them.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    instance_id = models.CharField(max_length=INSTANCE_ID_LENGTH)
+    name = models.CharField("orchestrator", max_length=NAME_LENGTH)
+    version = models.CharField(max_length=64, default="", blank=True)
+    status = models.CharField(max_length=16, choices=STATUS_CHOICES, default=RuntimeStatus.PENDING.value)
+    tags = models.JSONField(default=dict, blank=True)
+
+    execution = models.IntegerField(default=1)
+    last_sequence = models.IntegerField(default=0)
+    lease_token = models.BigIntegerField(null=True, blank=True)
+    attempts = models.SmallIntegerField(
+        default=0, help_text="Claims since the last commit; more than one means that a worker died on it."
+    )
+    claimable_at = models.DateTimeField(
+        null=True, blank=True, help_text="From when an execution that has not begun may be claimed."
+    )
+
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="children"
+    )
+    parent_execution = models.IntegerField(null=True, blank=True)
+    parent_task_id = models.IntegerField(null=True, blank=True)
+
+    input = models.TextField(null=True, blank=True)
+    output = models.TextField(null=True, blank=True)
+    custom_status = models.TextField(null=True, blank=True)
+    failure = models.TextField(null=True, blank=True, help_text="Failure details with their cause chain, as JSON.")
+
+    error = models.CharField(max_length=300, default="", blank=True, help_text="One line of the failure, for lists.")
+    waiting_for = models.CharField(max_length=300, default="", blank=True, help_text="One line of what it waits for.")
+    waits = models.TextField(null=True, blank=True, help_text="What it waits for and since when, as JSON.")
+    blocked_at = models.CharField(
+        max_length=400, default="", blank=True, help_text="File and line at which the orchestrator waits."
+    )
+    blocked_code = models.CharField(max_length=300, default="", blank=True, help_text="The source of that line.")
+
+    created_at = models.DateTimeField(db_default=Now())
+    scheduled_start_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    last_updated_at = models.DateTimeField(db_default=Now())
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "durable_instance"
+        constraints = [models.UniqueConstraint(fields=["hub", "instance_id"], name="durable_instance_id_once")]
+        indexes = [
+            models.Index(fields=["hub", "-created_at", "-id"], name="durable_inst_created"),
+            models.Index(fields=["hub", "status", "-created_at", "-id"], name="durable_inst_status"),
+            models.Index(fields=["hub", "name", "-created_at", "-id"], name="durable_inst_name"),
+            models.Index(
+                fields=["hub", "claimable_at"], name="durable_inst_claimable", condition=Q(claimable_at__isnull=False)
+            ),
+            models.Index(fields=["lease_token"], name="durable_inst_lease", condition=Q(lease_token__isnull=False)),
+            models.Index(fields=["parent"], name="durable_inst_parent", condition=Q(parent__isnull=False)),
+        ]
+        permissions = [
+            ("start_instance", "Can start orchestration instances"),
+            ("raise_event", "Can raise external events and answer approvals"),
+            ("terminate_instance", "Can terminate orchestration instances"),
+            ("suspend_instance", "Can suspend and resume orchestration instances"),
+            ("rewind_instance", "Can rewind failed orchestration instances"),
+            ("purge_instance", "Can purge ended orchestration instances"),
+            ("view_payloads", "Can see inputs, outputs and event payloads"),
+        ]
+
+    def __str__(self) -> str:
+        return self.instance_id
+
+    @property
+    def runtime_status(self) -> RuntimeStatus:
+        """The status as an enumeration member."""
+        return RuntimeStatus(self.status)

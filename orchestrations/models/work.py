@@ -1,0 +1,147 @@
+"""What is in flight: messages to instances, timers, activities to run, and the workers that hold them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from orchestrations.core.events import EventType
+from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
+from orchestrations.models.instances import Instance
+
+
+class InboxMessage(models.Model):
+    """An event on its way to an instance. It belongs to the instance; ``execution`` is set where only one may take it.
+
+    Messages of one instance are taken in the order of ``id``. A row is deleted by the commit that appends its event.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    instance = models.ForeignKey(
+        Instance, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="inbox"
+    )
+    execution = models.IntegerField(null=True, blank=True)
+    type = models.CharField(max_length=40, choices=[(event.value, event.value) for event in EventType])
+    task_id = models.IntegerField(null=True, blank=True)
+    attempt = models.SmallIntegerField(default=1)
+    name = models.CharField(max_length=NAME_LENGTH, null=True, blank=True)
+    payload = models.TextField(null=True, blank=True)
+    attributes = models.TextField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    visible_at = models.DateTimeField(db_default=Now())
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+
+    class Meta:
+        db_table = "durable_inbox"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instance", "idempotency_key"],
+                name="durable_inbox_key_once",
+                condition=Q(idempotency_key__isnull=False),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["hub", "visible_at", "id"], name="durable_inbox_visible"),
+            models.Index(fields=["instance", "id"], name="durable_inbox_instance"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.name or ''}".strip()
+
+
+class Timer(models.Model):
+    """A durable timer. ``attempt`` is 0 for the author's own timers, else the retry attempt that it delays."""
+
+    class State(models.TextChoices):
+        PENDING = "Pending"
+        FIRED = "Fired"
+        CANCELLED = "Cancelled"
+
+    id = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    instance = models.ForeignKey(
+        Instance, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="timers"
+    )
+    execution = models.IntegerField()
+    task_id = models.IntegerField()
+    attempt = models.SmallIntegerField(default=0)
+    due_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+
+    class Meta:
+        db_table = "durable_timer"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instance", "execution", "task_id", "attempt"], name="durable_timer_once"
+            )
+        ]
+        indexes = [models.Index(fields=["hub", "due_at"], name="durable_timer_due", condition=Q(state="Pending"))]
+
+    def __str__(self) -> str:
+        return f"timer {self.task_id} at {self.due_at:%Y-%m-%d %H:%M:%S}"
+
+
+class ActivityWorkItem(models.Model):
+    """A scheduled activity that has not ended. Its input is in the TaskScheduled event at ``sequence``.
+
+    ``dispatches`` is counted and committed before the activity runs, so that one that kills its process is found out.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    instance = models.ForeignKey(
+        Instance, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="work_items"
+    )
+    execution = models.IntegerField()
+    task_id = models.IntegerField()
+    attempt = models.SmallIntegerField(default=1, help_text="Of the retry policy, from 1.")
+    sequence = models.IntegerField()
+    name = models.CharField("activity", max_length=NAME_LENGTH)
+    timeout_seconds = models.FloatField(null=True, blank=True)
+    scheduled_at = models.DateTimeField()
+    visible_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    dispatches = models.SmallIntegerField(default=0)
+    lease_token = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        db_table = "durable_activity"
+        constraints = [
+            models.UniqueConstraint(fields=["instance", "execution", "task_id"], name="durable_activity_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["hub", "visible_at", "id"], name="durable_activity_free", condition=Q(lease_token__isnull=True)
+            ),
+            models.Index(
+                fields=["lease_token"], name="durable_activity_lease", condition=Q(lease_token__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (task {self.task_id})"
+
+
+class WorkerLease(models.Model):
+    """One running worker process. What it holds carries ``token``; when the row expires, others may take it."""
+
+    token = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    worker = models.CharField(max_length=200, help_text="host:pid")
+    host = models.CharField(max_length=150)
+    pid = models.IntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    in_flight = models.IntegerField(default=0, help_text="Activities running at the last heartbeat.")
+    capacity = models.IntegerField(default=0)
+    functions = models.TextField(default="{}", help_text="Registered functions by kind, as JSON.")
+
+    class Meta:
+        db_table = "durable_worker"
+        indexes = [models.Index(fields=["hub", "expires_at"], name="durable_worker_expires")]
+
+    def __str__(self) -> str:
+        return self.worker

@@ -1,0 +1,364 @@
+"""What a store promises to the runtime and the client: the few functions that write the hot tables.
+
+Every implementation passes the same conformance cases. Times are the database's clock, aware UTC.
+
+Lock order, everywhere: instance rows by ascending primary key, then inbox, then history, then work. Senders take no
+lock on the instance row at all, so that a caller's long transaction never holds up a worker's group commit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from orchestrations.core.events import HistoryEvent
+
+
+@dataclass(slots=True)
+class NewInstance:
+    """An instance to create, Pending. ``start_at`` None means at once."""
+
+    instance_id: str
+    name: str
+    version: str = ""
+    input: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    start_at: datetime | None = None
+    parent_pk: int | None = None
+    parent_execution: int | None = None
+    parent_task_id: int | None = None
+    keep_history: bool = False
+    """When it replaces an ended instance: keep the rows of the earlier executions (a retried sub-orchestration)."""
+
+
+class OnDuplicate(StrEnum):
+    """What to do when the id is taken."""
+
+    ERROR = "error"  # refuse, whatever the existing instance's status
+    REPLACE_TERMINAL = "replace-terminal"  # refuse only while the existing instance is live
+    RETURN_EXISTING = "return-existing"  # start nothing
+
+
+@dataclass(slots=True)
+class Created:
+    """The outcome for one NewInstance, in the order given."""
+
+    instance_id: str
+    pk: int
+    created: bool
+    existing_status: str | None = None
+    """Status of the instance that has the id, when ``created`` is False."""
+
+
+@dataclass(slots=True)
+class Message:
+    """An event to put into an instance's inbox.
+
+    The target is ``instance_pk``, or ``instance_id`` where the sender knows only that (an unknown id drops it).
+    """
+
+    event: HistoryEvent
+    instance_pk: int | None = None
+    instance_id: str | None = None
+    execution: int | None = None
+    visible_at: datetime | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(slots=True)
+class InboxEvent:
+    """A message loaded from the inbox: its row id, the execution it is meant for, and its event."""
+
+    pk: int
+    execution: int | None
+    event: HistoryEvent
+
+
+@dataclass(slots=True)
+class ClaimedInstance:
+    """An instance that this worker holds now. ``begins`` says that its execution has not started yet."""
+
+    pk: int
+    instance_id: str
+    name: str
+    version: str
+    status: str
+    execution: int
+    last_sequence: int
+    begins: bool
+    attempts: int
+    created_at: datetime
+    tags: dict[str, str]
+    custom_status: str | None
+    parent_pk: int | None
+    parent_instance_id: str | None
+    parent_execution: int | None
+    parent_task_id: int | None
+    messages: list[InboxEvent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Claim:
+    """The instances claimed at ``now`` (database clock). ``more`` says that the limit cut the batch short."""
+
+    now: datetime
+    instances: list[ClaimedInstance]
+    more: bool = False
+
+
+@dataclass(slots=True)
+class LoadedHistory:
+    """The input and the history of one execution."""
+
+    input: str | None
+    events: list[HistoryEvent]
+
+
+@dataclass(slots=True)
+class ActivityKey:
+    """The natural key of a work item."""
+
+    instance_pk: int
+    execution: int
+    task_id: int
+
+
+@dataclass(slots=True)
+class NewWorkItem:
+    """A work item to insert. With ``held`` it is born claimed by the committing worker, first dispatch counted."""
+
+    task_id: int
+    attempt: int
+    sequence: int
+    name: str
+    timeout_seconds: float | None
+    held: bool
+
+
+@dataclass(slots=True)
+class ClaimedActivity:
+    """An activity that this worker is to run now; its dispatch is already counted and committed."""
+
+    instance_pk: int
+    instance_id: str
+    execution: int
+    task_id: int
+    attempt: int
+    name: str
+    input: str | None
+    timeout_seconds: float | None
+    dispatches: int
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ActivityCompletion:
+    """How an activity ended: ``event`` is its TaskCompleted or TaskFailed."""
+
+    key: ActivityKey
+    attempt: int
+    event: HistoryEvent
+
+
+@dataclass(slots=True)
+class NewTimer:
+    """A timer to create."""
+
+    task_id: int
+    attempt: int
+    due_at: datetime
+
+
+@dataclass(slots=True)
+class NewWait:
+    """An open wait for an external event to record."""
+
+    wait_id: int
+    name: str
+    since: datetime
+    due_at: datetime | None = None
+    title: str = ""
+    request: str | None = None
+    location: str = ""
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """All that one episode changes for one instance; written whole or not at all.
+
+    ``execution`` and ``last_sequence`` are what the worker believes; the row must still say so and carry its token.
+    ``history`` goes to ``new_execution`` with the sequences that its events have.
+    """
+
+    pk: int
+    execution: int
+    last_sequence: int
+
+    status: str
+    new_execution: int
+    new_last_sequence: int
+    custom_status: str | None = None
+    started_at: datetime | None = None  # set where the instance starts with this checkpoint
+    completed_at: datetime | None = None
+    output: str | None = None
+    failure: str | None = None
+    error: str = ""
+    waiting_for: str = ""
+    waits: str | None = None
+    blocked_at: str = ""
+    blocked_code: str = ""
+    claimable_at: datetime | None = None  # set where a new generation is to begin
+    new_input: tuple[str | None] | None = None  # a one-tuple where continue-as-new replaces the input
+    new_version: str | None = None
+    release: bool = True  # give the lease back with this commit
+
+    history: list[HistoryEvent] = field(default_factory=list)
+    consumed: list[int] = field(default_factory=list)  # inbox rows to delete
+    ended_activities: list[int] = field(default_factory=list)  # task ids whose work items to delete
+    work_items: list[NewWorkItem] = field(default_factory=list)
+    timers: list[NewTimer] = field(default_factory=list)
+    cancelled_timers: list[tuple[int, int]] = field(default_factory=list)  # (task id, attempt)
+    children: list[NewInstance] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    opened_waits: list[NewWait] = field(default_factory=list)
+    closed_waits: list[int] = field(default_factory=list)  # wait ids
+    ends_execution: bool = False
+    """Drop what is left of the old execution: its work items, waits; its pending timers become Cancelled."""
+    forgets_history: bool = False
+    """Delete the old execution's history rows (continue-as-new)."""
+
+
+@dataclass(slots=True)
+class CommitResult:
+    """``lost`` holds the instances whose row did not answer; nothing was written for them."""
+
+    lost: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What a sweep freed from workers whose lease had expired."""
+
+    workers: int = 0
+    instances: int = 0
+    activities: int = 0
+
+
+class Store(ABC):
+    """One task hub in one database. Methods are one transaction each unless the caller has one open already."""
+
+    def __init__(self, hub: str, using: str) -> None:
+        self.hub = hub
+        self.using = using
+
+    # Clients -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def create_instances(
+        self, instances: Sequence[NewInstance], on_duplicate: OnDuplicate = OnDuplicate.REPLACE_TERMINAL
+    ) -> list[Created]:
+        """Insert Pending instances in the caller's transaction; of concurrent starts under one id exactly one wins."""
+
+    @abstractmethod
+    def send(self, messages: Sequence[Message]) -> int:
+        """Put messages into inboxes in the caller's transaction and return how many were accepted.
+
+        A message with an idempotency key that its instance has seen in the inbox is accepted without effect.
+        """
+
+    @abstractmethod
+    def purge(self, pks: Collection[int]) -> int:
+        """Delete ended instances with all their rows, and return how many instances went. Live ones are left alone."""
+
+    @abstractmethod
+    def notify_workers(self) -> None:
+        """Hint that there is work; on PostgreSQL a NOTIFY that goes out with the caller's commit, elsewhere nothing."""
+
+    # Workers -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The database's clock."""
+
+    @abstractmethod
+    def claim_instances(self, token: int, limit: int, message_limit: int = 5_000) -> Claim:
+        """Take the lease of up to ``limit`` instances that have something to do, and load their messages in order.
+
+        Something to do: an execution to begin (``claimable_at`` due) or a visible inbox message. Free instances and
+        those that ``token`` holds already are taken; never one that another token holds. Counts the attempt.
+        """
+
+    @abstractmethod
+    def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
+        """The input and history of each {instance pk: execution}."""
+
+    @abstractmethod
+    def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
+        """Write all checkpoints in one transaction, each only if its row still carries what the worker believes.
+
+        Resets the attempt count. A child whose id a live instance has becomes a SubOrchestrationInstanceFailed message
+        to its parent in the same transaction. Raises whatever the database raises; then nothing was written.
+        """
+
+    @abstractmethod
+    def release_instances(self, token: int, pks: Collection[int]) -> None:
+        """Give leases back without a change, because the work goes on elsewhere; uncounts nothing."""
+
+    @abstractmethod
+    def abandon_instances(self, token: int, reasons: Mapping[int, str], delay: timedelta) -> None:
+        """Give leases back and hide the instances' work for ``delay``; ``reasons`` shows as what each waits for."""
+
+    @abstractmethod
+    def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
+        """Take up to ``limit`` free, visible work items, oldest first, counting the dispatch before they run."""
+
+    @abstractmethod
+    def detach_activities(self, token: int, keys: Collection[ActivityKey]) -> None:
+        """Give work items back unrun, free for any worker at once; their dispatch is uncounted."""
+
+    @abstractmethod
+    def complete_activities(self, token: int, completions: Sequence[ActivityCompletion]) -> int:
+        """Delete each work item that ``token`` still holds and put its event into the inbox, in one transaction.
+
+        Returns how many were accepted; a completion whose item is gone or held by another is dropped (one completion
+        per task).
+        """
+
+    @abstractmethod
+    def fire_timers(self, limit: int = 500) -> int:
+        """Turn due timers into TimerFired messages, in due order, each exactly once; return how many."""
+
+    @abstractmethod
+    def next_due_at(self) -> datetime | None:
+        """When the next timer, scheduled start or hidden message becomes due; None when nothing is waiting for time."""
+
+    @abstractmethod
+    def has_work(self) -> bool:
+        """Whether any free instance or work item could be claimed now. A hint, cheap, without locks."""
+
+    # Leases ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def open_lease(
+        self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str
+    ) -> int:
+        """Register a worker process and return its fencing token, never used before."""
+
+    @abstractmethod
+    def renew_lease(self, token: int, duration: timedelta, in_flight: int) -> bool:
+        """Prolong the lease; False when it is gone, and the process must stop what it holds and open a new one."""
+
+    @abstractmethod
+    def close_lease(self, token: int) -> None:
+        """Free all that the token holds, at once, and forget it."""
+
+    @abstractmethod
+    def recover(self) -> Recovery:
+        """Free all that is held by tokens without a live lease, and delete expired leases. Safe to run anywhere, often.
+
+        A freed work item that has been dispatched before becomes visible after a back-off that grows with its
+        dispatches (2 to 600 seconds, from the second on); the first retry is at once.
+        """
