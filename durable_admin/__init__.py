@@ -1,0 +1,1 @@
+"""The site: settings, addresses, and what runs it. The orchestrations app does not know it."""

@@ -1,22 +1,70 @@
-"""The site's settings: one file, everything that differs between hosts from the environment."""
+"""The site's settings: one file, everything that differs between hosts from the environment.
+
+Without a SECRET_KEY the site is local: it answers this machine only, over plain HTTP, and keeps a key of its own in
+VAR_DIR. With one (and DEBUG off) it is in production: TLS, secure cookies and hashed static files. What fits neither
+is refused. docs/reference/settings.md lists the variables.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import environ
+from django.core.management.utils import get_random_secret_key
+
+from durable_admin.databases import database_settings
+from durable_admin.safeguards import (
+    LOOPBACK_HOSTS,
+    kept_secret,
+    names,
+    one_of,
+    refuse_unsafe_site,
+    switch,
+    whole_number,
+)
+from orchestrations.limits import PAYLOAD_BYTES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# The site and who may reach it ---------------------------------------------------------------------------------------
+
+DEBUG = switch(env, "DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS = names(env, "ALLOWED_HOSTS") or list(LOOPBACK_HOSTS)
+refuse_unsafe_site(secret_key=SECRET_KEY, debug=DEBUG, allowed_hosts=ALLOWED_HOSTS)
+PRODUCTION = bool(SECRET_KEY) and not DEBUG
+if not SECRET_KEY:
+    SECRET_KEY = kept_secret(VAR_DIR / "secret_key", get_random_secret_key)
+
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = whole_number(env, "PORT", 8000, minimum=1, maximum=65_535)
+CSRF_TRUSTED_ORIGINS = names(env, "CSRF_TRUSTED_ORIGINS")
+
+SECURE_SSL = switch(env, "SECURE_SSL", default=PRODUCTION)
+SECURE_SSL_REDIRECT = SECURE_SSL
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # probes come from inside, without TLS
+SECURE_HSTS_SECONDS = whole_number(
+    env, "SECURE_HSTS_SECONDS", 3600 if SECURE_SSL else 0, minimum=0, maximum=2 * 365 * 86_400
+)
+SESSION_COOKIE_SECURE = SECURE_SSL
+CSRF_COOKIE_SECURE = SECURE_SSL
+# Not "no-referrer": with it browsers send "Origin: null" with every form, which the CSRF check must refuse.
+SECURE_REFERRER_POLICY = "same-origin"
+# HSTS for subdomains and browsers' preload lists speaks for hosts that are not this site's.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# One payload of the largest size, and the form around it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = PAYLOAD_BYTES + 64 * 1024
+
+# Applications --------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     "orchestrations",
+    "durable_admin",
     "durable_admin.samples",
-    *env.list("DURABLE_APPS", default=[]),
+    *names(env, "DURABLE_APPS"),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -33,7 +81,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "durable_admin.middleware.StaticFilesMiddleware",
+    "durable_admin.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -45,6 +94,19 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "durable_admin.urls"
 ASGI_APPLICATION = "durable_admin.asgi.application"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_COOKIE_NAME = "durable_session"  # browsers keep one cookie jar for all ports of a host
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 
 TEMPLATES = [
     {
@@ -61,18 +123,21 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'durable.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = 600
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
-    }
+# Data ----------------------------------------------------------------------------------------------------------------
+
+if not env.str("DATABASE_URL", default=""):
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": database_settings(
+        env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'durable.sqlite3'}",
+        pooled=switch(env, "DATABASE_POOL", default=False),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-WORKERS = env.int("WORKERS", default=2)
+# Orchestrations ------------------------------------------------------------------------------------------------------
+
+WORKERS = whole_number(env, "WORKERS", 2, minimum=1, maximum=256)
 Q_CLUSTER = {
     "name": "durable",
     "broker_class": "orchestrations.worker.broker.TaskHubBroker",
@@ -85,13 +150,51 @@ Q_CLUSTER = {
     "save_limit": 250,
     "log_level": "WARNING",
 }
-DURABLE: dict[str, object] = {}
+DURABLE: dict[str, object] = {"SYSTEM_KEY": env.str("DURABLE_SYSTEM_KEY", default="") or None}
+
+# What the browser gets -----------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "var" / "static"
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "/"
+# Production serves what collectstatic has hashed and compressed; elsewhere each file is served from where it lies.
+STATIC_ROOT = VAR_DIR / "static" if PRODUCTION else None
+WHITENOISE_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# Logs ----------------------------------------------------------------------------------------------------------------
+
+LOG_FORMAT = one_of(env, "LOG_FORMAT", ["line", "json"])
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"()": "durable_admin.logs.LineFormatter"},
+        "json": {"()": "durable_admin.logs.JsonFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {
+        "handlers": ["console"],
+        "level": one_of(env, "LOG_LEVEL", ["INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL"]),
+    },
+    "loggers": {
+        # Django brings handlers of its own: everything goes through the one above.
+        "django": {"handlers": [], "level": "NOTSET"},
+        "django.server": {"handlers": [], "propagate": True},
+        # They tell of every start, request and process.
+        "uvicorn": {"handlers": [], "propagate": True, "level": "WARNING"},
+        "uvicorn.access": {"handlers": [], "propagate": False},
+        "django-q": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+    },
+}

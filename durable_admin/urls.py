@@ -1,8 +1,16 @@
 """Where each interface answers."""
 
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from durable_admin.views import healthz
 
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("runtime/webhooks/durabletask/", include("orchestrations.interfaces.management_api.urls")),
+    path("", include("orchestrations.interfaces.dashboard.urls")),
 ]

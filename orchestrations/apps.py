@@ -1,9 +1,21 @@
 """The Django app."""
 
+from __future__ import annotations
+
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class OrchestrationsConfig(AppConfig):
+    """Finds the functions of all installed apps, in their ``orchestrations`` modules, when the site starts."""
+
     name = "orchestrations"
     verbose_name = "Durable orchestrations"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks and import the ``orchestrations`` module of every app that has one."""
+        from orchestrations import checks  # registers itself; it needs the models of other apps to be loaded
+
+        checks.register_all()
+        autodiscover_modules("orchestrations")

@@ -101,6 +101,15 @@ class PayloadRejected(DurableError, ValueError):
         super().__init__(message)
 
 
+class InvalidCursor(DurableError, ValueError):
+    """A page's cursor was altered, or comes from another list."""
+
+    code = "invalid_cursor"
+
+    def __init__(self) -> None:
+        super().__init__("The page cursor is not one that this list gave out. Go back to the first page.")
+
+
 class LeaseLost(DurableError):
     """The instance moved on without this worker; nothing of the attempted commit was written for it."""
 

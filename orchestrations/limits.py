@@ -4,6 +4,10 @@ INSTANCE_ID_LENGTH = 256  # characters; fits an index row on every database
 NAME_LENGTH = 256  # characters, of functions and events
 HUB_LENGTH = 45  # characters, as in Durable Functions
 REASON_LENGTH = 2_000  # characters; reasons are shown whole on one screen
+VERSION_LENGTH = 64  # characters, as the column
+IDEMPOTENCY_KEY_LENGTH = 190  # characters; the column has ten more for the prefix that tells senders apart
+TAGS = 50  # of one instance; they are loaded with every list of instances
+TAG_CHARACTERS = 256  # of a tag's name, and of its value
 
 PAYLOAD_BYTES = 10 * 1024 * 1024  # one input, output or event; above this a file store is the right place
 PAYLOAD_DEPTH = 64  # nested arrays and objects; decoders recurse
@@ -17,3 +21,14 @@ DISPATCH_ATTEMPTS = 10  # times that work which kills its worker is tried before
 STACK_TRACE_CHARACTERS = 8_000  # kept of a traceback: the innermost frames
 FAILURE_MESSAGE_CHARACTERS = 4_000
 FAILURE_CHAIN = 16  # causes kept of one failure
+
+LIST_PAGE = 50  # rows of a list where the caller names no number
+LIST_PAGE_MAXIMUM = 200  # rows of a list whatever the caller asks for
+COUNT_CAP = 10_000  # rows counted for a filter; beyond it the page says "10,000+" within about a millisecond
+HISTORY_PAGE = 200  # history events of one page
+HISTORY_PREVIEW_CHARACTERS = 500  # of an event's payload, shown in a page of history
+WAITS_SCANNED = 2_000  # open questions looked at for the ones that a person may answer
+STATUSES_BY_QUERY = 1_000  # snapshots with payloads that one client call returns
+HTTP_WAIT_SECONDS = 230.0  # that one HTTP request may wait for an instance; below the usual limits of proxies
+CAPABILITY_SECONDS = 24 * 60 * 60  # that a management link works: as long as somebody may watch one instance
+PURGED_BY_REQUEST = 10_000  # instances that one HTTP request deletes; the answer says how many, and it may be repeated

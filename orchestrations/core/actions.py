@@ -66,7 +66,7 @@ class CompleteOrchestration:
 
     status: str
     output: str | None = None
-    failure: dict[str, object] | None = None
+    failure: str | None = None  # FailureDetails as JSON text
     new_input: str | None = None
     new_version: str | None = None
     carried_events: tuple[tuple[str, str | None, datetime], ...] = ()

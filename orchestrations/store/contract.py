@@ -79,7 +79,11 @@ class InboxEvent:
 
 @dataclass(slots=True)
 class ClaimedInstance:
-    """An instance that this worker holds now. ``begins`` says that its execution has not started yet."""
+    """An instance that this worker holds now. ``begins`` says that its execution is to start now.
+
+    ``claimable_at`` is set on every execution that has not started: an instance whose start is still to come is claimed
+    only for a message (a termination, say), and a commit that does not start it must keep that time.
+    """
 
     pk: int
     instance_id: str
@@ -98,6 +102,7 @@ class ClaimedInstance:
     parent_execution: int | None
     parent_task_id: int | None
     messages: list[InboxEvent] = field(default_factory=list)
+    claimable_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -227,6 +232,8 @@ class Checkpoint:
     closed_waits: list[int] = field(default_factory=list)  # wait ids
     ends_execution: bool = False
     """Drop what is left of the old execution: its work items, waits; its pending timers become Cancelled."""
+    keeps_activities: bool = False
+    """With ``ends_execution``: let activities that nobody awaits run to their end, as after a normal completion."""
     forgets_history: bool = False
     """Delete the old execution's history rows (continue-as-new)."""
 
@@ -312,6 +319,10 @@ class Store(ABC):
         """Give leases back and hide the instances' work for ``delay``; ``reasons`` shows as what each waits for."""
 
     @abstractmethod
+    def drop_messages(self, token: int, messages: Mapping[int, Collection[int]]) -> None:
+        """Delete inbox rows that mean nothing any more, by {instance pk: row ids}, and give those leases back."""
+
+    @abstractmethod
     def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
         """Take up to ``limit`` free, visible work items, oldest first, counting the dispatch before they run."""
 
@@ -342,9 +353,7 @@ class Store(ABC):
     # Leases ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def open_lease(
-        self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str
-    ) -> int:
+    def open_lease(self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str) -> int:
         """Register a worker process and return its fencing token, never used before."""
 
     @abstractmethod

@@ -1,0 +1,1 @@
+"""django-q2 lives here and nowhere else: the broker that is the task hub, the drain task, the supervised cluster."""

@@ -1,0 +1,88 @@
+"""What callers may pass beside payloads: event names, reasons, tags, keys and instants, checked at the door.
+
+Payloads have their own door (``orchestrations.authoring.payloads``), and instance ids theirs (``instance_ids``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orchestrations.errors import PayloadRejected
+from orchestrations.limits import (
+    IDEMPOTENCY_KEY_LENGTH,
+    NAME_LENGTH,
+    REASON_LENGTH,
+    TAG_CHARACTERS,
+    TAGS,
+    VERSION_LENGTH,
+)
+
+
+def check_event_name(name: str) -> str:
+    """Return the external event's name; raises PayloadRejected when it is empty, too long or not printable."""
+    if not name.strip():
+        raise PayloadRejected(
+            "The event name is empty. Name the event that the orchestrator waits for.", subject="event name"
+        )
+    return _check_text(name, "event name", NAME_LENGTH, one_line=True)
+
+
+def check_reason(reason: str) -> str:
+    """Return the reason of a control operation; raises PayloadRejected when it is too long or can't be stored."""
+    return _check_text(reason, "reason", REASON_LENGTH)
+
+
+def check_version(version: str) -> str:
+    """Return the orchestration version; raises PayloadRejected when it is too long or not printable."""
+    return _check_text(version, "version", VERSION_LENGTH, one_line=True)
+
+
+def check_idempotency_key(key: str | None) -> str | None:
+    """Return the key, or None for none; raises PayloadRejected when it is empty, too long or not printable."""
+    if key is None:
+        return None
+    if not key:
+        raise PayloadRejected("The idempotency key is empty. Leave it out, or choose one.", subject="idempotency key")
+    return _check_text(key, "idempotency key", IDEMPOTENCY_KEY_LENGTH, one_line=True)
+
+
+def check_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Return a copy of the tags; raises PayloadRejected unless they are few, short and text on both sides."""
+    if not tags:
+        return {}
+    if len(tags) > TAGS:
+        raise PayloadRejected(
+            f"There are {len(tags)} tags; {TAGS} are allowed. Put the rest into the input.", subject="tags"
+        )
+    for key, value in tags.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise PayloadRejected(
+                f"Tag {key!r} is not text. Tags are strings with string values.", subject="tags", path=f"$.{key}"
+            )
+        _check_text(key, "tag name", TAG_CHARACTERS, one_line=True)
+        _check_text(value, f"tag {key!r}", TAG_CHARACTERS)
+    return dict(tags)
+
+
+def check_instant(value: datetime | None, subject: str) -> datetime | None:
+    """Return the instant; raises ValueError when it is naive, because its zone would have to be guessed."""
+    if value is not None and value.utcoffset() is None:
+        raise ValueError(f"{subject} has no time zone. Pass an aware datetime, such as django.utils.timezone.now().")
+    return value
+
+
+def _check_text(text: str, subject: str, limit: int, *, one_line: bool = False) -> str:
+    if len(text) > limit:
+        raise PayloadRejected(
+            f"The {subject} has {len(text)} characters; {limit} are allowed. Shorten it.", subject=subject
+        )
+    for character in text:
+        code = ord(character)
+        if code == 0 or 0xD800 <= code <= 0xDFFF or (one_line and (code < 0x20 or code == 0x7F)):
+            raise PayloadRejected(
+                f"The {subject} holds U+{code:04X}, which can't be stored or shown. Remove that character.",
+                subject=subject,
+            )
+    return text

@@ -1,0 +1,125 @@
+"""Typed conversion between JSON and Python: one compiled decoder per type, and the types that msgspec leaves to us.
+
+Beyond msgspec's own types (dataclasses, datetimes, Decimal, UUID, enums, TypedDict, NamedTuple, attrs, Struct) these
+are pydantic models where pydantic is in use, classes with ``to_json`` and ``from_json``, and, outward only, subclasses
+of str, int and float, lazy strings of Django, and any other mapping or sequence.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias, get_origin
+
+import msgspec
+from django.utils.functional import Promise
+
+Decoder: TypeAlias = "msgspec.json.Decoder[Any]"
+
+UNTYPED: Decoder = msgspec.json.Decoder()
+"""Decodes to plain JSON values; what a missing annotation, ``Any`` and ``object`` stand for."""
+
+DECODERS = 2_048  # kept; a site has a few per function
+
+
+class UnsupportedType(TypeError):
+    """JSON can't be decoded to that type."""
+
+
+class UnsupportedValue(TypeError):
+    """The value has no JSON form."""
+
+
+def decoder_for(kind: object) -> Decoder:
+    """Return the decoder of that type, compiled once. Raises UnsupportedType, or NameError for a forward reference."""
+    if kind is None or kind is Any or kind is object or kind is inspect.Parameter.empty:
+        return UNTYPED
+    try:
+        hash(kind)
+    except TypeError:
+        return _compile(kind)
+    return _compile_once(kind)
+
+
+def type_name(kind: object) -> str:
+    """Return the type as its author would write it."""
+    if isinstance(kind, type) and get_origin(kind) is None:
+        return "None" if kind is type(None) else kind.__qualname__
+    return str(kind).replace("typing.", "")
+
+
+def to_encodable(value: Any) -> Any:
+    """Return what to encode in place of a value that msgspec does not know. Raises UnsupportedValue for others."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, Promise):
+        return str(value)
+    kind = type(value)
+    if _is_pydantic(kind):
+        return value.model_dump(mode="json")
+    if _has_json_methods(kind):
+        return kind.to_json(value)
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, Sequence | deque) and not isinstance(value, list | tuple):
+        return list(value)
+    raise UnsupportedValue(f"{kind.__qualname__} has no JSON form")
+
+
+def _from_decoded(kind: type, value: Any) -> Any:
+    """msgspec's hook for types that it does not know; it turns a ValueError or TypeError into one with the path."""
+    if _is_pydantic(kind):
+        return kind.model_validate(value)  # type: ignore[attr-defined]
+    if _has_json_methods(kind):
+        return kind.from_json(value)  # type: ignore[attr-defined]
+    return value
+
+
+def _compile(kind: object) -> Decoder:
+    try:
+        custom = list(_custom_types(kind))
+        for unknown in custom:
+            if unknown is not object and not _is_pydantic(unknown) and not _has_json_methods(unknown):
+                raise UnsupportedType(f"{type_name(unknown)} has no JSON form")
+        if not custom:
+            return msgspec.json.Decoder(kind)
+        return msgspec.json.Decoder(kind, dec_hook=_from_decoded)
+    except UnsupportedType:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UnsupportedType(str(error)) from error
+
+
+_compile_once = lru_cache(maxsize=DECODERS)(_compile)
+
+
+def _custom_types(kind: object) -> Iterator[type]:
+    """The classes anywhere inside the type that msgspec accepts but leaves to a hook."""
+    stack: list[Any] = [msgspec.inspect.type_info(kind)]
+    seen: set[int] = set()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tuple):
+            stack.extend(node)
+        elif isinstance(node, msgspec.inspect.CustomType):
+            yield node.cls
+        elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field) and id(node) not in seen:
+            seen.add(id(node))  # types may contain themselves
+            stack.extend(getattr(node, name) for name in node.__struct_fields__)
+
+
+def _is_pydantic(kind: type) -> bool:
+    # A model's class can exist only once pydantic is imported, so there is no need to import it here.
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and issubclass(kind, pydantic.BaseModel)
+
+
+def _has_json_methods(kind: type) -> bool:
+    return callable(getattr(kind, "to_json", None)) and callable(getattr(kind, "from_json", None))

@@ -1,0 +1,138 @@
+"""``@orchestrator`` and ``@activity``: they register a function and return that same function."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction
+
+from orchestrations.authoring.activities import ActivityDefinition
+from orchestrations.authoring.orchestrators import RegisteredOrchestrator
+from orchestrations.authoring.registry import registry
+from orchestrations.authoring.signatures import (
+    Conversion,
+    activity_signature,
+    orchestrator_signature,
+    place_of,
+    refusal,
+)
+from orchestrations.errors import ConfigurationError
+from orchestrations.limits import NAME_LENGTH, VERSION_LENGTH
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+NOT_IN_NAMES = frozenset("/\\#?")  # names are part of URLs
+
+
+@overload
+def orchestrator(function: Function, /) -> Function: ...
+@overload
+def orchestrator(*, name: str | None = None, version: str = "") -> Callable[[Function], Function]: ...
+def orchestrator(function: Any = None, /, *, name: str | None = None, version: str = "") -> Any:
+    """Register an orchestrator: a generator, ``async def`` or plain function of ``(context)`` or ``(context, input)``.
+
+    The function comes back unchanged, with its definition as the attribute ``durable``. ``name`` is the function's own
+    unless given; ``version`` is what new instances are marked with. Raises ConfigurationError for a function that
+    can't be run as one, and for a name that is taken.
+    """
+
+    def register(function: Function) -> Function:
+        chosen = _name("orchestrator", function, name)
+        if len(version) > VERSION_LENGTH or not version.isprintable():
+            problem = f"has a version that is no line of at most {VERSION_LENGTH} characters"
+            raise refusal("orchestrator", chosen, function, problem, 'Pass one such as version="2.0".')
+        signature = orchestrator_signature(function, chosen)
+        conversion = Conversion("orchestrator", chosen, function, signature.input)
+        conversion.compile_if_resolvable()
+        definition = RegisteredOrchestrator.of(chosen, function, version, conversion)
+        registry.add_orchestrator(definition)
+        function.__dict__["durable"] = definition
+        return function
+
+    return register if function is None else register(function)
+
+
+@overload
+def activity(function: Function, /) -> Function: ...
+@overload
+def activity(
+    *, name: str | None = None, timeout: float | timedelta | None = None, transactional: bool = False
+) -> Callable[[Function], Function]: ...
+def activity(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: float | timedelta | None = None,
+    transactional: bool = False,
+) -> Any:
+    """Register an activity: an ordinary or ``async`` function of ``()``, ``(input)`` or ``(context, input)``.
+
+    The function comes back unchanged, with its definition as the attribute ``durable``. ``timeout`` is in seconds, of
+    one run. An activity runs at least once; a ``transactional`` one runs in the transaction that records its
+    completion, so that what it writes to the same database is written exactly once. Raises ConfigurationError for a
+    function that can't be run as one, and for a name that is taken.
+    """
+
+    def register(function: Function) -> Function:
+        chosen = _name("activity", function, name)
+        signature = activity_signature(function, chosen)
+        is_async = iscoroutinefunction(function)
+        if transactional and is_async:
+            problem = "is transactional and async, and Django has no async transactions"
+            raise refusal("activity", chosen, function, problem, "Make it an ordinary function.")
+        conversion = Conversion("activity", chosen, function, signature.input)
+        conversion.compile_if_resolvable()
+        definition = ActivityDefinition(
+            name=chosen,
+            function=function,
+            is_async=is_async,
+            takes_context=signature.takes_context,
+            takes_input=signature.input is not None,
+            timeout_seconds=_seconds(timeout, chosen, function),
+            transactional=transactional,
+            conversion=conversion,
+        )
+        registry.add_activity(definition)
+        function.__dict__["durable"] = definition
+        return function
+
+    return register if function is None else register(function)
+
+
+def _name(kind: str, function: object, name: str | None) -> str:
+    """The name to register under, once the function has turned out to be one that can be registered."""
+    if not inspect.isfunction(function):
+        raise ConfigurationError(
+            f"@{kind} was put on {type(function).__qualname__} {function!r:.100}, which is no function. "
+            f'Decorate a function; options are given by name, as in @{kind}(name="...").'
+        )
+    declared = vars(function).get("durable")
+    if declared is not None and declared.function is function:
+        problem = f"is declared already, as the {declared.kind} {declared.name!r}"
+        raise refusal(kind, name or function.__name__, function, problem, "Write a second function that calls it.")
+    chosen = function.__name__ if name is None else name
+    if not 1 <= len(chosen) <= NAME_LENGTH or not _is_plain(chosen):
+        raise ConfigurationError(
+            f"The {kind} at {place_of(function)} can't have the name {chosen!r:.100}. A name has 1 to {NAME_LENGTH} "
+            "printable characters, none of / \\ # ? and no @ in front."
+        )
+    return chosen
+
+
+def _is_plain(name: str) -> bool:
+    return name.isprintable() and not NOT_IN_NAMES.intersection(name) and name[0] != "@" and name == name.strip()
+
+
+def _seconds(timeout: float | timedelta | None, name: str, function: Callable[..., Any]) -> float | None:
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if not 0 < seconds < math.inf:
+        problem = f"has the timeout {timeout!r:.100}"
+        raise refusal("activity", name, function, problem, "Pass a positive number of seconds, or a timedelta.")
+    return float(seconds)

@@ -1,0 +1,76 @@
+"""The registered functions, as the engine asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrations.authoring import payloads
+from orchestrations.authoring.registry import Registry, registry
+
+
+class RegisteredFunctions:
+    """Implements ``orchestrations.core.definitions.Functions`` over a registry.
+
+    A name that no function of this process has still encodes, and decodes to plain JSON values: the function may live
+    on other workers.
+    """
+
+    def __init__(self, functions: Registry = registry) -> None:
+        self._registry = functions
+
+    def activity_name(self, reference: object) -> str:
+        """Return the name of an activity given by function or name. Raises TypeError for anything else."""
+        return _name_of(reference, "activity")
+
+    def orchestrator_name(self, reference: object) -> str:
+        """Return the name of an orchestrator given by function or name. Raises TypeError for anything else."""
+        return _name_of(reference, "orchestrator")
+
+    def encode_activity_input(self, name: str, value: object) -> str | None:
+        """Return the input as JSON text. Raises PayloadRejected, also for an input that the activity doesn't take."""
+        if self._registry.has_activity(name):
+            return self._registry.activity(name).encode_input(value)
+        return payloads.encode(value, f"activity {name!r}: input")
+
+    def decode_activity_result(self, name: str, text: str | None, return_type: object = None) -> Any:
+        """Return the result as ``return_type``, else the activity's annotation, asks. Raises PayloadRejected."""
+        if return_type is None and self._registry.has_activity(name):
+            return self._registry.activity(name).decode_output(text)
+        return payloads.decode(text, return_type, f"activity {name!r}: return value")
+
+    def activity_timeout_seconds(self, name: str) -> float | None:
+        """Return the timeout that the activity declares; None where it declares none or is not registered here."""
+        return self._registry.activity(name).timeout_seconds if self._registry.has_activity(name) else None
+
+    def encode_orchestrator_input(self, name: str, value: object) -> str | None:
+        """Return the input as JSON text. Raises PayloadRejected."""
+        if self._registry.has_orchestrator(name):
+            return self._registry.orchestrator(name).encode_input(value)
+        return payloads.encode(value, f"orchestrator {name!r}: input")
+
+    def decode_orchestrator_result(self, name: str, text: str | None, return_type: object = None) -> Any:
+        """Return the result as ``return_type``, else the orchestrator's annotation, asks. Raises PayloadRejected."""
+        if return_type is None and self._registry.has_orchestrator(name):
+            return self._registry.orchestrator(name).decode_output(text)
+        return payloads.decode(text, return_type, f"orchestrator {name!r}: return value")
+
+    def encode(self, value: object, subject: str) -> str | None:
+        """Return any value as JSON text. Raises PayloadRejected naming the subject."""
+        return payloads.encode(value, subject)
+
+    def decode(self, text: str | None, data_type: object, subject: str) -> Any:
+        """Return the value of JSON text as that type. Raises PayloadRejected naming the subject."""
+        return payloads.decode(text, data_type, subject)
+
+
+def _name_of(reference: object, kind: str) -> str:
+    if isinstance(reference, str):
+        return reference
+    definition = getattr(reference, "durable", None)
+    if definition is None:
+        described = getattr(reference, "__qualname__", type(reference).__qualname__)
+        raise TypeError(f"{described} is not declared as an {kind}. Decorate it with @{kind}, or pass a name.")
+    if definition.kind != kind:
+        right = "call_activity" if definition.kind == "activity" else "call_sub_orchestrator"
+        raise TypeError(f"{definition.name!r} is an {definition.kind}, not an {kind}. Call it with {right}.")
+    return str(definition.name)

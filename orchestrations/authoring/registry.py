@@ -1,0 +1,90 @@
+"""The functions that this process can run, by name.
+
+A name that comes from the database is looked up here, and never imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from orchestrations.authoring.activities import ActivityDefinition
+from orchestrations.authoring.orchestrators import RegisteredOrchestrator
+from orchestrations.authoring.signatures import place_of
+from orchestrations.errors import ConfigurationError, FunctionNotRegistered
+
+Definition = TypeVar("Definition", RegisteredOrchestrator, ActivityDefinition)
+
+
+class Registry:
+    """Orchestrators and activities by name. Filled while modules are imported, and only read from then on."""
+
+    def __init__(self) -> None:
+        self._orchestrators: dict[str, RegisteredOrchestrator] = {}
+        self._activities: dict[str, ActivityDefinition] = {}
+
+    def add_orchestrator(self, definition: RegisteredOrchestrator) -> None:
+        """Register an orchestrator. Raises ConfigurationError, naming both places, when the name is taken."""
+        _add(self._orchestrators, definition)
+
+    def add_activity(self, definition: ActivityDefinition) -> None:
+        """Register an activity. Raises ConfigurationError, naming both places, when the name is taken."""
+        _add(self._activities, definition)
+
+    def orchestrator(self, name: str) -> RegisteredOrchestrator:
+        """Return the orchestrator of that name. Raises FunctionNotRegistered."""
+        try:
+            return self._orchestrators[name]
+        except KeyError:
+            raise FunctionNotRegistered("orchestrator", name, _names(self._orchestrators)) from None
+
+    def activity(self, name: str) -> ActivityDefinition:
+        """Return the activity of that name. Raises FunctionNotRegistered."""
+        try:
+            return self._activities[name]
+        except KeyError:
+            raise FunctionNotRegistered("activity", name, _names(self._activities)) from None
+
+    def has_orchestrator(self, name: str) -> bool:
+        """Whether an orchestrator of that name is registered."""
+        return name in self._orchestrators
+
+    def has_activity(self, name: str) -> bool:
+        """Whether an activity of that name is registered."""
+        return name in self._activities
+
+    def orchestrators(self) -> dict[str, RegisteredOrchestrator]:
+        """Return all orchestrators by name, as a copy."""
+        return dict(self._orchestrators)
+
+    def activities(self) -> dict[str, ActivityDefinition]:
+        """Return all activities by name, as a copy."""
+        return dict(self._activities)
+
+    @contextmanager
+    def preserved(self) -> Iterator[Registry]:
+        """Forget, at the end of the block, what was registered inside it: for tests that declare functions."""
+        orchestrators, activities = self.orchestrators(), self.activities()
+        try:
+            yield self
+        finally:
+            self._orchestrators, self._activities = orchestrators, activities
+
+
+registry = Registry()
+"""The one registry of the process."""
+
+
+def _add(definitions: dict[str, Definition], definition: Definition) -> None:
+    taken = definitions.get(definition.name)
+    if taken is not None:
+        raise ConfigurationError(
+            f"Two {definition.kind} functions have the name {definition.name!r}: {place_of(taken.function)} and "
+            f"{place_of(definition.function)}. Rename one of them, or pass name= to its decorator."
+        )
+    definitions[definition.name] = definition
+
+
+def _names(definitions: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(sorted(definitions))

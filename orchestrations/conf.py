@@ -1,0 +1,102 @@
+"""The settings of the app: the dict ``DURABLE``, read through one typed object. Nothing is read while modules load."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from orchestrations.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurableConfig:
+    """What ``DURABLE`` says; a key is the upper-case name of a field. Durations are in seconds."""
+
+    task_hub: str = "default"
+    """The hub that this site's workers serve and its clients write to."""
+    database: str = "default"
+    """Alias of the database that holds the hub."""
+    system_key: str | None = field(default=None, repr=False)
+    """The key that programs present to the management API; None refuses them all."""
+
+    lease_seconds: float = 15.0
+    """How long a worker that went silent keeps what it holds."""
+    heartbeat_seconds: float = 3.0
+    """Between two signs of life of a worker; less than a third of the lease."""
+    sweep_seconds: float = 1.0
+    """Between two looks for expired leases and due timers."""
+    poll_seconds: float = 1.0
+    """The longest sleep of an idle broker: what a lost wake-up costs."""
+    drain_seconds: float = 1.0
+    """How long a drain works before it gives way to django-q2's own tasks."""
+    stop_seconds: float = 20.0
+    """What running activities get to finish in when a worker is asked to stop."""
+
+    batch_size: int = 200
+    """Instances claimed at once at most, and thereby the size of a group commit."""
+    activity_threads: int = 16
+    """Activities that one worker process runs at once."""
+    activity_timeout_seconds: float = 3600.0
+    """For one run of an activity that has no timeout of its own."""
+    episode_timeout_seconds: float = 10.0
+    """For an orchestrator between two waits; it is meant to take milliseconds."""
+    cache_size: int = 1000
+    """Suspended orchestrators that one worker process keeps, so that they need no replay."""
+
+
+KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}
+ZERO_ALLOWED = frozenset({"CACHE_SIZE"})
+
+
+def get_config() -> DurableConfig:
+    """Return the settings. Raises ConfigurationError for an unknown key and for a value of the wrong type or size.
+
+    The object is kept until the setting changes (as ``override_settings`` changes it).
+    """
+    return _read()
+
+
+@lru_cache(maxsize=1)
+def _read() -> DurableConfig:
+    given = getattr(settings, "DURABLE", {})
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"The setting DURABLE is a {type(given).__name__}. Make it a dict.")
+    return DurableConfig(**{str(key).lower(): _checked(key, value) for key, value in given.items()})
+
+
+@receiver(setting_changed, dispatch_uid="orchestrations.conf")
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "DURABLE":
+        _read.cache_clear()
+
+
+def _checked(key: object, value: Any) -> Any:
+    if key not in KEYS:
+        nearest = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
+        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"The keys are {', '.join(sorted(KEYS))}."
+        raise ConfigurationError(f"The setting DURABLE has the unknown key {key!r}. {hint}")
+    kind = KEYS[str(key)].type
+    if kind in ("float", "int"):
+        return _checked_number(str(key), value, whole=kind == "int")
+    if value is None and kind == "str | None":
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__} or empty. Set a string.")
+    return value
+
+
+def _checked_number(key: str, value: Any, *, whole: bool) -> int | float:
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    lowest_fits = is_number and (value > 0 or (value == 0 and key in ZERO_ALLOWED))
+    if not lowest_fits or value == math.inf:
+        wanted = "whole number" if whole else "number of seconds"
+        least = "of 0 or more" if key in ZERO_ALLOWED else "above 0"
+        raise ConfigurationError(f"DURABLE[{key!r}] is {value!r:.100}. Set a {wanted} {least}.")
+    return int(value) if whole else float(value)

@@ -1,0 +1,352 @@
+"""What an orchestrator can decide: each function makes a task and records the action and event that stand for it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from orchestrations.core.actions import (
+    Action,
+    CancelTimer,
+    CompleteOrchestration,
+    CreateSubOrchestration,
+    CreateTimer,
+    ScheduleTask,
+    SendEvent,
+)
+from orchestrations.core.errors import OrchestrationStateError
+from orchestrations.core.events import EventType
+from orchestrations.core.retries import RetryPolicy
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
+from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
+
+if TYPE_CHECKING:
+    from orchestrations.core.execution import Execution
+
+CHILD_ID_NAMESPACE = uuid.UUID("0c9d6a6e-4d9f-5f4b-9a44-3a1f8f4de1a5")
+
+
+def call_activity(
+    execution: Execution,
+    reference: object,
+    value: object,
+    policy: RetryPolicy | None,
+    timeout: timedelta | float | None,
+    tags: dict[str, str] | None,
+    return_type: object,
+) -> ActionTask:
+    """Schedule an activity."""
+    functions = execution.functions
+    name = functions.activity_name(reference)
+    text = functions.encode_activity_input(name, value)
+    task = ActionTask(
+        execution.next_id(),
+        name,
+        text,
+        lambda result: functions.decode_activity_result(name, result, return_type),
+        policy,
+        execution.clock,
+    )
+    seconds = _seconds(timeout) if timeout is not None else functions.activity_timeout_seconds(name)
+    task.scheduled = ScheduleTask(int(task.id or 0), name, text, timeout_seconds=seconds, tags=tags or {})
+    execution.tasks[int(task.id or 0)] = task
+    _record_dispatch(execution, task)
+    return task
+
+
+def call_sub_orchestrator(
+    execution: Execution,
+    reference: object,
+    value: object,
+    instance_id: str | None,
+    version: str | None,
+    policy: RetryPolicy | None,
+    tags: dict[str, str] | None,
+    return_type: object,
+) -> ActionTask:
+    """Start a child and wait for its result."""
+    functions = execution.functions
+    name = functions.orchestrator_name(reference)
+    text = functions.encode_orchestrator_input(name, value)
+    task_id = execution.next_id()
+    child_id = instance_id or default_child_id(execution, task_id)
+    refuse_own_id(execution, child_id)
+    task = ActionTask(
+        task_id,
+        name,
+        text,
+        lambda result: functions.decode_orchestrator_result(name, result, return_type),
+        policy,
+        execution.clock,
+        child_id=child_id,
+    )
+    task.scheduled = CreateSubOrchestration(task_id, name, text, child_id, version=version, tags=tags or {})
+    execution.tasks[task_id] = task
+    _record_dispatch(execution, task)
+    return task
+
+
+def start_new(
+    execution: Execution, reference: object, value: object, instance_id: str | None, version: str | None
+) -> str:
+    """Start another instance and go on: no result comes back. Returns its id."""
+    functions = execution.functions
+    name = functions.orchestrator_name(reference)
+    text = functions.encode_orchestrator_input(name, value)
+    task_id = execution.next_id()
+    child_id = instance_id or default_child_id(execution, task_id)
+    refuse_own_id(execution, child_id)
+    action = CreateSubOrchestration(task_id, name, text, child_id, version=version, fire_and_forget=True)
+    attributes = {"instance_id": child_id, "fire_and_forget": True}
+    execution.decide(
+        EventType.SUB_ORCHESTRATION_CREATED, action, task_id=task_id, name=name, payload=text, attributes=attributes
+    )
+    return child_id
+
+
+def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
+    """Fire at or after the moment; one that has passed fires at once. A naive datetime is taken as UTC."""
+    due_at = execution.clock + due if isinstance(due, timedelta) else due
+    if not isinstance(due_at, datetime):
+        raise TypeError(f"create_timer takes a datetime or a timedelta, not {type(due).__name__}.")
+    due_at = due_at.replace(tzinfo=timezone.utc) if due_at.tzinfo is None else due_at.astimezone(timezone.utc)
+    task_id = execution.next_id()
+    task = TimerTask(task_id, due_at, execution.clock, lambda timer: execution.perform(CancelTimer(task_id)))
+    execution.tasks[task_id] = task
+    execution.decide(
+        EventType.TIMER_CREATED,
+        CreateTimer(task_id, due_at),
+        task_id=task_id,
+        attempt=0,
+        attributes={"fire_at": due_at.isoformat()},
+    )
+    return task
+
+
+def wait_for_external_event(
+    execution: Execution,
+    name: str,
+    data_type: object,
+    timeout: timedelta | float | None,
+    on_timeout: Any,
+    has_default: bool,
+    request: dict[str, Any] | None,
+) -> ExternalEventTask:
+    """Wait for an event of that name, in any case; one that came early is taken at once.
+
+    With ``timeout`` the wait ends after that time, with the default where one is given, else with TimeoutError.
+    """
+    execution.check_alive()
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("wait_for_external_event needs the name of an event.")
+    subject = f"the external event {name!r}"
+    task = ExternalEventTask(
+        execution.next_wait_id(),
+        name,
+        execution.clock,
+        lambda text: execution.functions.decode(text, data_type, subject),
+        revive=execution.give_buffered,
+        release=lambda wait: _release_wait(execution, wait),
+    )
+    if request:
+        task.title = str(request.get("title") or "")
+        task.request = request
+    execution.waits.setdefault(name.casefold(), []).append(task)
+    execution.give_buffered(task)
+    if timeout is not None and not task.is_completed:
+        task.timer = _deadline(execution, task, timeout, on_timeout, has_default)
+    return task
+
+
+def send_event(execution: Execution, instance_id: str, name: str, value: object) -> None:
+    """Raise an external event for another instance, once; an unknown or ended target drops it silently."""
+    if not instance_id or instance_id.startswith("@"):
+        raise ValueError("send_event takes the id of an orchestration instance; entities take signal_entity.")
+    if not name:
+        raise ValueError("send_event needs the name of an event.")
+    payload = execution.functions.encode(value, f"the external event {name!r}")
+    task_id = execution.next_id()
+    execution.decide(
+        EventType.EVENT_SENT,
+        SendEvent(task_id, instance_id, name, payload),
+        task_id=task_id,
+        name=name,
+        payload=payload,
+        attributes={"instance_id": instance_id},
+    )
+
+
+def continue_as_new(execution: Execution, value: object, save_events: bool, version: str | None) -> None:
+    """End this execution at its next wait or return, and begin another with that input and an empty history."""
+    execution.check_alive()
+    text = execution.functions.encode_orchestrator_input(execution.definition.name, value)
+    execution.save_events = save_events
+    execution.continue_with = CompleteOrchestration(
+        RuntimeStatus.CONTINUED_AS_NEW, new_input=text, new_version=version
+    )
+
+
+def set_custom_status(execution: Execution, value: object) -> None:
+    """Show a JSON value with the instance from the next checkpoint on. Raises ValueError above 16 KiB in UTF-16."""
+    execution.check_alive()
+    text = execution.functions.encode(value, "the custom status")
+    size = len(text.encode("utf-16-le")) if text else 0
+    if size > CUSTOM_STATUS_BYTES:
+        raise ValueError(
+            f"The custom status takes {size} bytes, and {CUSTOM_STATUS_BYTES} are allowed. Keep a short summary there "
+            "and put the rest into an activity's result."
+        )
+    execution.custom_status = text
+
+
+# Retries ---------------------------------------------------------------------------------------------------------
+
+
+def schedule_retry(execution: Execution, task: ActionTask, attempt: int) -> None:
+    """Set the timer before that attempt, or dispatch at once where there is no delay."""
+    assert task.policy is not None
+    task.attempt = attempt
+    delay = task.policy.delay_before(attempt)
+    if not delay:
+        dispatch(execution, task)
+        return
+    task.retry_at = execution.clock + delay
+    task_id = int(task.id or 0)
+    execution.decide(
+        EventType.TIMER_CREATED,
+        CreateTimer(task_id, task.retry_at, attempt=attempt),
+        task_id=task_id,
+        attempt=attempt,
+        name=task.name,
+        attributes={"fire_at": task.retry_at.isoformat()},
+    )
+
+
+def dispatch(execution: Execution, task: ActionTask) -> None:
+    """Schedule the task's present attempt."""
+    task.retry_at = None
+    task.since = execution.clock
+    scheduled = task.scheduled
+    if isinstance(scheduled, ScheduleTask):
+        task.scheduled = ScheduleTask(
+            scheduled.task_id,
+            scheduled.name,
+            scheduled.input,
+            attempt=task.attempt,
+            timeout_seconds=scheduled.timeout_seconds,
+            tags=scheduled.tags,
+        )
+    else:
+        task.scheduled = CreateSubOrchestration(
+            scheduled.task_id,
+            scheduled.name,
+            scheduled.input,
+            scheduled.instance_id,
+            version=scheduled.version,
+            tags=scheduled.tags,
+            attempt=task.attempt,
+        )
+    _record_dispatch(execution, task)
+
+
+def open_actions(execution: Execution) -> Sequence[Action]:
+    """The actions of everything that is still open: what a rewound execution must put in motion again."""
+    actions: list[Action] = []
+    for task_id, task in execution.tasks.items():
+        if task.is_completed:
+            continue
+        if isinstance(task, TimerTask):
+            actions.append(CreateTimer(task_id, task.due_at))
+        elif task.retry_at is not None:
+            actions.append(CreateTimer(task_id, task.retry_at, attempt=task.attempt))
+        else:
+            actions.append(task.scheduled)
+    return actions
+
+
+def is_one_way(action: Action) -> bool:
+    """Whether nothing comes back from the action, so that no open task stands for it."""
+    return isinstance(action, (SendEvent, CompleteOrchestration)) or (
+        isinstance(action, CreateSubOrchestration) and action.fire_and_forget
+    )
+
+
+def _record_dispatch(execution: Execution, task: ActionTask) -> None:
+    scheduled = task.scheduled
+    attributes: dict[str, Any] = {}
+    if isinstance(scheduled, ScheduleTask):
+        event_type = EventType.TASK_SCHEDULED
+        if scheduled.timeout_seconds is not None:
+            attributes["timeout_seconds"] = scheduled.timeout_seconds
+    else:
+        event_type = EventType.SUB_ORCHESTRATION_CREATED
+        attributes["instance_id"] = scheduled.instance_id
+    if scheduled.tags:
+        attributes["tags"] = scheduled.tags
+    execution.decide(
+        event_type,
+        scheduled,
+        task_id=scheduled.task_id,
+        name=scheduled.name,
+        payload=scheduled.input,
+        attempt=scheduled.attempt,
+        attributes=attributes,
+    )
+
+
+# Inside ----------------------------------------------------------------------------------------------------------
+
+
+def default_child_id(execution: Execution, task_id: int) -> str:
+    """``{parent}:{task id as four hex digits}``, with the generation before it from the second one on.
+
+    It is the same after a rewind, and never that of a child of an earlier generation.
+    """
+    generation = f"{execution.generation:x}." if execution.generation > 1 else ""
+    child_id = f"{execution.facts.instance_id}:{generation}{task_id:04x}"
+    if len(child_id) <= INSTANCE_ID_LENGTH:
+        return child_id
+    return uuid.uuid5(CHILD_ID_NAMESPACE, child_id).hex
+
+
+def refuse_own_id(execution: Execution, child_id: str) -> None:
+    """A child can't have the id of its parent or grandparent: it would wait for itself."""
+    taken = {execution.facts.instance_id.casefold(), (execution.facts.parent_instance_id or "").casefold()}
+    if child_id.casefold() in taken:
+        raise OrchestrationStateError(
+            f"The sub-orchestration's id {child_id!r} is that of its own parent. Give it another id, or none."
+        )
+
+
+def _deadline(
+    execution: Execution, wait: ExternalEventTask, timeout: timedelta | float, on_timeout: Any, has_default: bool
+) -> TimerTask:
+    timer = create_timer(execution, timedelta(seconds=_seconds(timeout)))
+
+    def expire(_: Any) -> None:
+        if wait.is_completed:
+            return
+        execution.forget_wait(wait)
+        if has_default:
+            wait.complete(on_timeout)
+        else:
+            wait.fail(TimeoutError(f"No external event {wait.name!r} arrived within {timeout}."))
+
+    timer.when_fired(expire)
+    return timer
+
+
+def _release_wait(execution: Execution, wait: ExternalEventTask) -> None:
+    execution.forget_wait(wait)
+    if wait.timer is not None:
+        wait.timer.cancel()
+
+
+def _seconds(duration: timedelta | float) -> float:
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    if seconds <= 0:
+        raise ValueError("A timeout must be longer than nothing.")
+    return seconds

@@ -1,0 +1,249 @@
+"""What an orchestrator is given: the one object through which it may act.
+
+It answers to the names, argument names and positions of azure-functions-durable 1.x and, where they differ, to those
+of the durabletask SDK. It decides nothing itself; ``calls`` does.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestrations.core import calls
+from orchestrations.core.retries import RetryPolicy
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask, WhenAllTask, WhenAnyTask
+
+if TYPE_CHECKING:
+    from orchestrations.core.execution import Execution
+
+UUID_NAMESPACE = uuid.UUID("9e952958-5e33-4daf-827f-2fa12937b875")  # of Durable Task, so that ids agree with its SDKs
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+MISSING: Any = _Missing()
+
+
+class OrchestrationContext:
+    """The orchestrator's side of one execution. Valid only inside the orchestrator that it was made for."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._uuids = 0
+
+    # Facts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def instance_id(self) -> str:
+        """The instance's id."""
+        return self._execution.facts.instance_id
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        """The parent's id, or None for an instance that is nobody's child."""
+        return self._execution.facts.parent_instance_id
+
+    @property
+    def name(self) -> str:
+        """The orchestrator's name."""
+        return self._execution.facts.name
+
+    @property
+    def version(self) -> str:
+        """The version that the instance was started with."""
+        return self._execution.facts.version
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The instance's tags."""
+        return self._execution.facts.tags
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        """The orchestration's clock, aware UTC: when the event that is being processed was recorded.
+
+        The same on every replay, constant between two waits, and never earlier than before.
+        """
+        return self._execution.clock
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the code runs over recorded history, as opposed to something new."""
+        return self._execution.is_replaying
+
+    @property
+    def custom_status(self) -> Any:
+        """The custom status as it was last set."""
+        return self._execution.functions.decode(self._execution.custom_status, None, "the custom status")
+
+    @property
+    def will_continue_as_new(self) -> bool:
+        """Whether continue_as_new has been called."""
+        return self._execution.continue_with is not None
+
+    def get_input(self) -> Any:
+        """The input, converted as the annotation of the second parameter asks where there is one."""
+        return self._execution.definition.decode_input(self._execution.facts.input)
+
+    # Work --------------------------------------------------------------------------------------------------------
+
+    def call_activity(
+        self,
+        name: object,
+        input_: object = None,
+        *,
+        input: object = MISSING,
+        retry: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
+        timeout: timedelta | float | None = None,
+        tags: dict[str, str] | None = None,
+        return_type: object = None,
+    ) -> ActionTask:
+        """Run an activity, given by reference or by name, and get its result.
+
+        ``timeout`` (seconds or timedelta) bounds each attempt; past it the attempt fails with a TimeoutError. Raises
+        TaskFailedError at the ``yield`` or ``await`` if it fails and its retries are used up, and PayloadRejected here
+        if the input can't be encoded. The activity runs at least once.
+        """
+        value = input_ if input is MISSING else input
+        return calls.call_activity(
+            self._execution, name, value, retry or retry_policy, timeout, tags, return_type
+        )
+
+    def call_activity_with_retry(self, name: object, retry_options: RetryPolicy, input_: object = None) -> ActionTask:
+        """``call_activity`` with a retry policy, as in azure-functions-durable 1.x."""
+        return self.call_activity(name, input_, retry=retry_options)
+
+    def call_sub_orchestrator(
+        self,
+        name: object,
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        *,
+        input: object = MISSING,
+        retry: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
+        tags: dict[str, str] | None = None,
+        return_type: object = None,
+    ) -> ActionTask:
+        """Run another orchestrator as a child and get its result.
+
+        The child's id is ``{parent}:{task id}`` unless given. Raises TaskFailedError at the ``yield`` or ``await`` if
+        the child fails or is terminated, or if a live instance has the id.
+        """
+        value = input_ if input is MISSING else input
+        return calls.call_sub_orchestrator(
+            self._execution, name, value, instance_id, version, retry or retry_policy, tags, return_type
+        )
+
+    def call_sub_orchestrator_with_retry(
+        self, name: object, retry_options: RetryPolicy, input_: object = None, instance_id: str | None = None
+    ) -> ActionTask:
+        """``call_sub_orchestrator`` with a retry policy, as in azure-functions-durable 1.x."""
+        return self.call_sub_orchestrator(name, input_, instance_id, retry=retry_options)
+
+    def start_new(
+        self, name: object, input_: object = None, instance_id: str | None = None, *, version: str | None = None
+    ) -> str:
+        """Start another instance, go on, and never hear of it again. Returns its id."""
+        return calls.start_new(self._execution, name, input_, instance_id, version)
+
+    # Time and events ---------------------------------------------------------------------------------------------
+
+    def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
+        """A durable timer of any length. A naive datetime is UTC; a moment that has passed fires at once."""
+        return calls.create_timer(self._execution, fire_at)
+
+    def wait_for_external_event(
+        self,
+        name: str,
+        *,
+        data_type: object = None,
+        timeout: timedelta | float | None = None,
+        default: Any = MISSING,
+        title: str | None = None,
+        summary: Mapping[str, object] | None = None,
+        groups: Sequence[str] = (),
+        permission: str | None = None,
+    ) -> ExternalEventTask:
+        """Wait for an external event of that name, in any case; events wait in line until one is awaited.
+
+        ``timeout`` (seconds or timedelta) ends the wait with ``default``, or with TimeoutError where none is given.
+        A ``title`` makes it a request to a person: it appears among the approvals with the ``summary``, for members of
+        ``groups`` or holders of ``permission`` where these are given, and the answer is
+        ``{"approved": bool, "comment": str, "by": username}``.
+        """
+        request = None
+        if title:
+            request = {
+                "title": str(title)[:300],
+                "summary": {str(label): str(value) for label, value in (summary or {}).items()},
+                "groups": list(groups),
+                "permission": permission,
+            }
+        has_default = default is not MISSING
+        return calls.wait_for_external_event(
+            self._execution, name, data_type, timeout, default if has_default else None, has_default, request
+        )
+
+    def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
+        """Raise an external event for another instance. An unknown or ended instance drops it silently."""
+        calls.send_event(self._execution, instance_id, event_name, data)
+
+    def task_all(self, activities: Iterable[Task]) -> WhenAllTask:
+        """All of them: the results in argument order, or the first failure in time once all have ended."""
+        return WhenAllTask(activities)
+
+    def task_any(self, activities: Iterable[Task]) -> WhenAnyTask:
+        """The first of them to end; the result is that task. The others go on."""
+        return WhenAnyTask(activities)
+
+    # The execution itself ----------------------------------------------------------------------------------------
+
+    def set_custom_status(self, status: object) -> None:
+        """Show a JSON value with the instance, from the next checkpoint on."""
+        calls.set_custom_status(self._execution, status)
+
+    def continue_as_new(
+        self, input_: object = None, *, save_events: bool = True, new_version: str | None = None
+    ) -> None:
+        """Begin again with that input and an empty history, under the same id.
+
+        The code goes on to its next wait or return, which is ignored. External events that nobody has taken are
+        carried over in order, unless ``save_events`` is False.
+        """
+        calls.continue_as_new(self._execution, input_, save_events, new_version)
+
+    # Determinism -------------------------------------------------------------------------------------------------
+
+    def new_uuid(self) -> uuid.UUID:
+        """A UUID that is the same on every replay; two calls give two."""
+        name = f"{self.instance_id}_{self.current_utc_datetime:%Y-%m-%dT%H:%M:%S.%fZ}_{self._uuids}"
+        self._uuids += 1
+        return uuid.uuid5(UUID_NAMESPACE, name)
+
+    def new_guid(self) -> uuid.UUID:
+        """``new_uuid`` under the name of azure-functions-durable 1.x."""
+        return self.new_uuid()
+
+    def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
+        """A logger that is silent while the code replays, so that each line is logged once."""
+        return ReplaySafeLogger(logger, self)
+
+
+class ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
+    """Passes records on only outside replay, with the instance's id on each as ``instance_id``."""
+
+    def __init__(self, logger: logging.Logger, context: OrchestrationContext) -> None:
+        super().__init__(logger, {"instance_id": context.instance_id})
+        self._context = context
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the name is logging's)
+        return not self._context.is_replaying and super().isEnabledFor(level)

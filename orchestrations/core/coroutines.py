@@ -1,0 +1,111 @@
+"""Driving the author's code, whether it is a generator or an ``async def``, and knowing where it stands."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import CoroutineType, FrameType, GeneratorType
+from typing import Any
+
+from orchestrations.core.definitions import OrchestratorDefinition
+from orchestrations.core.errors import EpisodeTimeout, ExecutionDiscarded
+from orchestrations.core.tasks import Task
+
+CORE = str(PurePath(__file__).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A line of the author's code."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}"
+
+
+def begin(definition: OrchestratorDefinition, context: Any, input_text: str | None) -> Any:
+    """Call the orchestrator: a generator or coroutine comes back, or the result of a plain function."""
+    if not definition.takes_input:
+        return definition.function(context)
+    return definition.function(context, definition.decode_input(input_text))
+
+
+def is_resumable(code: Any) -> bool:
+    """Whether the orchestrator is a generator or coroutine, as opposed to a plain function's result."""
+    return isinstance(code, (GeneratorType, CoroutineType))
+
+
+def step(code: Any, awaited: Task | None) -> Task:
+    """Hand the awaited task's outcome to the code and return the task that it waits for next.
+
+    What is not a task is refused inside the code, as a TypeError at that very line. StopIteration carries the return
+    value, and other exceptions are the author's.
+    """
+    if awaited is None:
+        yielded = code.send(None)
+    elif awaited.error is not None:
+        # A task may be awaited again; its error must not carry the frames of the first time.
+        yielded = code.throw(awaited.error.with_traceback(None))
+    else:
+        yielded = code.send(awaited.result)
+    while not isinstance(yielded, Task):
+        yielded = code.throw(
+            TypeError(
+                f"The orchestrator waited for {type(yielded).__name__!r}, which is not a durable task. Yield or await "
+                "what the context returns, such as context.call_activity(...)."
+            )
+        )
+    return yielded
+
+
+def close(code: Any) -> None:
+    """End the code silently, whatever it does about it."""
+    try:
+        if code is not None:
+            code.close()
+    except BaseException as error:
+        if not (is_authors(error) or isinstance(error, ExecutionDiscarded)):
+            raise
+
+
+def is_authors(error: BaseException) -> bool:
+    """Whether the error is a failure of the orchestrator, as opposed to the process being told to stop."""
+    return isinstance(error, (Exception, EpisodeTimeout, GeneratorExit)) or type(error) is SystemExit
+
+
+def locate(code: Any) -> Location | None:
+    """The line at which the code is suspended: the innermost frame that the author wrote."""
+    location = None
+    while code is not None:
+        frame = getattr(code, "gi_frame", None) or getattr(code, "cr_frame", None)
+        if frame is None or frame.f_code.co_filename.startswith(CORE):
+            break
+        location = _location(frame)
+        code = getattr(code, "gi_yieldfrom", None) or getattr(code, "cr_await", None)
+    return location
+
+
+def calling_location() -> Location | None:
+    """The line of the author's code that is calling the engine right now."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(CORE):
+        frame = frame.f_back
+    return _location(frame) if frame is not None else None
+
+
+def raised_at(error: BaseException) -> Location | None:
+    """The innermost line that the error passed through."""
+    entry, location = error.__traceback__, None
+    while entry is not None:
+        if not entry.tb_frame.f_code.co_filename.startswith(CORE):
+            location = Location(entry.tb_frame.f_code.co_filename, entry.tb_lineno, entry.tb_frame.f_code.co_qualname)
+        entry = entry.tb_next
+    return location
+
+
+def _location(frame: FrameType) -> Location:
+    return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)

@@ -1,0 +1,62 @@
+"""One episode as a function: (orchestrator, history, new events) -> (events, actions, state)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from orchestrations.core import calls
+from orchestrations.core.actions import Action
+from orchestrations.core.context import OrchestrationContext
+from orchestrations.core.definitions import Functions, OrchestratorDefinition
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.status import RuntimeStatus
+
+
+@dataclass(slots=True)
+class Episode:
+    """What came of the new events: what to append, what to do, and where the execution stands."""
+
+    execution: Execution
+    events: list[HistoryEvent] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+
+    @property
+    def status(self) -> RuntimeStatus:
+        """The instance's status after the episode."""
+        return self.execution.status
+
+
+def open_execution(
+    definition: OrchestratorDefinition, functions: Functions, facts: InstanceFacts, history: Sequence[HistoryEvent] = ()
+) -> Execution:
+    """An execution brought to where its history ends. Raises NonDeterminismError where the code doesn't fit it."""
+    execution = Execution(definition, functions, facts, OrchestrationContext)
+    execution.replay(history)
+    return execution
+
+
+def advance(execution: Execution, new_events: Sequence[HistoryEvent]) -> Episode:
+    """Feed the new events in order to an execution that is in memory."""
+    episode = Episode(execution)
+    for event in new_events:
+        episode.events += execution.apply(event)
+        actions = execution.take_actions()
+        if event.type is EventType.EXECUTION_REWOUND:
+            # What is open must be put in motion again, which covers what was decided just now.
+            actions = [action for action in actions if calls.is_one_way(action)]
+            actions += calls.open_actions(execution)
+        episode.actions += actions
+    return episode
+
+
+def run_episode(
+    definition: OrchestratorDefinition,
+    functions: Functions,
+    facts: InstanceFacts,
+    history: Sequence[HistoryEvent],
+    new_events: Sequence[HistoryEvent],
+) -> Episode:
+    """Replay the history, then feed the new events. The same arguments always give the same episode."""
+    return advance(open_execution(definition, functions, facts, history), new_events)

@@ -1,0 +1,50 @@
+"""Errors that orchestrator code meets, and the ones that end an episode."""
+
+from __future__ import annotations
+
+from orchestrations.core.failures import FailureDetails
+
+
+class TaskFailedError(Exception):
+    """An activity or sub-orchestration failed; ``details`` says how, with the cause chain.
+
+    Raised at the ``yield`` or ``await``. ``failures`` holds every failure of the same ``task_all``, in argument order.
+    """
+
+    def __init__(self, message: str, details: FailureDetails, *, task_id: int | None = None) -> None:
+        super().__init__(message)
+        self.details = details
+        self.task_id = task_id
+        self.failures: tuple[BaseException, ...] = ()
+
+    def is_caused_by(self, error_type: type[BaseException] | str) -> bool:
+        """Whether the failure or one of its causes is of that type (see FailureDetails.is_caused_by)."""
+        return self.details.is_caused_by(error_type)
+
+
+class TaskCancelledError(Exception):
+    """A timer or wait was cancelled, and then awaited all the same."""
+
+
+class OrchestrationStateError(Exception):
+    """The context was used in a way that its state does not allow."""
+
+
+class NonDeterminismError(Exception):
+    """The orchestrator's code no longer does what its history says that it did."""
+
+    is_non_retriable = True
+
+
+class HistoryLimitExceeded(Exception):
+    """The execution has more events than can be replayed in good time; ``continue_as_new`` is the remedy."""
+
+    is_non_retriable = True
+
+
+class EpisodeTimeout(BaseException):
+    """The orchestrator ran too long without waiting. Not an Exception, so that no ``except Exception`` swallows it."""
+
+
+class ExecutionDiscarded(BaseException):
+    """The context belongs to an execution that is no longer in memory; seen only by code that runs while it unwinds."""

@@ -1,0 +1,408 @@
+"""One execution of an orchestrator: its code, driven by events, and the decisions that come out.
+
+This is the whole replay engine. ``replay`` feeds it stored history and checks that the code decides again what the
+history says; ``apply`` feeds it a new event and returns what happened. Each received event is followed in history by
+exactly the decisions that it caused, so that the same events give the same history however they are split into
+episodes, and any change of kind, name or order in the code is noticed.
+
+It holds no lock, reads no clock and does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from orchestrations.core import calls, coroutines, matching
+from orchestrations.core.actions import Action, CompleteOrchestration, ScheduleTask
+from orchestrations.core.coroutines import Location
+from orchestrations.core.definitions import Functions, OrchestratorDefinition
+from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, TaskFailedError
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.failures import FailureDetails
+from orchestrations.core.matching import Decision
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
+from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFacts:
+    """What an orchestrator may know of its instance."""
+
+    instance_id: str
+    name: str
+    version: str = ""
+    execution: int = 1
+    parent_instance_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    input: str | None = None
+    custom_status: str | None = None
+
+
+class Execution:
+    """A live orchestrator. Feed it events in order; read ``status``, ``actions`` and ``awaited`` afterwards."""
+
+    def __init__(
+        self,
+        definition: OrchestratorDefinition,
+        functions: Functions,
+        facts: InstanceFacts,
+        make_context: Callable[[Execution], Any],
+    ) -> None:
+        self.definition = definition
+        self.functions = functions
+        self.facts = facts
+        self.status = RuntimeStatus.PENDING
+        self.custom_status = facts.custom_status
+        self.completion: CompleteOrchestration | None = None
+        self.error: BaseException | None = None  # what the orchestrator died of, for a rewind
+        self.clock = BEGINNING
+        self.generation = facts.execution
+        self.last_sequence = 0
+        self.is_replaying = False
+        self.is_discarded = False
+        self.has_started = False
+        self.awaited: Task | None = None
+        self.location: Location | None = None
+        self.actions: list[Action] = []  # decided since take_actions()
+        self.tasks: dict[int, ActionTask | TimerTask] = {}
+        self.waits: dict[str, list[ExternalEventTask]] = {}
+        self.buffered: dict[str, deque[HistoryEvent]] = {}
+        self.continue_with: CompleteOrchestration | None = None
+        self.save_events = True
+        self.suspended_by: HistoryEvent | None = None
+        self._context = make_context(self)
+        self._code: Any = None  # the generator or coroutine
+        self._held: list[HistoryEvent] = []  # received while suspended
+        self._decided: list[Decision] = []
+        self._next_id = 0
+        self._next_wait_id = 0
+        self._current = 0  # sequence of the event being processed
+
+    # Events in ---------------------------------------------------------------------------------------------------
+
+    def replay(self, history: Sequence[HistoryEvent], *, rewinding: bool = False) -> None:
+        """Bring a fresh execution to where its history ends.
+
+        With ``rewinding`` the code may decide more at the end than is stored: the next event is the rewind, and what
+        the code decides now follows it. Raises NonDeterminismError naming the event, what the history has and what the
+        code did, at which line.
+        """
+        self.is_replaying = True
+        expected: deque[Decision] = deque()
+        try:
+            for event in history:
+                if event.is_decided:
+                    self._match(event, expected)
+                    continue
+                if expected and event.type is not EventType.EXECUTION_REWOUND:
+                    raise matching.decided_too_much(expected[0], event)
+                self._process(event, event.sequence)
+                expected.extend(self._take_decided())
+        finally:
+            self.is_replaying = False
+        if expected and not rewinding:
+            raise matching.decided_too_much(expected[0], None)
+        self._decided = list(expected)
+        self.actions.clear()
+
+    def apply(self, event: HistoryEvent) -> list[HistoryEvent]:
+        """Process a new event and return the events to append: it and the decisions it caused, numbered.
+
+        Empty where the event is late or a duplicate (its task has ended, is unknown, or the execution has), which is
+        how a completion is taken once however often it is delivered.
+        """
+        if not matching.accepts(self, event):
+            return []
+        event.timestamp = max(event.timestamp, self.clock)
+        event.sequence = self.last_sequence + 1
+        self._process(event, event.sequence)
+        appended = [event]
+        for decision in self._take_decided():
+            decided = decision.event
+            decided.timestamp = event.timestamp
+            self.last_sequence += 1
+            decided.sequence = self.last_sequence
+            if isinstance(decision.action, ScheduleTask):
+                decision.action.sequence = decided.sequence
+            self.actions.append(decision.action)
+            appended.append(decided)
+        return appended
+
+    def take_actions(self) -> list[Action]:
+        """The actions decided since the last call, in order."""
+        taken, self.actions = self.actions, []
+        return taken
+
+    def discard(self) -> None:
+        """Let go of the author's code without running its ``except`` and ``finally`` blocks to any effect."""
+        self.is_discarded = True
+        coroutines.close(self._code)
+        self._code = None
+
+    # Decisions out, for the context ------------------------------------------------------------------------------
+
+    def next_id(self) -> int:
+        """The next action's id."""
+        self.check_alive()
+        self._next_id += 1
+        if self._next_id > EPISODE_ACTIONS:
+            raise RuntimeError(
+                f"The orchestrator decided on more than {EPISODE_ACTIONS} actions in one execution. "
+                "Use continue_as_new in a loop that goes on, and fan out in batches."
+            )
+        return self._next_id
+
+    def next_wait_id(self) -> int:
+        """The next wait's id. Waits are numbered apart from actions, since they leave no event."""
+        self._next_wait_id += 1
+        return self._next_wait_id
+
+    def decide(self, event_type: EventType, action: Action, **fields: Any) -> None:
+        """Record a decision: its action, and the history event that stands for it."""
+        where = coroutines.calling_location() if self.is_replaying else None
+        self._decided.append(Decision(HistoryEvent(event_type, self.clock, **fields), action, where))
+
+    def perform(self, action: Action) -> None:
+        """Ask for an action that leaves no event, such as cancelling a timer."""
+        self.actions.append(action)
+
+    def check_alive(self) -> None:
+        """Raise where the author's code runs on although its execution is gone."""
+        if self.is_discarded:
+            raise ExecutionDiscarded
+
+    # Inside ------------------------------------------------------------------------------------------------------
+
+    def _match(self, event: HistoryEvent, expected: deque[Decision]) -> None:
+        if not expected:
+            raise matching.decided_too_little(event, self.location)
+        decision = expected.popleft()
+        matching.match(decision, event)
+        if isinstance(decision.action, ScheduleTask):
+            decision.action.sequence = event.sequence
+        self.last_sequence = event.sequence
+
+    def _take_decided(self) -> list[Decision]:
+        taken, self._decided = self._decided, []
+        return taken
+
+    def _process(self, event: HistoryEvent, sequence: int) -> None:
+        self.clock = max(self.clock, event.timestamp)
+        self.last_sequence = max(self.last_sequence, sequence)
+        self._current = sequence
+        self.has_started = self.has_started or event.type is EventType.EXECUTION_STARTED
+        if self.suspended_by is not None and event.type not in ANSWERED_WHILE_SUSPENDED:
+            self._held.append(event)
+            return
+        HANDLERS[event.type](self, event)
+        if sequence > HISTORY_EVENTS and self.completion is None:
+            self._end_failed(HistoryLimitExceeded(f"The execution passed {HISTORY_EVENTS} events. Use continue_as_new."))
+
+    def _on_started(self, event: HistoryEvent) -> None:
+        self.status = RuntimeStatus.RUNNING
+        self.generation = event.attributes.get("generation", self.facts.execution)
+        self._run(lambda: coroutines.begin(self.definition, self._context, self.facts.input))
+
+    def _on_task_completed(self, event: HistoryEvent) -> None:
+        task = self.tasks[_id(event)]
+        assert isinstance(task, ActionTask)
+        try:
+            result = task.decode(event.payload)
+        except Exception as error:
+            self._fail_task(task, FailureDetails.from_exception(error))
+        else:
+            task.complete(result)
+        self._resume()
+
+    def _on_task_failed(self, event: HistoryEvent) -> None:
+        task = self.tasks[_id(event)]
+        assert isinstance(task, ActionTask)
+        details = FailureDetails.from_json(msgspec.json.decode(event.payload or "{}"))
+        self._fail_task(task, details)
+        self._resume()
+
+    def _fail_task(self, task: ActionTask, details: FailureDetails) -> None:
+        """Try the call again if its policy says so, else let the orchestrator see the failure."""
+        kind = "Sub-orchestration" if task.child_id is not None else "Activity"
+        error = TaskFailedError(f"{kind} {task.name!r} failed: {details.message}", details, task_id=int(task.id or 0))
+        attempt = task.attempt + 1
+        try:
+            again = task.policy is not None and task.policy.allows(attempt, error, task.started_at, self.clock)
+        except Exception as broken:  # the author's ``handle``
+            error.__cause__ = broken
+            again = False
+        if again:
+            calls.schedule_retry(self, task, attempt)
+        else:
+            task.fail(error)
+
+    def _on_timer_fired(self, event: HistoryEvent) -> None:
+        task = self.tasks[_id(event)]
+        if isinstance(task, ActionTask):
+            calls.dispatch(self, task)
+            return
+        if isinstance(task, TimerTask):
+            task.complete(None)
+        self._resume()
+
+    def _on_event_raised(self, event: HistoryEvent) -> None:
+        self.buffered.setdefault((event.name or "").casefold(), deque()).append(event)
+        for wait in self.waits.get((event.name or "").casefold(), ()):
+            if wait.can_be_observed(self.awaited):
+                self.give_buffered(wait)
+                break
+        self._resume()
+
+    def give_buffered(self, wait: ExternalEventTask) -> None:
+        """Complete the wait with the oldest buffered event of its name, if there is one."""
+        key = wait.name.casefold()
+        queue = self.buffered.get(key)
+        if not queue:
+            return
+        event = queue.popleft()
+        if not queue:
+            del self.buffered[key]
+        self.forget_wait(wait)
+        try:
+            value = wait.decode(event.payload)
+        except Exception as error:
+            wait.fail(error)
+        else:
+            wait.complete(value)
+        if wait.timer is not None:
+            wait.timer.cancel()
+
+    def forget_wait(self, wait: ExternalEventTask) -> None:
+        """Take the wait out of the line for its name."""
+        line = self.waits.get(wait.name.casefold(), [])
+        if wait in line:
+            line.remove(wait)
+
+    def _on_terminated(self, event: HistoryEvent) -> None:
+        reason = event.attributes.get("reason") or None
+        output = event.payload or self.functions.encode(reason, "the reason of the termination")
+        self._end(CompleteOrchestration(RuntimeStatus.TERMINATED, output=output))
+
+    def _on_suspended(self, event: HistoryEvent) -> None:
+        self.status = RuntimeStatus.SUSPENDED
+        self.suspended_by = event
+
+    def _on_resumed(self, event: HistoryEvent) -> None:
+        self.status = RuntimeStatus.RUNNING if self._code is not None else RuntimeStatus.PENDING
+        self.suspended_by = None
+        held, self._held = self._held, []
+        for earlier in held:
+            if earlier.type is EventType.EXECUTION_STARTED or matching.accepts(self, earlier):
+                HANDLERS[earlier.type](self, earlier)
+
+    def _on_rewound(self, event: HistoryEvent) -> None:
+        """A rewind is a fact of the history; the code goes on by itself once its failed task is dispatched again."""
+
+    def _resume(self) -> None:
+        if self._code is not None and (self.awaited is None or self.awaited.is_completed):
+            self._run(None)
+
+    def _run(self, begin: Callable[[], Any] | None) -> None:
+        """Run the author's code until it waits for something that has not happened yet, or ends."""
+        try:
+            if begin is not None:
+                self._code = begin()
+                if not coroutines.is_resumable(self._code):
+                    value, self._code = self._code, None
+                    self._end_completed(value)
+                    return
+            while self.completion is None:
+                awaited = self.awaited
+                if awaited is not None:
+                    self._note_failures(awaited)
+                self.awaited = coroutines.step(self._code, awaited)
+                self.location = coroutines.locate(self._code)
+                if self.continue_with is not None:
+                    self._end(self.continue_with)
+                    return
+                if isinstance(self.awaited, ExternalEventTask) and not self.awaited.is_completed:
+                    self.give_buffered(self.awaited)
+                if not self.awaited.is_completed:
+                    return
+        except StopIteration as stop:
+            if self.continue_with is not None:
+                self._end(self.continue_with)
+            else:
+                self._end_completed(stop.value)
+        except ExecutionDiscarded:
+            raise
+        except BaseException as error:
+            if not coroutines.is_authors(error):
+                raise
+            self._end_failed(error)
+
+    def _note_failures(self, awaited: Task) -> None:
+        """Remember where the orchestrator first saw each failure: a rewind goes back to there."""
+        if awaited.error is None and not (isinstance(awaited.result, Task) and awaited.result.is_failed):
+            return
+        for leaf in awaited.leaves():
+            if leaf.is_failed and leaf.resumed_at is None:
+                leaf.resumed_at = self._current
+
+    def _end_completed(self, value: Any) -> None:
+        try:
+            output = self.definition.encode_output(value)
+        except Exception as error:
+            self._end_failed(error)
+        else:
+            self._end(CompleteOrchestration(RuntimeStatus.COMPLETED, output=output))
+
+    def _end_failed(self, error: BaseException) -> None:
+        self.error = error
+        if self.location is None:
+            self.location = coroutines.raised_at(error)
+        details = FailureDetails.from_exception(error)
+        failure = msgspec.json.encode(details.to_json()).decode()
+        self._end(CompleteOrchestration(RuntimeStatus.FAILED, failure=failure))
+
+    def _end(self, completion: CompleteOrchestration) -> None:
+        if completion.status is RuntimeStatus.CONTINUED_AS_NEW and self.save_events:
+            carried = sorted((e for q in self.buffered.values() for e in q), key=lambda event: event.sequence)
+            completion.carried_events = tuple((e.name or "", e.payload, e.timestamp) for e in carried)
+        self.status = RuntimeStatus(completion.status)
+        self.completion = completion
+        self.awaited = None
+        self.decide(
+            EventType.EXECUTION_COMPLETED,
+            completion,
+            payload=completion.failure if completion.failure is not None else completion.output,
+            attributes={"status": str(completion.status)},
+        )
+
+
+def _id(event: HistoryEvent) -> int:
+    assert event.task_id is not None
+    return event.task_id
+
+
+ANSWERED_WHILE_SUSPENDED = frozenset(
+    {EventType.EXECUTION_TERMINATED, EventType.EXECUTION_RESUMED, EventType.EXECUTION_SUSPENDED}
+)
+
+HANDLERS: dict[EventType, Callable[[Execution, HistoryEvent], None]] = {
+    EventType.EXECUTION_STARTED: Execution._on_started,
+    EventType.EXECUTION_TERMINATED: Execution._on_terminated,
+    EventType.EXECUTION_SUSPENDED: Execution._on_suspended,
+    EventType.EXECUTION_RESUMED: Execution._on_resumed,
+    EventType.EXECUTION_REWOUND: Execution._on_rewound,
+    EventType.TASK_COMPLETED: Execution._on_task_completed,
+    EventType.TASK_FAILED: Execution._on_task_failed,
+    EventType.TIMER_FIRED: Execution._on_timer_fired,
+    EventType.SUB_ORCHESTRATION_COMPLETED: Execution._on_task_completed,
+    EventType.SUB_ORCHESTRATION_FAILED: Execution._on_task_failed,
+    EventType.EVENT_RAISED: Execution._on_event_raised,
+}

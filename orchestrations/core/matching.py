@@ -1,0 +1,127 @@
+"""Holding the code's decisions against the history, and new events against what is still open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrations.core.actions import Action
+from orchestrations.core.coroutines import Location
+from orchestrations.core.errors import NonDeterminismError
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.tasks import ActionTask, TimerTask
+
+if TYPE_CHECKING:
+    from orchestrations.core.execution import Execution
+
+
+@dataclass(slots=True)
+class Decision:
+    """What the code decided: the event that records it, the action that performs it, and where in the code."""
+
+    event: HistoryEvent
+    action: Action
+    location: Location | None = None
+
+
+REMEDY = (
+    "Deploy the code that this instance began with, or one that makes the same calls in the same order, and rewind it; "
+    "new behaviour for old instances belongs behind a version."
+)
+
+
+def match(decision: Decision, stored: HistoryEvent) -> None:
+    """Raise NonDeterminismError unless the decision is the one that the history has."""
+    if _identity(decision.event) != _identity(stored):
+        raise NonDeterminismError(
+            f"Event {stored.sequence} of the history is {describe(stored)}, but the code decided "
+            f"{describe(decision.event)}{_at(decision.location)}. {REMEDY}"
+        )
+
+
+def decided_too_little(stored: HistoryEvent, location: Location | None) -> NonDeterminismError:
+    """The history has a decision that the code did not make."""
+    return NonDeterminismError(
+        f"Event {stored.sequence} of the history is {describe(stored)}, but the code decided nothing more there and "
+        f"waits{_at(location)}. {REMEDY}"
+    )
+
+
+def decided_too_much(decision: Decision, stored: HistoryEvent | None) -> NonDeterminismError:
+    """The code made a decision that the history does not have."""
+    there = f"event {stored.sequence} of the history is {describe(stored)}" if stored else "the history ends there"
+    return NonDeterminismError(
+        f"The code decided {describe(decision.event)}{_at(decision.location)}, but {there}. {REMEDY}"
+    )
+
+
+def describe(event: HistoryEvent) -> str:
+    """An event in words, for messages."""
+    if event.type is EventType.EXECUTION_COMPLETED:
+        return f"{event.type} ({event.attributes.get('status')})"
+    name = f" {event.name!r}" if event.name else ""
+    target = event.attributes.get("instance_id")
+    to = f" for instance {target!r}" if target else ""
+    attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
+    return f"{event.type}{name}{to} (task {event.task_id}{attempt})"
+
+
+def _identity(event: HistoryEvent) -> tuple[object, ...]:
+    name = event.name.casefold() if event.name else event.name
+    if event.type is EventType.EXECUTION_COMPLETED:
+        return (event.type, event.attributes.get("status"))
+    return (event.type, event.task_id, event.attempt, name, event.attributes.get("instance_id"))
+
+
+def _at(location: Location | None) -> str:
+    return f" at {location}" if location else ""
+
+
+# New events ------------------------------------------------------------------------------------------------------
+
+
+def accepts(execution: Execution, event: HistoryEvent) -> bool:
+    """Whether the event means anything to the execution now; a late or repeated one does not."""
+    if event.type is EventType.EXECUTION_REWOUND:
+        return True
+    if execution.completion is not None:
+        return False
+    return ACCEPTS[event.type](execution, event)
+
+
+def _awaits_action(execution: Execution, event: HistoryEvent) -> bool:
+    task = execution.tasks.get(event.task_id or 0)
+    return (
+        isinstance(task, ActionTask)
+        and not task.is_completed
+        and task.retry_at is None
+        and task.attempt == event.attempt
+    )
+
+
+def _awaits_child(execution: Execution, event: HistoryEvent) -> bool:
+    """A child tells its parent once for each of its executions, so its result needs no attempt to be told apart."""
+    task = execution.tasks.get(event.task_id or 0)
+    return isinstance(task, ActionTask) and not task.is_completed and task.retry_at is None
+
+
+def _awaits_timer(execution: Execution, event: HistoryEvent) -> bool:
+    task = execution.tasks.get(event.task_id or 0)
+    if isinstance(task, ActionTask):
+        return task.retry_at is not None and task.attempt == event.attempt
+    return isinstance(task, TimerTask) and not task.is_completed
+
+
+ACCEPTS: dict[EventType, Callable[[Execution, HistoryEvent], bool]] = {
+    EventType.EXECUTION_STARTED: lambda execution, event: not execution.has_started,
+    EventType.EXECUTION_TERMINATED: lambda execution, event: True,
+    EventType.EXECUTION_SUSPENDED: lambda execution, event: execution.suspended_by is None,
+    EventType.EXECUTION_RESUMED: lambda execution, event: execution.suspended_by is not None,
+    EventType.TASK_COMPLETED: _awaits_action,
+    EventType.TASK_FAILED: _awaits_action,
+    EventType.SUB_ORCHESTRATION_COMPLETED: _awaits_child,
+    EventType.SUB_ORCHESTRATION_FAILED: _awaits_child,
+    EventType.TIMER_FIRED: _awaits_timer,
+    EventType.EVENT_RAISED: lambda execution, event: True,
+}

@@ -1,0 +1,79 @@
+"""Retry policies of activities and sub-orchestrations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestrations.core.errors import TaskFailedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """When a failed call is tried again, with the names of the durabletask SDK.
+
+    The delay before attempt n + 1 is ``first_retry_interval * backoff_coefficient ** (n - 1)``, at most
+    ``max_retry_interval``. No further attempt follows after ``max_number_of_attempts`` (the first one counts), once
+    ``retry_timeout`` has passed on the orchestration's clock, when ``handle`` returns False, or when the failure is
+    non-retriable or of a type named in ``non_retryable``.
+    """
+
+    first_retry_interval: timedelta
+    max_number_of_attempts: int
+    backoff_coefficient: float = 1.0
+    max_retry_interval: timedelta | None = None
+    retry_timeout: timedelta | None = None
+    handle: Callable[[TaskFailedError], bool] | None = None
+    non_retryable: Sequence[type[BaseException] | str] = ()
+
+    def __post_init__(self) -> None:
+        if self.first_retry_interval < timedelta(0):
+            raise ValueError("first_retry_interval must not be negative.")
+        if self.max_number_of_attempts < 1:
+            raise ValueError("max_number_of_attempts must be at least 1; the first attempt counts.")
+        if self.backoff_coefficient < 1:
+            raise ValueError("backoff_coefficient must be at least 1.")
+
+    def delay_before(self, attempt: int) -> timedelta:
+        """The pause before that attempt (2 or later)."""
+        seconds = self.first_retry_interval.total_seconds()
+        longest = (self.max_retry_interval or timedelta(days=365)).total_seconds()
+        # The exponent is capped so that a patient policy can't overflow a float.
+        delay = seconds * self.backoff_coefficient ** min(attempt - 2, 512) if seconds else 0.0
+        return timedelta(seconds=min(delay, longest))
+
+    def allows(self, attempt: int, error: TaskFailedError, started_at: datetime, now: datetime) -> bool:
+        """Whether that attempt (2 or later) may follow the error. ``now`` is the orchestration's clock."""
+        if attempt > self.max_number_of_attempts or error.details.is_non_retriable:
+            return False
+        if self.retry_timeout is not None and now >= started_at + self.retry_timeout:
+            return False
+        if any(error.is_caused_by(kind) for kind in self.non_retryable):
+            return False
+        return self.handle is None or bool(self.handle(error))
+
+
+class RetryOptions(RetryPolicy):
+    """A RetryPolicy made from milliseconds, with the names and positions of azure-functions-durable 1.x."""
+
+    def __init__(
+        self,
+        first_retry_interval_in_milliseconds: int,
+        max_number_of_attempts: int,
+        backoff_coefficient: float = 1.0,
+        max_retry_interval_in_milliseconds: int | None = None,
+        retry_timeout_in_milliseconds: int | None = None,
+    ) -> None:
+        RetryPolicy.__init__(
+            self,
+            first_retry_interval=timedelta(milliseconds=first_retry_interval_in_milliseconds),
+            max_number_of_attempts=max_number_of_attempts,
+            backoff_coefficient=backoff_coefficient,
+            max_retry_interval=_milliseconds(max_retry_interval_in_milliseconds),
+            retry_timeout=_milliseconds(retry_timeout_in_milliseconds),
+        )
+
+
+def _milliseconds(value: int | None) -> timedelta | None:
+    return None if value is None else timedelta(milliseconds=value)

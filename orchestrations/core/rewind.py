@@ -1,0 +1,127 @@
+"""Rewinding a failed execution: which of its history stays, and what is told again.
+
+The failure that reached the end of the orchestrator is found by replaying it. Its task keeps its first TaskScheduled
+and loses its failures and retries; what the code decided after it had seen the failure (compensation) goes, with its
+results; failures that were handled earlier stay. Completed work never runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from orchestrations.core.context import OrchestrationContext
+from orchestrations.core.definitions import Functions, OrchestratorDefinition
+from orchestrations.core.errors import NonDeterminismError
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.tasks import ActionTask
+
+
+@dataclass(slots=True)
+class Rewound:
+    """``kept`` is the history of the new execution, numbered anew; ``redelivered`` are facts to feed again after it.
+
+    ``execution`` stands at the end of ``kept``. Feed it an ExecutionRewound event, then ``redelivered``.
+    ``failed_children`` are the ids of sub-orchestrations that failed and are to be rewound themselves.
+    """
+
+    execution: Execution
+    kept: list[HistoryEvent]
+    redelivered: list[HistoryEvent]
+    failed_children: list[str] = field(default_factory=list)
+
+
+def rewind(
+    definition: OrchestratorDefinition, functions: Functions, facts: InstanceFacts, history: Sequence[HistoryEvent]
+) -> Rewound:
+    """Work out the history of the execution that takes a failed one's place.
+
+    Raises NonDeterminismError where today's code doesn't fit the history even up to the failure.
+    """
+    body = [event for event in history if event.type is not EventType.EXECUTION_COMPLETED]
+    undelivered_from = _undelivered_from(history)
+    late = [event for event in body if undelivered_from and event.sequence >= undelivered_from]
+    body = body[: len(body) - len(late)]
+    culprits = [] if undelivered_from else _culprits(definition, functions, facts, body)
+    if culprits:
+        cut = min(task.resumed_at or 0 for task in culprits)
+        kept, redelivered = _split(body, {int(task.id or 0) for task in culprits}, cut)
+    else:
+        kept, redelivered = body, late
+    for sequence, event in enumerate(kept, start=1):
+        event.sequence = sequence
+    execution = Execution(definition, functions, facts, OrchestrationContext)
+    execution.replay(kept, rewinding=True)
+    children = [task.child_id for task in culprits if task.child_id is not None]
+    return Rewound(execution, kept, redelivered, children)
+
+
+def _undelivered_from(history: Sequence[HistoryEvent]) -> int | None:
+    """Where an episode began that was recorded but not run, because the code didn't fit its history."""
+    last = history[-1] if history else None
+    value = last.attributes.get("undelivered_from") if last else None
+    return int(value) if value else None
+
+
+def _culprits(
+    definition: OrchestratorDefinition, functions: Functions, facts: InstanceFacts, body: Sequence[HistoryEvent]
+) -> list[ActionTask]:
+    """The tasks whose failure ended the orchestrator; none where its own code failed, or no longer does."""
+    trial = Execution(definition, functions, facts, OrchestrationContext)
+    trial.replay(body, rewinding=True)
+    error = trial.error
+    trial.discard()
+    if error is None or isinstance(error, NonDeterminismError):
+        return []
+    failed = [task for task in trial.tasks.values() if isinstance(task, ActionTask) and task.is_failed]
+    for chain in (_explicit_causes(error), _all_causes(error)):
+        reached = {id(item) for item in chain}
+        reached |= {id(sibling) for item in chain for sibling in getattr(item, "failures", ())}
+        culprits = [task for task in failed if id(task.error) in reached and task.resumed_at is not None]
+        if culprits:
+            return culprits
+    return []
+
+
+def _explicit_causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it was raised ``from``."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__
+    return chain
+
+
+def _all_causes(error: BaseException) -> list[BaseException]:
+    """The error and everything that was being handled when it was raised."""
+    chain: list[BaseException] = []
+    pending: list[BaseException | None] = [error]
+    while pending:
+        item = pending.pop()
+        if item is not None and item not in chain:
+            chain.append(item)
+            pending += [item.__cause__, item.__context__]
+    return chain
+
+
+def _split(body: Sequence[HistoryEvent], culprits: set[int], cut: int) -> tuple[list[HistoryEvent], list[HistoryEvent]]:
+    """History up to the cut without the culprits' failures and retries, and the facts after it that still count."""
+    kept = [event for event in body if event.sequence <= cut and not _is_failed_try(event, culprits)]
+    known = {event.task_id for event in kept if event.is_decided}
+    return kept, list(_still_true(body, known - culprits, cut))
+
+
+def _is_failed_try(event: HistoryEvent, culprits: set[int]) -> bool:
+    if event.task_id not in culprits:
+        return False
+    is_first_dispatch = event.is_decided and event.type is not EventType.TIMER_CREATED and event.attempt <= 1
+    return not is_first_dispatch
+
+
+def _still_true(body: Sequence[HistoryEvent], known: set[int | None], cut: int) -> Iterator[HistoryEvent]:
+    for event in body:
+        if event.sequence <= cut or event.is_decided:
+            continue
+        if event.type is EventType.EVENT_RAISED or (event.task_id is not None and event.task_id in known):
+            yield event

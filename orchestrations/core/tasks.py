@@ -1,0 +1,399 @@
+"""Tasks: the pending results that an orchestrator yields or awaits. They know nothing of history or of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from orchestrations.core.errors import TaskCancelledError, TaskFailedError
+from orchestrations.core.events import HistoryEvent
+from orchestrations.core.retries import RetryPolicy
+
+
+class TaskState(Enum):
+    """The states of azure-functions-durable's TaskState."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Task:
+    """A pending result. ``yield`` it in a generator orchestrator, ``await`` it in an ``async def`` one.
+
+    ``has_ended``, ``has_failed`` and ``error`` are the engine's to read. What the orchestrator reads (``is_completed``,
+    ``result``, …) also notes that it has seen how the task ended, which the engine must know for two things: an event
+    that a dropped wait took unseen goes to the next wait, and a rewind goes back to where a failure was first seen.
+    """
+
+    __slots__ = ("_error", "_parents", "_result", "_state", "id", "was_seen")
+
+    def __init__(self, id: int | str | None = None) -> None:
+        self.id = id
+        self.was_seen = False  # whether the orchestrator knows how it ended
+        self._state = TaskState.RUNNING
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._parents: list[CompositeTask] = []
+
+    # For the orchestrator ----------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> TaskState:
+        """Running, succeeded or failed."""
+        self.look()
+        return self._state
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether it has ended, well or badly."""
+        self.look()
+        return self.has_ended
+
+    @property
+    def is_complete(self) -> bool:
+        """``is_completed`` under durabletask's name."""
+        return self.is_completed
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it has ended with an error."""
+        self.look()
+        return self.has_failed
+
+    @property
+    def result(self) -> Any:
+        """The result. Raises the task's error if it failed; None while it is running."""
+        self.look()
+        if self._error is not None:
+            # The error may be raised again and again; it must not gather the frames of each time.
+            raise self._error.with_traceback(None)
+        return self._result
+
+    def get_result(self) -> Any:
+        """The result, with durabletask's rule. Raises ValueError while the task is running, its error if it failed."""
+        if not self.is_completed:
+            raise ValueError("The task has not completed. Yield or await it first.")
+        return self.result
+
+    def get_exception(self) -> BaseException:
+        """The error. Raises ValueError if the task has not failed."""
+        self.look()
+        if self._error is None:
+            raise ValueError("The task has not failed.")
+        return self._error
+
+    def __await__(self) -> Generator[Task, Any, Any]:
+        return (yield self)
+
+    # For the engine ----------------------------------------------------------------------------------------------
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, well or badly."""
+        return self._state is not TaskState.RUNNING
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended with an error."""
+        return self._state is TaskState.FAILED
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error, or None."""
+        return self._error
+
+    def look(self) -> None:
+        """Note that the orchestrator learns how the task ended. No effect while it is running."""
+        if self.has_ended:
+            self.was_seen = True
+
+    def complete(self, result: Any) -> None:
+        """End well. Tasks that contain this one are told."""
+        self._end(TaskState.SUCCEEDED, result, None)
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error. Tasks that contain this one are told."""
+        self._end(TaskState.FAILED, None, error)
+
+    def _end(self, state: TaskState, result: Any, error: BaseException | None) -> None:
+        self._state, self._result, self._error = state, result, error
+        for parent in self._parents:
+            parent.child_ended(self)
+
+    def attach_to(self, parent: CompositeTask) -> None:
+        """Become part of ``task_all`` or ``task_any``."""
+        self._parents.append(parent)
+
+    def can_be_observed(self, awaited: Task | None) -> bool:
+        """Whether the orchestrator, which awaits that task, could still see this one end.
+
+        A task that was only part of others is dead once the orchestrator has seen those end, unless it is awaited
+        again later.
+        """
+        if self is awaited:
+            return True
+        if self.was_seen:
+            return False
+        return not self._parents or any(parent.can_be_observed(awaited) for parent in self._parents)
+
+    def leaves(self) -> Iterator[Task]:
+        """The tasks that it is made of: itself, unless it is composite."""
+        yield self
+
+    def failures(self) -> Iterator[BaseException]:
+        """The errors that make it fail, in argument order."""
+        if self._error is not None:
+            yield self._error
+
+
+class ActionTask(Task):
+    """A task that stands for an action: an activity or a sub-orchestration, with its retries."""
+
+    __slots__ = (
+        "_note_failure",
+        "attempt",
+        "child_id",
+        "decode",
+        "failure_seen",
+        "input",
+        "name",
+        "policy",
+        "retry_at",
+        "scheduled",
+        "since",
+        "started_at",
+    )
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        input: str | None,
+        decode: Callable[[str | None], Any],
+        policy: RetryPolicy | None,
+        since: datetime,
+        note_failure: Callable[[], tuple[int, int]],
+        child_id: str | None = None,
+    ) -> None:
+        super().__init__(id)
+        self.name = name
+        self.input = input
+        self.decode = decode
+        self.policy = policy
+        self.attempt = 1
+        self.since = since  # of this attempt
+        self.started_at = since  # of the first attempt; the retry timeout counts from here
+        self.retry_at: datetime | None = None  # while it waits between two attempts
+        self.child_id = child_id  # of a sub-orchestration
+        self.scheduled: Any = None  # the action of this attempt
+        self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
+        self._note_failure = note_failure
+
+    def look(self) -> None:
+        """Note that the orchestrator learns how the task ended, and of a failure when."""
+        super().look()
+        if self.has_failed and self.failure_seen is None:
+            self.failure_seen = self._note_failure()
+
+
+class TimerTask(Task):
+    """A durable timer; completes with None at or after ``due_at``."""
+
+    __slots__ = ("_cancel", "_then", "due_at", "is_cancelled", "since")
+
+    def __init__(self, id: int, due_at: datetime, since: datetime, cancel: Callable[[TimerTask], None]) -> None:
+        super().__init__(id)
+        self.due_at = due_at
+        self.since = since
+        self.is_cancelled = False
+        self._cancel = cancel
+        self._then: Callable[[TimerTask], None] | None = None
+
+    def when_fired(self, callback: Callable[[TimerTask], None]) -> None:
+        """Have the engine call back when it fires, before whoever awaits it goes on."""
+        self._then = callback
+
+    def complete(self, result: Any) -> None:
+        """Fire."""
+        super().complete(result)
+        if self._then is not None:
+            self._then(self)
+
+    def cancel(self) -> bool:
+        """Let it never fire. True if it was still pending; then awaiting it raises TaskCancelledError."""
+        if self.has_ended:
+            return False
+        self.is_cancelled = True
+        self._cancel(self)
+        self.fail(TaskCancelledError(f"The timer due at {self.due_at.isoformat()} was cancelled."))
+        return True
+
+
+class ExternalEventTask(Task):
+    """A wait for an external event; completes with the event's value."""
+
+    __slots__ = ("_release", "decode", "event", "is_cancelled", "name", "request", "revive", "since", "timer", "title")
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        since: datetime,
+        decode: Callable[[str | None], Any],
+        revive: Callable[[ExternalEventTask], None],
+        release: Callable[[ExternalEventTask], None],
+    ) -> None:
+        super().__init__(id)
+        self.name = name
+        self.since = since
+        self.decode = decode
+        self.revive = revive
+        self.event: HistoryEvent | None = None  # that it took
+        self.is_cancelled = False
+        self.timer: TimerTask | None = None
+        self.title = ""
+        self.request: dict[str, Any] | None = None
+        self._release = release
+
+    def attach_to(self, parent: CompositeTask) -> None:
+        """Become part of ``task_all`` or ``task_any``: a dead wait takes an event that came meanwhile."""
+        super().attach_to(parent)
+        if not self.has_ended:
+            self.revive(self)
+
+    def take(self, event: HistoryEvent) -> None:
+        """End with the event's value, or with the error of decoding it."""
+        self.event = event
+        try:
+            value = self.decode(event.payload)
+        except Exception as error:
+            self.fail(error)
+        else:
+            self.complete(value)
+
+    def give_back(self) -> HistoryEvent:
+        """Wait again, and return the event that nobody has seen here."""
+        event, self.event, self.timer = self.event, None, None
+        if event is None or self.was_seen:
+            raise ValueError("The wait has no event to give back.")
+        self._state, self._result, self._error = TaskState.RUNNING, None, None
+        for parent in self._parents:
+            parent.pending += 1
+        return event
+
+    def cancel(self) -> bool:
+        """Stop waiting, so that the next event of the name goes elsewhere. True if it was still waiting."""
+        if self.has_ended:
+            return False
+        self.is_cancelled = True
+        self._release(self)
+        self.fail(TaskCancelledError(f"The wait for the event {self.name!r} was cancelled."))
+        return True
+
+
+class CompositeTask(Task):
+    """A task made of others."""
+
+    __slots__ = ("children", "pending")
+
+    def __init__(self, children: Iterable[Task]) -> None:
+        super().__init__()
+        self.children: Sequence[Task] = list(children)
+        for child in self.children:
+            if not isinstance(child, Task):
+                raise TypeError(
+                    f"{type(self).__name__} takes tasks, as context.call_activity(...) returns them, but was given "
+                    f"{type(child).__name__}."
+                )
+        self.pending = sum(not child.has_ended for child in self.children)
+        for child in self.children:
+            if not child.has_ended:
+                child.attach_to(self)  # may complete it at once, from a buffered event; child_ended is told then
+        self.pending = sum(not child.has_ended for child in self.children)
+
+    def child_ended(self, child: Task) -> None:
+        """A child has ended."""
+        raise NotImplementedError
+
+    def leaves(self) -> Iterator[Task]:
+        """The leaves of all children, in argument order."""
+        for child in self.children:
+            yield from child.leaves()
+
+
+class WhenAllTask(CompositeTask):
+    """Completes when all have ended: with their results in argument order, or with the first failure in time."""
+
+    __slots__ = ("_first_error",)
+
+    def __init__(self, children: Iterable[Task]) -> None:
+        self._first_error: BaseException | None = None
+        super().__init__(children)
+        self._first_error = self._first_error or next((c.error for c in self.children if c.error is not None), None)
+        if self.pending == 0 and not self.has_ended:
+            self._finish()
+
+    def child_ended(self, child: Task) -> None:
+        """Finish with the last child."""
+        self.pending -= 1
+        self._first_error = self._first_error or child.error
+        if self.pending == 0 and not self.has_ended and all(c.has_ended for c in self.children):
+            self._finish()
+
+    def look(self) -> None:
+        """Note that the orchestrator learns how it and each child ended."""
+        if self.has_ended and not self.was_seen:
+            self.was_seen = True
+            for child in self.children:
+                child.look()
+
+    def failures(self) -> Iterator[BaseException]:
+        """The errors of all children that failed, and of theirs."""
+        for child in self.children:
+            yield from child.failures()
+
+    def _finish(self) -> None:
+        if self._first_error is None:
+            self.complete([child._result for child in self.children])
+            return
+        if isinstance(self._first_error, TaskFailedError):
+            self._first_error.failures = tuple(self.failures())
+        self.fail(self._first_error)
+
+
+class WhenAnyTask(CompositeTask):
+    """Completes with the first task that ends, well or badly; the others go on."""
+
+    __slots__ = ()
+
+    def __init__(self, children: Iterable[Task]) -> None:
+        super().__init__(children)
+        if not self.children:
+            raise ValueError("task_any needs at least one task: with none it could never complete.")
+        winner = next((child for child in self.children if child.has_ended), None)
+        if winner is not None and not self.has_ended:
+            self.complete(winner)
+
+    def child_ended(self, child: Task) -> None:
+        """Finish with the first child."""
+        if not self.has_ended:
+            self.complete(child)
+
+    def look(self) -> None:
+        """Note that the orchestrator learns how it and the winner ended."""
+        if self.has_ended and not self.was_seen:
+            self.was_seen = True
+            self._result.look()
+
+
+def when_all(tasks: Iterable[Task]) -> WhenAllTask:
+    """A task that completes when all of them have ended. With none it completes at once with ``[]``."""
+    return WhenAllTask(tasks)
+
+
+def when_any(tasks: Iterable[Task]) -> WhenAnyTask:
+    """A task whose result is the first of them to end. Raises ValueError for an empty list."""
+    return WhenAnyTask(tasks)

@@ -1,0 +1,104 @@
+"""What an execution waits for, in data and in one sentence, for pages and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrations.core.execution import Execution
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
+
+SHOWN = 20  # waits listed one by one; a fan-out of thousands is counted
+
+
+def awaited_leaves(execution: Execution) -> Iterator[Task]:
+    """The tasks still running among those that the orchestrator awaits now."""
+    if execution.awaited is not None and execution.completion is None:
+        seen: set[int] = set()
+        for leaf in execution.awaited.leaves():
+            if not leaf.is_completed and id(leaf) not in seen:
+                seen.add(id(leaf))
+                yield leaf
+
+
+def event_waits(execution: Execution) -> list[ExternalEventTask]:
+    """The external events that would be taken now, oldest wait first."""
+    if execution.completion is not None or not execution.waits:
+        return []
+    waits = (wait for line in execution.waits.values() for wait in line)
+    return sorted(
+        (wait for wait in waits if wait.can_be_observed(execution.awaited)), key=lambda wait: int(wait.id or 0)
+    )
+
+
+def describe_waits(execution: Execution) -> list[dict[str, Any]]:
+    """The first waits as JSON objects, then ``{"kind": "More", "count": n}`` where there are others."""
+    described: list[dict[str, Any]] = []
+    more = 0
+    for leaf in awaited_leaves(execution):
+        if len(described) < SHOWN:
+            described.append(_describe(leaf))
+        else:
+            more += 1
+    return [*described, {"kind": "More", "count": more}] if more else described
+
+
+def sentence(execution: Execution, waits: list[dict[str, Any]]) -> str:
+    """One line that says what the instance waits for; empty where it waits for nothing."""
+    if execution.status is RuntimeStatus.SUSPENDED and execution.suspended_by is not None:
+        attributes = execution.suspended_by.attributes
+        by, reason = attributes.get("by"), attributes.get("reason")
+        return "suspended" + (f" by {by}" if by else "") + (f": {reason}" if reason else "")
+    if not waits:
+        return ""
+    count = len(waits) if waits[-1]["kind"] != "More" else len(waits) - 1 + waits[-1]["count"]
+    others = f" and {count - 1} more" if count > 1 else ""
+    return (_phrase(_most_telling(waits)) + others)[:300]
+
+
+def _most_telling(waits: list[dict[str, Any]]) -> dict[str, Any]:
+    """A person's answer says more than the timer beside it."""
+    order = {"ExternalEvent": 0, "Activity": 1, "SubOrchestration": 2, "Timer": 3, "More": 4}
+    return min(waits, key=lambda wait: order[wait["kind"]])
+
+
+def _phrase(wait: dict[str, Any]) -> str:
+    kind, name = wait["kind"], wait["name"]
+    if kind == "Timer":
+        return f"timer due {wait['due_at']}"
+    if kind == "ExternalEvent":
+        return wait["title"] or f"event {name}"
+    retry = f", attempt {wait['attempt']} of {wait['max_attempts']}" if wait["max_attempts"] and wait["attempt"] > 1 else ""
+    next_try = f", next try {wait['due_at']}" if wait["due_at"] else ""
+    return f"{'activity' if kind == 'Activity' else 'sub-orchestration'} {name}{retry}{next_try}"
+
+
+def _describe(leaf: Task) -> dict[str, Any]:
+    wait: dict[str, Any] = {
+        "kind": "Timer",
+        "name": None,
+        "task_id": leaf.id,
+        "since": None,
+        "due_at": None,
+        "attempt": 1,
+        "max_attempts": None,
+        "instance_id": None,
+        "title": None,
+    }
+    if isinstance(leaf, TimerTask):
+        wait.update(since=leaf.since.isoformat(), due_at=leaf.due_at.isoformat())
+    elif isinstance(leaf, ExternalEventTask):
+        due_at = leaf.timer.due_at.isoformat() if leaf.timer is not None else None
+        wait.update(kind="ExternalEvent", name=leaf.name, since=leaf.since.isoformat(), due_at=due_at, title=leaf.title or None)
+    elif isinstance(leaf, ActionTask):
+        wait.update(
+            kind="Activity" if leaf.child_id is None else "SubOrchestration",
+            name=leaf.name,
+            since=leaf.since.isoformat(),
+            due_at=leaf.retry_at.isoformat() if leaf.retry_at else None,
+            attempt=leaf.attempt,
+            max_attempts=leaf.policy.max_number_of_attempts if leaf.policy else None,
+            instance_id=leaf.child_id,
+        )
+    return wait

@@ -1,0 +1,133 @@
+"""The history of one execution as the Durable Functions API shows it: completions merged with what they complete.
+
+Rows in, dictionaries with PascalCase keys out. Payloads pass through ``value``, so that Python callers get values and
+the HTTP interface copies the stored JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrations.core.events import EventType
+from orchestrations.models import HistoryEvent
+
+Item = dict[str, Any]
+Value = Callable[[str | None], Any]
+
+SCHEDULED_BY = {
+    EventType.TASK_COMPLETED: EventType.TASK_SCHEDULED,
+    EventType.TASK_FAILED: EventType.TASK_SCHEDULED,
+    EventType.SUB_ORCHESTRATION_COMPLETED: EventType.SUB_ORCHESTRATION_CREATED,
+    EventType.SUB_ORCHESTRATION_FAILED: EventType.SUB_ORCHESTRATION_CREATED,
+}
+FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED})
+CONTROL = frozenset(
+    {
+        EventType.EXECUTION_TERMINATED,
+        EventType.EXECUTION_SUSPENDED,
+        EventType.EXECUTION_RESUMED,
+        EventType.EXECUTION_REWOUND,
+    }
+)
+
+
+def project_history(
+    rows: Iterable[HistoryEvent], *, value: Value, show_input: bool = True, show_output: bool = False
+) -> list[Item]:
+    """Describe the events in order. A scheduled activity or child that has ended is part of its completion only.
+
+    ``show_input`` adds what functions were given, ``show_output`` what they returned; failures are always told.
+    """
+    open_items: dict[tuple[EventType, int | None, int], int] = {}
+    scheduled: dict[int, HistoryEvent] = {}
+    items: list[Item | None] = []
+    for row in rows:
+        kind = EventType(row.type)
+        item: Item = {"EventType": kind.value, "Timestamp": format_timestamp(row.timestamp)}
+        if kind in SCHEDULED_BY:
+            index = open_items.pop((SCHEDULED_BY[kind], row.task_id, row.attempt), None)
+            if index is not None:
+                item |= _scheduled_part(scheduled.pop(index), value, show_input)
+                items[index] = None
+        elif kind in (EventType.TASK_SCHEDULED, EventType.SUB_ORCHESTRATION_CREATED):
+            open_items[kind, row.task_id, row.attempt] = len(items)
+            scheduled[len(items)] = row
+        items.append(item | _own_part(kind, row, value, show_input, show_output))
+    return [item for item in items if item is not None]
+
+
+def format_timestamp(instant: datetime) -> str:
+    """ISO 8601 in UTC with seven digits of fraction, as .NET writes it."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
+def _scheduled_part(row: HistoryEvent, value: Value, show_input: bool) -> Item:
+    part: Item = {"ScheduledTime": format_timestamp(row.timestamp), "FunctionName": row.name}
+    if show_input:
+        part["Input"] = value(row.payload)
+    return part
+
+
+def _own_part(kind: EventType, row: HistoryEvent, value: Value, show_input: bool, show_output: bool) -> Item:
+    """What this type of event has beside its type and instant."""
+    attributes = _attributes(row)
+    if kind in FAILURES:
+        return _failure_part(row.payload)
+    if kind in CONTROL:
+        return {"Reason": attributes.get("reason", "")}
+    if kind in (EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED):
+        return {"Result": value(row.payload)} if show_output else {}
+    if kind is EventType.EXECUTION_STARTED:
+        return {"FunctionName": row.name}
+    if kind is EventType.EXECUTION_COMPLETED:
+        return _completion_part(attributes.get("status"), row.payload, value, show_output)
+    if kind in (EventType.TIMER_CREATED, EventType.TIMER_FIRED):
+        return {"FireAt": attributes.get("fire_at")}
+    part: Item = {"Name": row.name}
+    if "instance_id" in attributes:
+        part["InstanceId"] = attributes["instance_id"]
+    if show_input:
+        part["Input"] = value(row.payload)
+    return part
+
+
+def _completion_part(status: str | None, payload: str | None, value: Value, show_output: bool) -> Item:
+    part: Item = {"OrchestrationStatus": status}
+    if status == "Failed":
+        return part | _failure_part(payload)
+    return part | ({"Result": value(payload)} if show_output else {})
+
+
+def _failure_part(payload: str | None) -> Item:
+    failure = _object(payload)
+    return {
+        "Reason": failure.get("errorMessage", ""),
+        "Details": failure.get("stackTrace", ""),
+        "FailureDetails": _pascal_case(failure),
+    }
+
+
+def _pascal_case(failure: dict[str, Any] | None) -> Item | None:
+    if not failure:
+        return None
+    return {
+        "ErrorType": failure.get("errorType"),
+        "ErrorMessage": failure.get("errorMessage"),
+        "StackTrace": failure.get("stackTrace"),
+        "InnerFailure": _pascal_case(failure.get("innerFailure")),
+        "IsNonRetriable": failure.get("isNonRetriable", False),
+    }
+
+
+def _attributes(row: HistoryEvent) -> dict[str, Any]:
+    return _object(row.attributes)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    parsed = json.loads(text)
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,102 @@
+"""Who gets in: sign-in, permission and task hub, checked before a view begins. Which right an act needs is in
+``orchestrations.permissions``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django_htmx.http import HttpResponseClientRefresh
+
+from orchestrations import queries
+from orchestrations.client import OrchestrationClient
+from orchestrations.conf import get_config
+from orchestrations.errors import InstanceNotFound
+from orchestrations.models import AuditEntry, Instance
+from orchestrations.permissions import Action, Person, can
+
+Arguments = ParamSpec("Arguments")
+View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]
+
+
+def signed_in(view: View[Arguments]) -> View[Arguments]:
+    """Let signed-in people through. Others are sent to the sign-in page; a partial gets 401 and a reload instead."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        if request.headers.get("HX-Request"):
+            response = HttpResponseClientRefresh()
+            response.status_code = 401
+            return response
+        return redirect_to_login(request.get_full_path())
+
+    return guarded
+
+
+def needs(action: Action) -> Callable[[View[Arguments]], View[Arguments]]:
+    """Let through who holds the action's permission. The view's second argument is a task hub, which must be known.
+
+    Others get a 403 page that names the missing permission.
+    """
+
+    def decorate(view: View[Arguments]) -> View[Arguments]:
+        @signed_in
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponseBase:
+            require(request, action)
+            check_hub(str(kwargs["hub"]))
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def require(request: HttpRequest, action: Action, instance: Instance | None = None) -> None:
+    """Raise PermissionDenied, naming the permission, unless the person holds it."""
+    if not can(person(request), action, instance):
+        raise PermissionDenied(f"That needs the permission {action.permission}, which your account does not have.")
+
+
+def person(request: HttpRequest) -> Person:
+    """Who asks, in the type that the permissions speak of."""
+    return request.user  # type: ignore[return-value]
+
+
+def check_hub(hub: str) -> None:
+    """Raise Http404 for a task hub that is neither the site's own nor has any instance."""
+    config = get_config()
+    if hub != config.task_hub and not Instance.objects.using(config.database).filter(hub=hub).exists():
+        raise Http404(f"There is no task hub {hub}.")
+
+
+def find_instance(hub: str, instance_id: str, *, payloads: bool = False) -> Instance:
+    """The instance; raises Http404 where there is none."""
+    try:
+        return queries.get_instance(hub, instance_id, payloads=payloads)
+    except InstanceNotFound as missing:
+        raise Http404(str(missing)) from missing
+
+
+def client_of(request: HttpRequest, hub: str) -> OrchestrationClient:
+    """A client that acts for the signed-in person, so that what it does is in the audit trail under their name."""
+    return OrchestrationClient(
+        hub, via=AuditEntry.Via.DASHBOARD, actor=request.user, address=request.META.get("REMOTE_ADDR")
+    )
+
+
+def is_partial(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of the page, as opposed to a whole one (a first load, Back, no JavaScript)."""
+    return bool(request.headers.get("HX-Request")) and not request.headers.get("HX-History-Restore-Request")
+
+
+def no_content() -> HttpResponse:
+    """The answer that says: nothing has changed."""
+    return HttpResponse(status=204)

@@ -1,0 +1,133 @@
+"""What people type: filters of the list, reasons, events and answers. Nothing here is trusted before it is valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from orchestrations.authoring import payloads
+from orchestrations.client import SerializedJson
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import PayloadRejected
+from orchestrations.interfaces.dashboard.listing import WAITING, Listing
+from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, REASON_LENGTH
+from orchestrations.queries import InstanceFilter
+
+
+class InstanceFilterForm(forms.Form):
+    """The list's filter, all of it in the URL."""
+
+    status = forms.ChoiceField(
+        choices=[("", "Any status"), *((status.value, status.value) for status in RuntimeStatus), (WAITING, "Waiting for human")],
+        required=False,
+    )
+    name = forms.CharField(label="Orchestrator", max_length=NAME_LENGTH, required=False)
+    id = forms.CharField(label="Id begins with", max_length=INSTANCE_ID_LENGTH, required=False, strip=False)
+    children = forms.BooleanField(label="Include sub-orchestrations", required=False)
+
+    def listing(self) -> Listing:
+        """What to list, of a valid form."""
+        status = self.cleaned_data["status"]
+        statuses = (RuntimeStatus(status),) if status and status != WAITING else ()
+        where = InstanceFilter(
+            statuses=statuses,
+            name=self.cleaned_data["name"],
+            id_prefix=self.cleaned_data["id"],
+            roots_only=not self.cleaned_data["children"],
+        )
+        return Listing(where, asks_person=status == WAITING)
+
+
+class ReasonForm(forms.Form):
+    """An act with a reason that may be left out."""
+
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "autofocus": True}),
+        help_text="Kept in the history and in the audit trail.",
+    )
+
+
+class RequiredReasonForm(ReasonForm):
+    """An act that must be explained."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = True
+        self.fields["reason"].error_messages["required"] = "Say why: whoever looks at this instance later will ask."
+
+
+class TerminateForm(RequiredReasonForm):
+    """Ends an instance, by default with everything below it."""
+
+    recursive = forms.BooleanField(label="End its sub-orchestrations too", initial=True, required=False)
+
+
+class PurgeForm(RequiredReasonForm):
+    """Deletes an instance, whose id must be typed so that it can't happen by a slip."""
+
+    confirm = forms.CharField(label="Type the instance id", max_length=INSTANCE_ID_LENGTH, strip=False)
+    recursive = forms.BooleanField(label="Purge its ended sub-orchestrations too", required=False)
+
+    def __init__(self, *args: Any, instance_id: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance_id = instance_id
+        self.fields["confirm"].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+
+    def clean_confirm(self) -> str:
+        """The id, which must be the instance's."""
+        typed: str = self.cleaned_data["confirm"]
+        if typed != self.instance_id:
+            raise forms.ValidationError("That is not the id of this instance.")
+        return typed
+
+
+class RaiseEventForm(forms.Form):
+    """An external event: a name and a JSON payload."""
+
+    name = forms.CharField(
+        label="Event name", max_length=NAME_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    payload = forms.CharField(
+        label="Payload (JSON)",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false"}),
+        help_text="Text goes in double quotes. Empty means no payload.",
+    )
+
+    def clean_payload(self) -> SerializedJson | None:
+        """The JSON text as it will be stored, or None for none."""
+        text: str = self.cleaned_data["payload"]
+        if not text.strip():
+            return None
+        try:
+            return SerializedJson(payloads.check_text(text, "the payload"))
+        except PayloadRejected as rejected:
+            raise forms.ValidationError(str(rejected)) from rejected
+
+
+class AnswerForm(forms.Form):
+    """The answer to a question: the verdict is the button that was pressed."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+    comment = forms.CharField(
+        max_length=REASON_LENGTH,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The orchestrator receives it, and it stays in the history.",
+    )
+    decision = forms.ChoiceField(
+        choices=[(APPROVE, "Approve"), (REJECT, "Reject")],
+        widget=forms.HiddenInput,
+        error_messages={"required": "Press Approve or Reject."},
+    )
+
+    @property
+    def approved(self) -> bool:
+        """The verdict of a valid form."""
+        return bool(self.cleaned_data["decision"] == self.APPROVE)

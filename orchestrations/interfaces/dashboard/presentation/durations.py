@@ -1,0 +1,55 @@
+"""Spans of time and instants in words, the same on the server and in ``dash.js``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+SECONDS_PER_DAY = 86_400
+
+
+def duration(span: timedelta) -> str:
+    """A measured span: ``340 ms``, ``2.3 s``, ``00:27:14`` or ``2 d 02:11:09``; never negative."""
+    seconds = max(span.total_seconds(), 0.0)
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    days, rest = divmod(int(seconds), SECONDS_PER_DAY)
+    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days} d {clock}" if days else clock
+
+
+def roughly(span: timedelta) -> str:
+    """A span as people say it, by its two largest units: ``1 h 12 m``, ``3 d 4 h``, ``40 s``; never negative."""
+    seconds = max(round(span.total_seconds()), 0)
+    units = (("d", SECONDS_PER_DAY), ("h", 3600), ("m", 60), ("s", 1))
+    for index, (unit, size) in enumerate(units):
+        if seconds >= size:
+            count, rest = divmod(seconds, size)
+            if index + 1 == len(units) or not rest // units[index + 1][1]:
+                return f"{count} {unit}"
+            smaller, smaller_size = units[index + 1]
+            return f"{count} {unit} {rest // smaller_size} {smaller}"
+    return "0 s"
+
+
+def clock(instant: datetime, now: datetime) -> str:
+    """The time of day, with the date where it is not today: ``12:04:11`` or ``2026-01-20 12:04:11`` (UTC)."""
+    instant = instant.astimezone(UTC)
+    return f"{instant:%H:%M:%S}" if instant.date() == now.astimezone(UTC).date() else f"{instant:%Y-%m-%d %H:%M:%S}"
+
+
+def distance(instant: datetime, now: datetime) -> str:
+    """How far off an instant is: ``in 1 h 12 m`` or ``5 m ago``."""
+    return f"in {roughly(instant - now)}" if instant > now else f"{roughly(now - instant)} ago"
+
+
+def parse_instant(value: object) -> datetime | None:
+    """The instant in ISO form, aware; None for anything else, for stored text is data from elsewhere."""
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,54 @@
+"""Failure details as people read them: the chain of causes, and the line of their own code where it happened."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from orchestrations.limits import FAILURE_CHAIN
+
+FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+FOREIGN = ("/site-packages/", "/orchestrations/core/", "/orchestrations/runtime/", "/lib/python", "<frozen")
+PATH_PARTS = 3  # of a file's path that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One error of the chain, outermost first."""
+
+    type: str
+    message: str
+    trace: str
+    is_non_retriable: bool = False
+
+    @property
+    def place(self) -> str:
+        """``orders/flows.py:48 in order_flow``: the innermost frame that is neither a library's nor the engine's."""
+        frames = list(FRAME.finditer(self.trace))
+        own = [frame for frame in frames if not any(mark in frame["file"] for mark in FOREIGN)]
+        chosen = (own or frames)[-1] if frames else None
+        if chosen is None:
+            return ""
+        file = "/".join(chosen["file"].replace("\\", "/").split("/")[-PATH_PARTS:])
+        return f"{file}:{chosen['line']} in {chosen['function']}"
+
+
+def read_failure(text: str | None) -> list[Cause]:
+    """The chain of causes in failure details; empty where the text holds none."""
+    try:
+        details = json.loads(text) if text else None
+    except ValueError:
+        return []
+    causes: list[Cause] = []
+    while isinstance(details, dict) and len(causes) < FAILURE_CHAIN:
+        causes.append(
+            Cause(
+                type=str(details.get("errorType") or "Error"),
+                message=str(details.get("errorMessage") or ""),
+                trace=str(details.get("stackTrace") or ""),
+                is_non_retriable=bool(details.get("isNonRetriable")),
+            )
+        )
+        details = details.get("innerFailure")
+    return causes

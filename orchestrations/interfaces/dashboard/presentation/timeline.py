@@ -1,0 +1,189 @@
+"""The timeline's geometry: lanes laid out into coordinates of an SVG that needs no style attribute and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from orchestrations.interfaces.dashboard.presentation.durations import duration, roughly
+from orchestrations.interfaces.dashboard.presentation.spans import Lane, Span
+
+WIDTH = 1000.0
+LABEL_WIDTH = 210.0
+MARGIN = 16.0
+AXIS_HEIGHT = 30.0
+ROW_HEIGHT = 28.0
+BAR_HEIGHT = 16.0
+LEAST_WIDTH = 2.0  # of a span, so that none is invisible
+POINT_SIZE = 6.0
+IDLE_SHARE = 0.2  # of the whole from which an idle gap is shrunk
+IDLE_WIDTH = 44.0
+TICKS = 6
+LABEL_CHARACTERS = 27
+STEPS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
+                 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle, or with ``points`` a diamond."""
+
+    css: str
+    x: str
+    y: str
+    width: str
+    height: str
+    points: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One lane: its label and bars, and the sequence of the event that it opens."""
+
+    label: str
+    description: str
+    sequence: int | None
+    y: str
+    text_y: str
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A line of the grid with its words; ``width`` is set for an idle band."""
+
+    x: str
+    label: str
+    width: str = ""
+    text_x: str = ""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Everything that the template prints. ``viewbox`` numbers are in SVG user units."""
+
+    height: str
+    rows: list[Row]
+    ticks: list[Tick]
+    idle: list[Tick]
+    grid_top: str = f"{AXIS_HEIGHT:g}"
+    row_height: str = f"{ROW_HEIGHT:g}"
+    width: str = f"{WIDTH:g}"
+    label_x: str = f"{MARGIN / 2:g}"
+    earlier: int = 0
+    began: datetime | None = field(default=None)
+
+
+class Scale:
+    """Maps instants to x, with idle stretches shrunk to a fixed width."""
+
+    def __init__(self, start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> None:
+        self.start = start
+        self.idle = list(idle)
+        busy = (end - start).total_seconds() - sum((b - a).total_seconds() for a, b in self.idle)
+        room = WIDTH - LABEL_WIDTH - MARGIN - IDLE_WIDTH * len(self.idle)
+        self.per_second = room / busy if busy > 0 else 0.0
+
+    def x(self, instant: datetime) -> float:
+        """The x of an instant between start and end."""
+        seconds, shrunk = max((instant - self.start).total_seconds(), 0.0), 0.0
+        for begin, end in self.idle:
+            if instant <= begin:
+                break
+            inside = (min(instant, end) - begin).total_seconds()
+            seconds -= inside
+            shrunk += IDLE_WIDTH * inside / (end - begin).total_seconds()
+        return LABEL_WIDTH + seconds * self.per_second + shrunk
+
+
+def lay_out(lanes: Sequence[Lane], now: datetime, earlier: int = 0) -> Timeline:
+    """The timeline of ``lanes``, of which the first is the whole instance; open spans end at ``now``."""
+    start = min(lane.start for lane in lanes)
+    end = max(max((span.end or now) for lane in lanes for span in lane.spans), start + timedelta(milliseconds=1))
+    idle = _idle_stretches(lanes[1:], start, end, now)
+    scale = Scale(start, end, idle)
+    return Timeline(
+        height=f"{AXIS_HEIGHT + ROW_HEIGHT * len(lanes) + MARGIN / 2:g}",
+        rows=[_row(lane, index, scale, now) for index, lane in enumerate(lanes)],
+        ticks=_ticks(scale, start, end, idle),
+        idle=[_idle_band(scale, begin, until) for begin, until in idle],
+        earlier=earlier,
+        began=start,
+    )
+
+
+def _idle_stretches(
+    lanes: Sequence[Lane], start: datetime, end: datetime, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Gaps in which nothing ran that are longer than their share; waiting is idle."""
+    threshold = (end - start) * IDLE_SHARE
+    busy = sorted(
+        (span.start, span.end or now) for lane in lanes for span in lane.spans if span.part in ("ran", "queued", "point")
+    )
+    gaps: list[tuple[datetime, datetime]] = []
+    reached = start
+    for begin, until in [*busy, (end, end)]:
+        if busy and begin - reached > threshold:
+            inset = (begin - reached) * 0.02
+            gaps.append((reached + inset, begin - inset))
+        reached = max(reached, until)
+    return gaps
+
+
+def _row(lane: Lane, index: int, scale: Scale, now: datetime) -> Row:
+    top = AXIS_HEIGHT + ROW_HEIGHT * index
+    label = lane.label if len(lane.label) <= LABEL_CHARACTERS else f"{lane.label[: LABEL_CHARACTERS - 1]}…"
+    return Row(
+        label=label,
+        description=lane.description(now),
+        sequence=lane.sequence,
+        y=_units(top),
+        text_y=_units(top + ROW_HEIGHT / 2 + 4.5),
+        bars=[_bar(span, top, scale, now) for span in lane.spans],
+    )
+
+
+def _bar(span: Span, top: float, scale: Scale, now: datetime) -> Bar:
+    left, right = scale.x(span.start), scale.x(span.end or now)
+    middle = top + ROW_HEIGHT / 2
+    shape = {"queued": " queued", "backoff": " backoff", "wait": " open"}.get(span.part, "" if span.end else " open")
+    css = f"span{shape} is-{span.kind}"
+    if span.part == "point":
+        corners = [(left, middle - POINT_SIZE), (left + POINT_SIZE, middle), (left, middle + POINT_SIZE), (left - POINT_SIZE, middle)]
+        return Bar(css, "", "", "", "", " ".join(f"{x:.1f},{y:.1f}" for x, y in corners))
+    height = BAR_HEIGHT / 2 if span.part == "backoff" else BAR_HEIGHT
+    return Bar(css, _units(left), _units(middle - height / 2), _units(max(right - left, LEAST_WIDTH)), _units(height))
+
+
+def _ticks(scale: Scale, start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> list[Tick]:
+    """The beginning with its time, then offsets at round distances; none inside or just beside an idle band."""
+    shrunk = sum(((b - a) for a, b in idle), timedelta())
+    span = (end - start - shrunk).total_seconds()
+    step = next((step for step in STEPS_SECONDS if span / step <= TICKS), STEPS_SECONDS[-1])
+    ticks = [Tick(_units(LABEL_WIDTH), f"{start:%H:%M:%S}")]
+    busy_until = LABEL_WIDTH + 70
+    bands = [(scale.x(a), scale.x(b)) for a, b in idle]
+    last = int(min((end - start).total_seconds() / step, TICKS * 400))
+    for count in range(1, last + 1):
+        offset = timedelta(seconds=step * count)
+        x = scale.x(start + offset)
+        if x < busy_until or x > WIDTH - 60 or any(a - 60 < x < b + 8 for a, b in bands):
+            continue
+        ticks.append(Tick(_units(x), f"+{_offset(offset)}"))
+        busy_until = x + 80
+    return ticks
+
+
+def _idle_band(scale: Scale, begin: datetime, until: datetime) -> Tick:
+    left, right = scale.x(begin), scale.x(until)
+    return Tick(_units(left), roughly(until - begin), _units(right - left), _units((left + right) / 2))
+
+
+def _offset(offset: timedelta) -> str:
+    return duration(offset).replace(".0 s", " s") if offset < timedelta(minutes=1) else roughly(offset)
+
+
+def _units(value: float) -> str:
+    """A coordinate with one decimal, a point whatever the locale."""
+    return f"{value:.1f}"

@@ -1,0 +1,135 @@
+"""Reading requests: JSON bodies, and query parameters in any letter case, where an unreadable value is none."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from django.http import HttpRequest
+from django.http.request import UnreadablePostError
+
+from orchestrations.authoring import payloads
+from orchestrations.client import SerializedJson
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import PayloadRejected
+from orchestrations.interfaces.management_api.problems import Problem
+from orchestrations.limits import HTTP_WAIT_SECONDS, LIST_PAGE_MAXIMUM, PAYLOAD_BYTES
+
+STATUS_BY_NAME = {status.value.casefold(): status for status in RuntimeStatus}
+REASON_PLACEHOLDER = "{text}"
+
+
+def query_parameters(request: HttpRequest) -> dict[str, list[str]]:
+    """All values of each parameter, under its name in lower case."""
+    parameters: dict[str, list[str]] = {}
+    for name, values in request.GET.lists():
+        parameters.setdefault(name.casefold(), []).extend(str(value) for value in values)
+    return parameters
+
+
+class Query:
+    """The query string of one request."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._parameters = query_parameters(request)
+
+    def text(self, name: str) -> str:
+        """The first value, or nothing."""
+        return (self._parameters.get(name.casefold()) or [""])[0]
+
+    def flag(self, name: str, default: bool) -> bool:
+        """``true`` or ``false`` in any letter case."""
+        return {"true": True, "false": False}.get(self.text(name).strip().casefold(), default)
+
+    def seconds(self, name: str) -> float | None:
+        """A finite number of seconds, zero or more."""
+        try:
+            value = float(self.text(name))
+        except ValueError:
+            return None
+        return value if math.isfinite(value) and value >= 0 else None
+
+    def instant(self, name: str) -> datetime | None:
+        """An ISO 8601 instant; without a zone it is UTC."""
+        try:
+            value = datetime.fromisoformat(self.text(name).strip())
+            return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    def strict_instant(self, name: str) -> datetime | None:
+        """As ``instant``, but an unreadable value is a 400: where ignoring it would delete more than was meant."""
+        value = self.instant(name)
+        if value is None and self.text(name).strip():
+            raise Problem(400, f"{name!r} is no instant. Write it as 2026-01-31T12:00:00Z.")
+        return value
+
+    def count(self, name: str, default: int) -> int:
+        """A number of rows, from 1 to LIST_PAGE_MAXIMUM."""
+        text = self.text(name).strip()
+        if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) == 0:
+            return default
+        return min(int(text), LIST_PAGE_MAXIMUM)
+
+    def statuses(self, name: str = "runtimeStatus") -> tuple[RuntimeStatus, ...]:
+        """Runtime statuses, repeated or separated by commas, in any letter case; an unknown one is a 400."""
+        names = [part.strip() for value in self._parameters.get(name.casefold(), ()) for part in value.split(",")]
+        unknown = [part for part in names if part and part.casefold() not in STATUS_BY_NAME]
+        if unknown:
+            raise Problem(400, f"{unknown[0]!r} is no runtime status. They are {', '.join(RuntimeStatus)}.")
+        return tuple(dict.fromkeys(STATUS_BY_NAME[part.casefold()] for part in names if part))
+
+    def reason(self) -> str:
+        """The reason of a control operation; the placeholder of the management links counts as none."""
+        reason = self.text("reason")
+        return "" if reason == REASON_PLACEHOLDER else reason
+
+    def wait_seconds(self) -> float | None:
+        """How long a start waits for the instance's end, if ``timeout`` and ``pollingInterval`` together ask for it.
+
+        The interval is only checked; this site looks more often. HTTP_WAIT_SECONDS is the most.
+        """
+        timeout, interval = self.seconds("timeout"), self.seconds("pollingInterval")
+        if timeout is None or interval is None:
+            return None
+        if interval > timeout:
+            raise Problem(400, "'pollingInterval' is longer than 'timeout'. Make it shorter.")
+        return min(timeout, HTTP_WAIT_SECONDS)
+
+
+def read_json(request: HttpRequest, subject: str) -> SerializedJson | None:
+    """The body as JSON text, or None where it is empty or ``null``; 413 above PAYLOAD_BYTES, 400 for anything else."""
+    body = _read_body(request)
+    if not body.strip():
+        return None
+    try:
+        text = payloads.check_text(body, subject)
+    except PayloadRejected as error:
+        raise Problem(400, "Invalid JSON content", ExceptionMessage=str(error), ExceptionType=error.code) from error
+    return None if text is None else SerializedJson(text)
+
+
+def require_json_media_type(request: HttpRequest) -> None:
+    """Raise a 400 unless the body is declared as ``application/json``."""
+    if (request.content_type or "").casefold() != "application/json":
+        raise Problem(400, "Only application/json request content is supported")
+
+
+def _read_body(request: HttpRequest) -> bytes:
+    """At most PAYLOAD_BYTES; reads the stream itself, since Django's limit for request bodies is meant for forms."""
+    too_large = Problem(
+        413, f"The body is larger than {PAYLOAD_BYTES:,} bytes. Store it elsewhere and send a reference."
+    )
+    if _declared_length(request.META.get("CONTENT_LENGTH")) > PAYLOAD_BYTES:
+        raise too_large
+    try:
+        body = request.read(PAYLOAD_BYTES + 1)
+    except UnreadablePostError as error:
+        raise Problem(400, "The body ended before its declared length. Send the request again.") from error
+    if len(body) > PAYLOAD_BYTES:
+        raise too_large
+    return bytes(body)
+
+
+def _declared_length(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,0 +1,65 @@
+"""Responses: JSON with the key names and order of the wire format. Stored JSON text is copied, never re-encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+
+from orchestrations import queries
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.history_events import project_history
+from orchestrations.interfaces.management_api.problems import Problem
+from orchestrations.models import Instance
+from orchestrations.orchestration_status import OrchestrationStatus
+
+CONTENT_TYPE = "application/json; charset=utf-8"
+
+
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """A response with that body as JSON."""
+    return _response(msgspec.json.encode(body), status, headers)
+
+
+def empty_response(status: int) -> HttpResponse:
+    """A response without a body."""
+    return _response(b"", status, None)
+
+
+def problem_response(problem: Problem) -> HttpResponse:
+    """The refusal as a response."""
+    return json_response(problem.body, problem.status, problem.headers)
+
+
+def stored_json(text: str | None) -> msgspec.Raw | str | None:
+    """Stored JSON text, to be copied into a response as it stands; text that is no JSON becomes a string."""
+    if text is None:
+        return None
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return msgspec.Raw(text.encode())
+
+
+def status_payload(
+    row: Instance, using: str, *, show_input: bool = True, show_history: bool = False, show_history_output: bool = False
+) -> dict[str, Any]:
+    """What the API tells of an instance, from a row whose payload columns are loaded.
+
+    ``historyEvents`` is there only with ``show_history``, and never for an instance that is still Pending.
+    """
+    history: list[dict[str, Any]] | None = None
+    if show_history and row.runtime_status is not RuntimeStatus.PENDING:
+        events = queries.whole_history(row, using=using)
+        history = project_history(events, value=stored_json, show_input=show_input, show_output=show_history_output)
+    return OrchestrationStatus.of(row, show_input=show_input, history=history).to_json(stored_json)
+
+
+def _response(body: bytes, status: int, headers: Mapping[str, str] | None) -> HttpResponse:
+    response = HttpResponse(body, status=status, headers=dict(headers or {}), content_type=CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"  # management links carry capabilities
+    return response

@@ -1,0 +1,112 @@
+"""Pages by keyset and capped counts: how a list of a million rows stays as cheap as one of a hundred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from django.core import signing
+from django.db.models import IntegerField, Model, Q, QuerySet, Subquery
+
+from orchestrations.errors import InvalidCursor
+from orchestrations.limits import LIST_PAGE_MAXIMUM
+
+Row = TypeVar("Row", bound=Model)
+
+SALT = "orchestrations.paging"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """One page of a list, newest first. A cursor is None where nothing follows on that side."""
+
+    items: list[Row]
+    next_cursor: str | None = None
+    """Leads to older rows."""
+    previous_cursor: str | None = None
+    """Leads to newer rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CappedCount:
+    """A number that was counted up to a cap. ``str`` gives ``10,000+`` where there are more."""
+
+    value: int
+    is_capped: bool = False
+
+    @classmethod
+    def of(cls, counted: int, cap: int) -> CappedCount:
+        """Read the count of a query that was allowed one row more than the cap."""
+        return cls(min(counted, cap), counted > cap)
+
+    def __str__(self) -> str:
+        return f"{self.value:,}{'+' if self.is_capped else ''}"
+
+
+class CountOf(Subquery):
+    """The number of rows of a sub-query, as a column. Slice the sub-query to cap the count."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list: just beyond the row with that key, towards older rows or, ``backwards``, newer ones."""
+
+    pk: int
+    at: datetime | None
+    backwards: bool
+
+    def sign(self) -> str:
+        """The text that a client carries; it can't be altered, and tells nothing secret."""
+        return signing.dumps([self.pk, self.at and self.at.isoformat(), self.backwards], salt=SALT)
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """Check and read a signed cursor; raises InvalidCursor."""
+        try:
+            pk, at, backwards = signing.loads(text, salt=SALT)
+        except (signing.BadSignature, UnicodeError) as error:
+            raise InvalidCursor from error
+        return cls(pk, datetime.fromisoformat(at) if at else None, backwards)
+
+    def beyond(self, instant: str | None) -> Q:
+        """The rows on the cursor's far side. The first condition is one that an index on ``instant`` can start at."""
+        side = "gt" if self.backwards else "lt"
+        if instant is None:
+            return Q((f"pk__{side}", self.pk))
+        return Q((f"{instant}__{side}e", self.at)) & (Q((f"{instant}__{side}", self.at)) | Q((f"pk__{side}", self.pk)))
+
+
+def keyset_page(rows: QuerySet[Row], instant: str | None, *, cursor: str | None, limit: int) -> Page[Row]:
+    """Cut one page out of ``rows``, newest first by (``instant``, id), or by id alone where ``instant`` is None.
+
+    At most LIST_PAGE_MAXIMUM rows. Raises InvalidCursor for a cursor that was altered or belongs to another order.
+    """
+    limit = max(1, min(limit, LIST_PAGE_MAXIMUM))
+    place = Cursor.read(cursor) if cursor else None
+    if place is not None:
+        if (place.at is None) != (instant is None):
+            raise InvalidCursor
+        rows = rows.filter(place.beyond(instant))
+    backwards = place is not None and place.backwards
+    keys = [field for field in (instant, "pk") if field]
+    found = list(rows.order_by(*(keys if backwards else [f"-{key}" for key in keys]))[: limit + 1])
+    items = found[:limit]
+    if backwards:
+        items.reverse()
+    if not items:
+        return Page([])
+    has_more = len(found) > limit
+    has_older, has_newer = (True, has_more) if backwards else (has_more, place is not None)
+    return Page(
+        items,
+        next_cursor=_cursor_at(items[-1], instant, backwards=False) if has_older else None,
+        previous_cursor=_cursor_at(items[0], instant, backwards=True) if has_newer else None,
+    )
+
+
+def _cursor_at(row: Model, instant: str | None, *, backwards: bool) -> str:
+    return Cursor(row.pk, getattr(row, instant) if instant else None, backwards).sign()

@@ -1,0 +1,191 @@
+"""Who may do what to an instance, and in which status it makes sense. No view or serializer decides this for itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import PermissionRefused
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+    from orchestrations.models import Instance, OpenWait
+
+    Person = User | AnonymousUser
+
+
+class Action(StrEnum):
+    """What a person can do. The values are what audit rows, URLs and the API call these acts."""
+
+    START = "start"
+    RAISE_EVENT = "raise_event"
+    ANSWER = "answer"
+    TERMINATE = "terminate"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    REWIND = "rewind"
+    RESTART = "restart"
+    PURGE = "purge"
+    VIEW = "view"
+    VIEW_PAYLOADS = "view_payloads"
+
+    @property
+    def permission(self) -> str:
+        """The Django permission that it needs, such as ``orchestrations.terminate_instance``."""
+        return f"orchestrations.{PERMISSIONS[self]}"
+
+
+PERMISSIONS: dict[Action, str] = {
+    Action.START: "start_instance",
+    Action.RAISE_EVENT: "raise_event",
+    Action.ANSWER: "raise_event",
+    Action.TERMINATE: "terminate_instance",
+    Action.SUSPEND: "suspend_instance",
+    Action.RESUME: "suspend_instance",
+    Action.REWIND: "rewind_instance",
+    Action.RESTART: "start_instance",
+    Action.PURGE: "purge_instance",
+    Action.VIEW: "view_instance",
+    Action.VIEW_PAYLOADS: "view_payloads",
+}
+
+_LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART})
+_ENDED = frozenset({Action.RESTART, Action.PURGE})
+
+LEGAL_ACTIONS: dict[RuntimeStatus, frozenset[Action]] = {
+    RuntimeStatus.PENDING: _LIVE | {Action.SUSPEND},
+    RuntimeStatus.RUNNING: _LIVE | {Action.SUSPEND},
+    RuntimeStatus.CONTINUED_AS_NEW: _LIVE | {Action.SUSPEND},
+    RuntimeStatus.SUSPENDED: _LIVE | {Action.RESUME},
+    RuntimeStatus.COMPLETED: _ENDED,
+    RuntimeStatus.FAILED: _ENDED | {Action.REWIND},
+    RuntimeStatus.TERMINATED: _ENDED,
+    RuntimeStatus.CANCELED: _ENDED,
+}
+
+
+def legal_actions(status: RuntimeStatus | str) -> frozenset[Action]:
+    """What changes something for an instance of that status. The client also accepts suspending a suspended one and
+    resuming one that runs, without effect; a restart of a live instance needs a new id."""
+    return LEGAL_ACTIONS[RuntimeStatus(status)]
+
+
+def can(user: Person, action: Action, instance: Instance | None = None) -> bool:
+    """Whether the person holds the action's permission, for all instances or, by an object-level backend, for this one.
+
+    Inactive and anonymous users hold none. Nothing here looks at the instance's status: see ``legal_actions``.
+    """
+    if user.has_perm(action.permission):
+        return True
+    return instance is not None and user.has_perm(action.permission, instance)
+
+
+def require(user: Person, action: Action, instance: Instance | None = None) -> None:
+    """Raise PermissionRefused, naming the missing permission, unless ``can`` says yes."""
+    if not can(user, action, instance):
+        raise _refused(user, action)
+
+
+def available_actions(user: Person, instance: Instance) -> frozenset[Action]:
+    """What to offer on the instance's page: legal in its status, and allowed to the person."""
+    return frozenset(action for action in legal_actions(instance.status) if can(user, action, instance))
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who a wait asks: members of any of ``groups`` or holders of ``permission``; nobody named means every operator."""
+
+    groups: tuple[str, ...] = ()
+    permission: str | None = None
+
+    @classmethod
+    def of(cls, request: str | None) -> Audience:
+        """Read it from ``OpenWait.request``. A request that can't be read asks nobody but superusers."""
+        if request is None:
+            return cls()
+        try:
+            asked: Any = json.loads(request)
+        except ValueError:
+            return UNREADABLE
+        if not isinstance(asked, Mapping):
+            return UNREADABLE
+        permission = asked.get("permission")
+        return cls(
+            groups=tuple(str(name) for name in asked.get("groups") or ()),
+            permission=str(permission) if permission else None,
+        )
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether somebody in particular is asked."""
+        return bool(self.groups or self.permission)
+
+    def includes(self, user: Person) -> bool:
+        """Whether the person is one of them. Superusers are; inactive and anonymous users never."""
+        if not user.is_active:
+            return False
+        if user.is_superuser or (self.permission and user.has_perm(self.permission)):
+            return True
+        return bool(self.groups) and not group_names(user).isdisjoint(self.groups)
+
+
+UNREADABLE = Audience(permission="orchestrations.unreadable_request")  # no such permission: only superusers hold it
+
+
+def group_names(user: Person) -> frozenset[str]:
+    """The names of the person's groups; one query for each user object, whatever the number of questions."""
+    names: frozenset[str] | None = getattr(user, "_durable_group_names", None)
+    if names is None:
+        names = frozenset(user.groups.values_list("name", flat=True)) if user.is_authenticated else frozenset()
+        user._durable_group_names = names  # type: ignore[union-attr]
+    return names
+
+
+def can_answer(user: Person, wait: OpenWait) -> bool:
+    """Whether the person may answer that wait.
+
+    A wait that names groups or a permission is answered by those people only, who need no other right; an operator's
+    general permission doesn't override the orchestrator's choice. One that names nobody needs ``raise_event``.
+    """
+    audience = Audience.of(wait.request)
+    if audience.is_restricted:
+        return audience.includes(user)
+    return can(user, Action.ANSWER)
+
+
+def require_answer(user: Person, wait: OpenWait) -> None:
+    """Raise PermissionRefused unless ``can_answer`` says yes."""
+    if not can_answer(user, wait):
+        raise _refused(user, Action.ANSWER)
+
+
+def can_raise_event(user: Person, instance: Instance, event_name: str) -> bool:
+    """Whether the person may raise that event for the instance, by whatever interface.
+
+    Needs ``raise_event``, and where the instance waits for that very event with a restricted audience, being one of
+    it: raising the raw event is no way around the approval. An event that nobody waits for yet is only buffered, and
+    the restriction of a later wait can't be known.
+    """
+    waits = [wait for wait in instance.open_waits.all() if wait.name.casefold() == event_name.casefold()]
+    if any(Audience.of(wait.request).is_restricted for wait in waits):
+        return all(can_answer(user, wait) for wait in waits)
+    return can(user, Action.RAISE_EVENT, instance)
+
+
+def require_raise_event(user: Person, instance: Instance, event_name: str) -> None:
+    """Raise PermissionRefused unless ``can_raise_event`` says yes."""
+    if not can_raise_event(user, instance, event_name):
+        raise _refused(user, Action.RAISE_EVENT)
+
+
+def _refused(user: Person, action: Action) -> PermissionRefused:
+    name = user.get_username() or "anonymous"
+    return PermissionRefused(
+        f"User {name!r} may not {action.value.replace('_', ' ')}. "
+        f"Ask an administrator for the permission {action.permission}, or for the group that is asked."
+    )

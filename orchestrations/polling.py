@@ -1,0 +1,29 @@
+"""How often a client that waits for an instance looks at it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from orchestrations.errors import WaitTimeout
+
+FIRST_SECONDS = 0.002
+LONGEST_SECONDS = 0.5
+SHARE = 0.1  # of the time waited so far: the answer comes at most a tenth late, for a handful of queries
+
+
+def poll_delays(instance_id: str, timeout: timedelta | float | None) -> Iterator[float]:
+    """How long to sleep after each look, the last one at the deadline; raises WaitTimeout after that."""
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    started = time.monotonic()
+    while True:
+        waited = time.monotonic() - started
+        delay = min(max(waited * SHARE, FIRST_SECONDS), LONGEST_SECONDS)
+        remaining = delay if seconds is None else seconds - waited
+        yield max(0.0, min(delay, remaining))
+        if remaining <= 0:
+            raise WaitTimeout(
+                f"Instance {instance_id!r} has not ended within {seconds:g} seconds. "
+                "It goes on; wait again, or poll its status."
+            )

@@ -1,0 +1,308 @@
+"""The read side: what pages, APIs and commands ask of the tables. Nothing here writes or takes a lock.
+
+Lists never load payload columns, page by keyset (a deep page costs what the first one does) and count up to a cap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import connections
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Length, Substr
+
+from orchestrations.conf import get_config
+from orchestrations.core.events import EventType
+from orchestrations.core.status import TERMINAL, RuntimeStatus
+from orchestrations.errors import InstanceNotFound
+from orchestrations.limits import COUNT_CAP, HISTORY_PAGE, HISTORY_PREVIEW_CHARACTERS, LIST_PAGE, WAITS_SCANNED
+from orchestrations.models import AuditEntry, HistoryEvent, Instance, OpenWait, WorkerLease
+from orchestrations.paging import CappedCount, CountOf, Page, keyset_page
+from orchestrations.permissions import can_answer
+
+if TYPE_CHECKING:
+    from orchestrations.permissions import Person
+
+PAYLOAD_COLUMNS = ("input", "output", "custom_status", "failure")
+LIST_COLUMNS = (
+    "hub",
+    "instance_id",
+    "name",
+    "version",
+    "status",
+    "tags",
+    "execution",
+    "error",
+    "waiting_for",
+    "parent",
+    "created_at",
+    "scheduled_start_at",
+    "started_at",
+    "last_updated_at",
+    "completed_at",
+)
+LAST_CHARACTER = chr(0x10FFFF)  # sorts behind every character that ids are made of
+PARENTS_AT_ONCE = 500  # below every database's limit of parameters
+LIVE = tuple(status for status in RuntimeStatus if status not in TERMINAL)
+ENDED = tuple(status for status in RuntimeStatus if status in TERMINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFilter:
+    """Which instances a list shows; every field that is set narrows it. Instants are aware."""
+
+    statuses: tuple[RuntimeStatus, ...] = ()
+    name: str = ""
+    id_prefix: str = ""
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    """Exclusive, so that adjoining windows share no instance."""
+    parent: Instance | None = None
+    roots_only: bool = False
+
+
+# Instances --------------------------------------------------------------------------------------------------------
+
+
+def get_instance(hub: str, instance_id: str, *, payloads: bool = False, using: str | None = None) -> Instance:
+    """The instance, with its payload columns only where asked for; raises InstanceNotFound."""
+    rows = Instance.objects.using(using or get_config().database).select_related("parent")
+    rows = rows.defer(*(f"parent__{column}" for column in PAYLOAD_COLUMNS))
+    if not payloads:
+        rows = rows.defer(*PAYLOAD_COLUMNS)
+    instance = rows.filter(hub=hub, instance_id=instance_id).first() if storable(instance_id) else None
+    if instance is None:
+        raise InstanceNotFound(instance_id)
+    return instance
+
+
+def list_instances(
+    hub: str, where: InstanceFilter | None = None, *, cursor: str | None = None, limit: int = LIST_PAGE
+) -> Page[Instance]:
+    """A page of instances, newest first, without payload columns. Raises InvalidCursor.
+
+    ``limit`` is at most LIST_PAGE_MAXIMUM rows. Instances created meanwhile don't shift what a cursor points at.
+    """
+    rows = filter_instances(hub, where or InstanceFilter()).only(*LIST_COLUMNS)
+    return keyset_page(rows, "created_at", cursor=cursor, limit=limit)
+
+
+def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = None) -> QuerySet[Instance]:
+    """The instances that the filter lets through, in no order; each condition can use an index."""
+    using = using or get_config().database
+    rows = Instance.objects.using(using).filter(hub=hub)
+    if where.statuses:
+        rows = rows.filter(status__in=[status.value for status in where.statuses])
+    if where.name:
+        rows = rows.filter(name=where.name) if storable(where.name) else rows.none()
+    if where.id_prefix:
+        rows = rows.filter(_id_prefix(where.id_prefix, using)) if storable(where.id_prefix) else rows.none()
+    if where.created_from:
+        rows = rows.filter(created_at__gte=where.created_from)
+    if where.created_to:
+        rows = rows.filter(created_at__lt=where.created_to)
+    if where.parent:
+        rows = rows.filter(parent_id=where.parent.pk)
+    if where.roots_only:
+        rows = rows.filter(parent__isnull=True)
+    return rows
+
+
+def count_instances(hub: str, where: InstanceFilter | None = None, *, cap: int = COUNT_CAP) -> CappedCount:
+    """How many instances the filter lets through, counted to the cap and no further."""
+    return CappedCount.of(filter_instances(hub, where or InstanceFilter()).order_by()[: cap + 1].count(), cap)
+
+
+def status_counts(
+    hub: str, where: InstanceFilter | None = None, *, cap: int = COUNT_CAP
+) -> dict[RuntimeStatus, CappedCount]:
+    """How many instances there are in each status, each counted to the cap, in one query."""
+    counted = {
+        f"count_{status.name.lower()}": CountOf(
+            filter_instances(hub, replace(where or InstanceFilter(), statuses=(status,)))
+            .order_by()
+            .values("pk")[: cap + 1]
+        )
+        for status in RuntimeStatus
+    }
+    # The first row of the hub only carries the sub-queries; a hub without a row has nothing to count.
+    row = filter_instances(hub, InstanceFilter()).order_by("pk").annotate(**counted).values_list(*counted).first()
+    return {status: CappedCount.of(row[index] if row else 0, cap) for index, status in enumerate(RuntimeStatus)}
+
+
+def orchestrator_names(hub: str, limit: int = 200) -> list[str]:
+    """The names that occur among the hub's instances, in alphabetical order; for a filter's choices.
+
+    Skips from name to name along the index, one short query each, so that a million rows cost what two hundred do.
+    """
+    rows = Instance.objects.using(get_config().database).filter(hub=hub).order_by("name")
+    names: list[str] = []
+    while len(names) < limit:
+        following = rows.filter(name__gt=names[-1]) if names else rows
+        name = following.values_list("name", flat=True).first()
+        if name is None:
+            break
+        names.append(name)
+    return names
+
+
+def children(instance: Instance, *, cursor: str | None = None, limit: int = LIST_PAGE) -> Page[Instance]:
+    """A page of the instance's sub-orchestrations, of all its executions, newest first."""
+    return list_instances(instance.hub, InstanceFilter(parent=instance), cursor=cursor, limit=limit)
+
+
+def descendants(pk: int, *, using: str | None = None) -> list[int]:
+    """The primary keys of the instance and of all instances below it, parents before children."""
+    found = {pk: None}
+    level = [pk]
+    while level:
+        below = Instance.objects.using(using or get_config().database).filter(parent_id__in=level[:PARENTS_AT_ONCE])
+        fresh = [child for child in below.order_by("pk").values_list("pk", flat=True) if child not in found]
+        found.update(dict.fromkeys(fresh))
+        level = level[PARENTS_AT_ONCE:] + fresh
+    return list(found)
+
+
+def live_children_count(instance: Instance, *, cap: int = COUNT_CAP) -> CappedCount:
+    """How many sub-orchestrations of the instance have not ended: what a recursive terminate would reach first."""
+    return count_instances(instance.hub, InstanceFilter(parent=instance, statuses=LIVE), cap=cap)
+
+
+# History ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Consecutive history events. ``next_after`` goes into the next call; None at the end."""
+
+    events: Sequence[HistoryEvent]
+    next_after: int | None
+
+
+def history(
+    instance: Instance,
+    execution: int | None = None,
+    after: int = 0,
+    limit: int = HISTORY_PAGE,
+    *,
+    types: Iterable[EventType] = (),
+) -> HistoryPage:
+    """Events of one execution (the current one by default) with a sequence above ``after``, in order.
+
+    Payloads stay in the database: each event has ``payload_preview`` (its first characters) and ``payload_length`` (in
+    characters; None where there is none). ``history_event`` loads one whole.
+    """
+    rows = (
+        HistoryEvent.objects.using(get_config().database)
+        .filter(instance_id=instance.pk, execution=execution or instance.execution, sequence__gt=after)
+        .defer("payload")
+        .annotate(payload_preview=Substr("payload", 1, HISTORY_PREVIEW_CHARACTERS), payload_length=Length("payload"))
+        .order_by("sequence")
+    )
+    wanted = [event_type.value for event_type in types]
+    if wanted:
+        rows = rows.filter(type__in=wanted)
+    events = list(rows[: limit + 1])
+    has_more = len(events) > limit
+    return HistoryPage(events[:limit], events[limit - 1].sequence if has_more else None)
+
+
+def whole_history(instance: Instance, *, using: str | None = None) -> Iterator[HistoryEvent]:
+    """All events of the current execution up to the moment at which the row was read, with their payloads, in order."""
+    rows = HistoryEvent.objects.using(using or get_config().database).filter(
+        instance_id=instance.pk, execution=instance.execution, sequence__lte=instance.last_sequence
+    )
+    return rows.order_by("sequence").iterator(chunk_size=HISTORY_PAGE)
+
+
+def history_event(instance: Instance, execution: int, sequence: int) -> HistoryEvent | None:
+    """One event with its whole payload, or None where there is none of that number."""
+    rows = HistoryEvent.objects.using(get_config().database)
+    return rows.filter(instance_id=instance.pk, execution=execution, sequence=sequence).first()
+
+
+def executions(instance: Instance) -> list[int]:
+    """The executions whose history is kept, oldest first; the current one is always among them."""
+    rows = HistoryEvent.objects.using(get_config().database).filter(instance_id=instance.pk, sequence=1)
+    kept = set(rows.values_list("execution", flat=True))
+    return sorted(kept | {instance.execution})
+
+
+# Waits and approvals ----------------------------------------------------------------------------------------------
+
+
+def open_waits(
+    hub: str, *, instance: Instance | None = None, asked_only: bool = False, limit: int = LIST_PAGE
+) -> list[OpenWait]:
+    """Waits for external events that are open now, the most urgent first; ``asked_only``: those that ask a person."""
+    return list(_waits_by_urgency(hub, instance, asked_only)[:limit])
+
+
+def get_wait(hub: str, pk: int) -> OpenWait | None:
+    """That wait with its instance, or None where it has been answered, has lapsed or never was."""
+    return _waits(hub).filter(pk=pk).first()
+
+
+def answerable_waits(user: Person, hub: str, limit: int = LIST_PAGE) -> list[OpenWait]:
+    """The open questions that this person may answer, the most urgent first.
+
+    Who is asked is decided row by row; the search stops after WAITS_SCANNED rows, so that a person who may answer
+    nothing costs no more than that.
+    """
+    found: list[OpenWait] = []
+    for wait in _waits_by_urgency(hub, None, asked_only=True)[:WAITS_SCANNED].iterator(chunk_size=200):
+        if can_answer(user, wait):
+            found.append(wait)
+            if len(found) == limit:
+                break
+    return found
+
+
+def _waits(hub: str) -> QuerySet[OpenWait]:
+    columns = (f"instance__{column}" for column in (*PAYLOAD_COLUMNS, "waits"))
+    return OpenWait.objects.using(get_config().database).filter(hub=hub).select_related("instance").defer(*columns)
+
+
+def _waits_by_urgency(hub: str, instance: Instance | None, asked_only: bool) -> QuerySet[OpenWait]:
+    rows = _waits(hub)
+    if instance is not None:
+        rows = rows.filter(instance_id=instance.pk)
+    if asked_only:
+        rows = rows.exclude(title="")
+    return rows.order_by(F("due_at").asc(nulls_last=True), "id")
+
+
+# Audit and workers ------------------------------------------------------------------------------------------------
+
+
+def audit(
+    hub: str, instance_id: str | None = None, *, cursor: str | None = None, limit: int = LIST_PAGE
+) -> Page[AuditEntry]:
+    """A page of the audit trail, newest first, of one instance id (whether or not it still exists) or of the hub."""
+    rows = AuditEntry.objects.using(get_config().database).filter(hub=hub)
+    if instance_id is not None:
+        rows = rows.filter(instance_id=instance_id)
+    return keyset_page(rows, None, cursor=cursor, limit=limit)
+
+
+def workers(hub: str) -> list[WorkerLease]:
+    """The worker processes that are registered, by name. One whose ``expires_at`` is past is presumed dead."""
+    return list(WorkerLease.objects.using(get_config().database).filter(hub=hub).order_by("worker", "token"))
+
+
+def storable(text: str) -> bool:
+    """Whether a text can occur in the tables at all; PostgreSQL refuses to compare with one that can't."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _id_prefix(prefix: str, using: str) -> Q:
+    """Ids that begin with the prefix, in its own letter case.
+
+    SQLite's LIKE ignores case and no index serves it, so there the prefix becomes a range.
+    """
+    if connections[using].vendor != "sqlite":
+        return Q(instance_id__startswith=prefix)
+    return Q(instance_id__gte=prefix, instance_id__lt=prefix + LAST_CHARACTER)

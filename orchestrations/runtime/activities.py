@@ -1,0 +1,364 @@
+"""The activity pool: runs activities beside the drain loop, ordinary ones on threads, async ones on an event loop.
+
+It knows nothing of instances. What ends is collected with ``take_finished`` by the loop, or, while no drain is running,
+handed to ``on_detached`` by the thread that ran it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+import msgspec
+from django.db import close_old_connections, connections, transaction
+
+from orchestrations.authoring.activities import ActivityContext, ActivityDefinition
+from orchestrations.authoring.registry import registry
+from orchestrations.conf import get_config
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.failures import FailureDetails
+from orchestrations.errors import FunctionNotRegistered
+from orchestrations.store.contract import ActivityKey, ClaimedActivity
+
+logger = logging.getLogger("orchestrations.activities")
+
+BACKLOG_SECONDS = 0.1  # work queued in this process; what would wait longer is left for others to take
+UNKNOWN_SECONDS = 0.05  # taken as the duration of an activity that this process has not run yet
+MOST_QUEUED = 512  # however quick they are
+SMOOTHING = 0.2  # weight of the newest duration in the running average
+
+
+@dataclass(slots=True)
+class RunningActivity:
+    """One activity in this process, from submission to its end."""
+
+    work: ClaimedActivity
+    expected_seconds: float
+    started: float | None = None  # time.monotonic()
+    started_at: datetime | None = None
+    is_abandoned: bool = False  # timed out or no longer ours: whatever it returns is ignored
+    future: asyncio.Future[None] | None = None
+
+    @property
+    def key(self) -> ActivityKey:
+        return ActivityKey(self.work.instance_pk, self.work.execution, self.work.task_id)
+
+
+@dataclass(slots=True)
+class FinishedActivity:
+    """An activity's end as the event that records it. ``recorded`` says that its own transaction did that already."""
+
+    work: ClaimedActivity
+    event: HistoryEvent
+    recorded: bool = False
+
+    @property
+    def key(self) -> ActivityKey:
+        return ActivityKey(self.work.instance_pk, self.work.execution, self.work.task_id)
+
+
+Recorder = Callable[[FinishedActivity], bool]
+
+
+@dataclass(slots=True)
+class _Durations:
+    """Running averages by activity name, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def expected(self, name: str) -> float:
+        return self.seconds.get(name, UNKNOWN_SECONDS)
+
+    def note(self, name: str, seconds: float) -> None:
+        before = self.seconds.get(name)
+        self.seconds[name] = seconds if before is None else before + SMOOTHING * (seconds - before)
+
+
+class ActivityPool:
+    """At most ``threads`` ordinary activities at a time; those that never return are replaced by new threads."""
+
+    def __init__(self, threads: int, worker: str, record: Recorder) -> None:
+        self.threads = threads
+        self._worker = worker
+        self._record = record  # records a transactional activity's end inside its transaction; False if refused
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._ready = threading.Condition(self._lock)
+        self._queue: deque[RunningActivity] = deque()
+        self._running: dict[int, RunningActivity] = {}  # by id()
+        self._finished: deque[FinishedActivity] = deque()
+        self._durations = _Durations()
+        self._alive = 0
+        self._idle = 0
+        self._backlog = 0.0
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_detached: Callable[[], None] | None = None
+
+    # For the loop ------------------------------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Activities submitted and not yet ended."""
+        return len(self._queue) + len(self._running)
+
+    def has_room(self, name: str, planned: int = 0, planned_seconds: float = 0.0) -> bool:
+        """Whether an activity of that name would start soon here, on top of others that are about to be submitted."""
+        if self.in_flight + planned < self.threads:
+            return True
+        backlog = self._backlog + planned_seconds + self._durations.expected(name)
+        return backlog / self.threads < BACKLOG_SECONDS and self.in_flight + planned < MOST_QUEUED
+
+    @property
+    def room(self) -> int:
+        """How many activities of average length could be taken now and still start soon."""
+        known = self._durations.seconds.values()
+        average = max(sum(known) / len(known) if known else UNKNOWN_SECONDS, 0.0001)
+        return min(MOST_QUEUED, int(self.threads * (1 + BACKLOG_SECONDS / average))) - self.in_flight
+
+    def expected_seconds(self, name: str) -> float:
+        """The running average of that activity's duration here."""
+        return self._durations.expected(name)
+
+    def submit(self, work: ClaimedActivity) -> None:
+        """Run it when a thread is free."""
+        item = RunningActivity(work, self._durations.expected(work.name))
+        try:
+            definition = registry.activity(work.name)
+        except FunctionNotRegistered as error:
+            self._end(item, error=error)
+            return
+        if definition.is_async:
+            self._submit_async(item, definition)
+            return
+        with self._lock:
+            self._queue.append(item)
+            self._backlog += item.expected_seconds
+            if self._idle < len(self._queue) and self._alive < self.threads:
+                self._start_thread()
+            self._ready.notify()
+
+    def take_finished(self) -> list[FinishedActivity]:
+        """What has ended since the last call, in the order of ending."""
+        with self._lock:
+            finished = list(self._finished)
+            self._finished.clear()
+        return finished
+
+    def put_back(self, finished: list[FinishedActivity]) -> None:
+        """Return what could not be recorded, to be collected again."""
+        with self._lock:
+            self._finished.extendleft(reversed(finished))
+
+    def take_unstarted(self) -> list[ActivityKey]:
+        """Withdraw what no thread has begun."""
+        with self._lock:
+            withdrawn = [item.key for item in self._queue]
+            self._queue.clear()
+            self._backlog = 0.0
+        return withdrawn
+
+    def wait(self, seconds: float) -> None:
+        """Return when something has ended, or after that time."""
+        with self._changed:
+            if not self._finished:
+                self._changed.wait(seconds)
+
+    def wake(self) -> None:
+        """Make ``wait`` return."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def expire(self) -> None:
+        """End with a TimeoutError what has run longer than its timeout. Its thread is given up and replaced."""
+        now = time.monotonic()
+        with self._lock:
+            overdue = [item for item in self._running.values() if _is_overdue(item, now)]
+            for item in overdue:
+                item.is_abandoned = True
+                self._running.pop(id(item), None)
+                if item.future is not None:
+                    item.future.cancel()
+                else:
+                    self._alive -= 1
+                    self._start_thread()
+        for item in overdue:
+            seconds = item.work.timeout_seconds
+            message = f"The activity {item.work.name!r} did not return within {seconds:g} seconds."
+            logger.error("%s instance=%s task=%s", message, item.work.instance_id, item.work.task_id)
+            self._deliver(FinishedActivity(item.work, self._event(item, None, TimeoutError(message))))
+
+    def abandon_all(self) -> None:
+        """Forget everything in flight: its lease is lost, and others will run it."""
+        with self._lock:
+            for item in self._running.values():
+                item.is_abandoned = True
+            self._queue.clear()
+            self._finished.clear()
+            self._backlog = 0.0
+
+    def close(self, seconds: float) -> None:
+        """Start nothing more and wait up to that long for what runs."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            self._is_closed = True
+            self._ready.notify_all()
+            while self._running and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    # Threads -----------------------------------------------------------------------------------------------------
+
+    def _start_thread(self) -> None:
+        if self._is_closed:
+            return
+        self._alive += 1
+        threading.Thread(target=self._work, name=f"activity-{self._alive}", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while (item := self._next()) is not None:
+                self._run(item)
+                if item.is_abandoned:
+                    return  # another thread has taken this one's place
+        finally:
+            connections.close_all()
+
+    def _next(self) -> RunningActivity | None:
+        with self._lock:
+            while not self._queue:
+                if self._is_closed:
+                    self._alive -= 1
+                    return None
+                self._idle += 1
+                self._ready.wait()
+                self._idle -= 1
+            item = self._queue.popleft()
+            self._backlog = max(0.0, self._backlog - item.expected_seconds)
+            self._begin(item)
+        return item
+
+    def _begin(self, item: RunningActivity) -> None:
+        item.started = time.monotonic()
+        item.started_at = datetime.now(timezone.utc)
+        self._running[id(item)] = item
+
+    def _run(self, item: RunningActivity) -> None:
+        definition = registry.activity(item.work.name)
+        close_old_connections()
+        try:
+            if definition.transactional:
+                self._run_transactional(item, definition)
+                return
+            result = _call(definition, item)
+            output = definition.encode_output(result)
+        except BaseException as error:  # SystemExit and the like are the activity's failure, not the thread's
+            self._end(item, error=error)
+        else:
+            self._end(item, output=output)
+        finally:
+            close_old_connections()
+
+    def _run_transactional(self, item: RunningActivity, definition: ActivityDefinition) -> None:
+        with transaction.atomic(using=get_config().database):
+            output = definition.encode_output(_call(definition, item))
+            finished = FinishedActivity(item.work, self._event(item, output, None), recorded=True)
+            if not self._record(finished):
+                raise RuntimeError("Another worker has this activity now; what it wrote here is undone.")
+        self._end(item, finished=finished)
+
+    # Async activities --------------------------------------------------------------------------------------------
+
+    def _submit_async(self, item: RunningActivity, definition: ActivityDefinition) -> None:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="activity-loop", daemon=True).start()
+        with self._lock:
+            self._begin(item)
+
+        async def run() -> None:
+            try:
+                output = definition.encode_output(await _call(definition, item))
+            except asyncio.CancelledError:
+                if not item.is_abandoned:
+                    self._end(item, error=RuntimeError("The activity was cancelled from inside."))
+            except BaseException as error:
+                self._end(item, error=error)
+            else:
+                self._end(item, output=output)
+
+        def start() -> None:
+            item.future = asyncio.ensure_future(run())
+
+        self._loop.call_soon_threadsafe(start)
+
+    # Endings -----------------------------------------------------------------------------------------------------
+
+    def _end(
+        self,
+        item: RunningActivity,
+        *,
+        output: str | None = None,
+        error: BaseException | None = None,
+        finished: FinishedActivity | None = None,
+    ) -> None:
+        if finished is None:
+            finished = FinishedActivity(item.work, self._event(item, output, error))
+        with self._lock:
+            self._running.pop(id(item), None)
+            self._changed.notify_all()
+            if item.started is not None:
+                self._durations.note(item.work.name, time.monotonic() - item.started)
+        if not item.is_abandoned:
+            self._deliver(finished)
+
+    def _deliver(self, finished: FinishedActivity) -> None:
+        with self._lock:
+            self._finished.append(finished)
+            self._changed.notify_all()
+            on_detached = self.on_detached
+        if on_detached is not None:
+            on_detached()
+
+    def _event(self, item: RunningActivity, output: str | None, error: BaseException | None) -> HistoryEvent:
+        now = datetime.now(timezone.utc)
+        attributes = {"started_at": (item.started_at or now).isoformat(), "worker": self._worker}
+        if error is None:
+            event_type, payload = EventType.TASK_COMPLETED, output
+        else:
+            event_type = EventType.TASK_FAILED
+            payload = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
+        work = item.work
+        return HistoryEvent(
+            event_type, now, task_id=work.task_id, payload=payload, attempt=work.attempt, attributes=attributes
+        )
+
+
+def _call(definition: ActivityDefinition, item: RunningActivity) -> object:
+    """Call the author's function as its signature asks; a coroutine comes back from an async one."""
+    work = item.work
+    arguments: list[object] = []
+    if definition.takes_context:
+        arguments.append(
+            ActivityContext(
+                instance_id=work.instance_id,
+                execution=work.execution,
+                task_id=work.task_id,
+                attempt=work.attempt,
+                name=work.name,
+                is_cancelled=lambda: item.is_abandoned,
+            )
+        )
+    if definition.takes_input:
+        arguments.append(definition.decode_input(work.input))
+    return definition.function(*arguments)
+
+
+def _is_overdue(item: RunningActivity, now: float) -> bool:
+    timeout = item.work.timeout_seconds
+    return timeout is not None and item.started is not None and now - item.started > timeout

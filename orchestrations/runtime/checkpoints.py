@@ -1,0 +1,287 @@
+"""From what an instance decided to the checkpoint that the store writes."""
+
+from __future__ import annotations
+
+import linecache
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from orchestrations.authoring.registry import registry
+from orchestrations.core.actions import (
+    CancelTimer,
+    CreateSubOrchestration,
+    CreateTimer,
+    ScheduleTask,
+    SendEvent,
+)
+from orchestrations.core.coroutines import Location
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.execution import Execution
+from orchestrations.core.failures import FailureDetails
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.tasks import ActionTask
+from orchestrations.core.waits import describe_waits, event_waits, sentence
+from orchestrations.runtime.activities import ActivityPool
+from orchestrations.runtime.instances import Advance, live_children
+from orchestrations.store.contract import (
+    Checkpoint,
+    ClaimedActivity,
+    ClaimedInstance,
+    Message,
+    NewInstance,
+    NewTimer,
+    NewWait,
+    NewWorkItem,
+)
+
+WORKING_DIRECTORY = Path.cwd()
+
+
+class CheckpointBuilder:
+    """Builds the checkpoints of one batch, planning which activities run in this process."""
+
+    def __init__(self, pool: ActivityPool, now: datetime) -> None:
+        self._pool = pool
+        self._now = now
+        self._planned = 0
+        self._planned_seconds = 0.0
+
+    def build(self, advance: Advance) -> tuple[Checkpoint, list[ClaimedActivity]]:
+        """The checkpoint, and the activities to start in this process once it is committed."""
+        held, claimed = advance.held, advance.held.claimed
+        checkpoint = Checkpoint(
+            pk=claimed.pk,
+            execution=claimed.execution,
+            last_sequence=claimed.last_sequence,
+            status=claimed.status,
+            new_execution=claimed.execution,
+            new_last_sequence=claimed.last_sequence,
+            custom_status=claimed.custom_status,
+            consumed=advance.consumed,
+            ended_activities=advance.ended_tasks,
+        )
+        if advance.outcome is not None:
+            self._end_without_code(checkpoint, advance)
+            return checkpoint, []
+        execution = held.execution
+        assert execution is not None
+        self._describe(checkpoint, advance, execution)
+        local = self._perform(checkpoint, advance, execution)
+        if execution.completion is not None:
+            self._end(checkpoint, advance, execution)
+            local = local if execution.status is RuntimeStatus.COMPLETED else []
+        checkpoint.release = not (held.in_flight or local) or checkpoint.ends_execution
+        return checkpoint, local
+
+    # Going on ----------------------------------------------------------------------------------------------------
+
+    def _describe(self, checkpoint: Checkpoint, advance: Advance, execution: Execution) -> None:
+        """Where the instance stands now: status, history, what it waits for and at which line."""
+        checkpoint.status = execution.status
+        checkpoint.custom_status = execution.custom_status
+        checkpoint.history = advance.events
+        checkpoint.new_last_sequence = execution.last_sequence
+        if advance.new_execution is not None:
+            checkpoint.new_execution = advance.new_execution
+            checkpoint.ends_execution = True
+            checkpoint.messages += _rewind_children(advance)
+        elif advance.events and advance.events[0].type is EventType.EXECUTION_STARTED:
+            checkpoint.started_at = self._now
+        if not execution.has_started:
+            checkpoint.claimable_at = advance.held.claimed.claimable_at
+        waits = describe_waits(execution)
+        checkpoint.waits = msgspec.json.encode(waits).decode() if waits else None
+        checkpoint.waiting_for = sentence(execution, waits)
+        checkpoint.blocked_at, checkpoint.blocked_code = _source(execution.location)
+        wanted = {int(wait.id or 0): wait for wait in event_waits(execution)}
+        recorded = advance.held.recorded_waits
+        checkpoint.closed_waits = sorted(recorded - wanted.keys())
+        checkpoint.opened_waits = [
+            NewWait(
+                wait_id=wait_id,
+                name=wait.name,
+                since=wait.since,
+                due_at=wait.timer.due_at if wait.timer is not None else None,
+                title=wait.title,
+                request=msgspec.json.encode(wait.request).decode() if wait.request else None,
+                location=checkpoint.blocked_at,
+            )
+            for wait_id, wait in wanted.items()
+            if wait_id not in recorded
+        ]
+
+    def _perform(self, checkpoint: Checkpoint, advance: Advance, execution: Execution) -> list[ClaimedActivity]:
+        """Turn actions into rows, leaving out what the same batch has overtaken."""
+        claimed = advance.held.claimed
+        local: list[ClaimedActivity] = []
+        goes_on = execution.completion is None or execution.status is RuntimeStatus.COMPLETED
+        for action in advance.actions:
+            if isinstance(action, ScheduleTask):
+                if goes_on and _is_open(execution, action.task_id, action.attempt):
+                    self._schedule(checkpoint, claimed, execution, action, local)
+            elif isinstance(action, CreateTimer):
+                if execution.completion is None and _timer_is_open(execution, action):
+                    checkpoint.timers.append(NewTimer(action.task_id, action.attempt, action.due_at))
+            elif isinstance(action, CancelTimer):
+                checkpoint.cancelled_timers.append((action.task_id, action.attempt))
+            elif isinstance(action, CreateSubOrchestration):
+                if action.fire_and_forget or (goes_on and _is_open(execution, action.task_id, action.attempt)):
+                    checkpoint.children.append(_child(claimed, execution, action))
+            elif isinstance(action, SendEvent):
+                event = HistoryEvent(EventType.EVENT_RAISED, self._now, name=action.name, payload=action.payload)
+                checkpoint.messages.append(Message(event, instance_id=action.instance_id))
+        return local
+
+    def _schedule(
+        self,
+        checkpoint: Checkpoint,
+        claimed: ClaimedInstance,
+        execution: Execution,
+        action: ScheduleTask,
+        local: list[ClaimedActivity],
+    ) -> None:
+        runs_here = self._pool.has_room(action.name, self._planned, self._planned_seconds)
+        if runs_here:
+            self._planned += 1
+            self._planned_seconds += self._pool.expected_seconds(action.name)
+            local.append(
+                ClaimedActivity(
+                    instance_pk=claimed.pk,
+                    instance_id=claimed.instance_id,
+                    execution=execution.facts.execution,
+                    task_id=action.task_id,
+                    attempt=action.attempt,
+                    name=action.name,
+                    input=action.input,
+                    timeout_seconds=action.timeout_seconds,
+                    dispatches=1,
+                    tags=action.tags,
+                )
+            )
+        checkpoint.work_items.append(
+            NewWorkItem(
+                action.task_id, action.attempt, action.sequence, action.name, action.timeout_seconds, held=runs_here
+            )
+        )
+
+    # Ending ------------------------------------------------------------------------------------------------------
+
+    def _end(self, checkpoint: Checkpoint, advance: Advance, execution: Execution) -> None:
+        completion = execution.completion
+        assert completion is not None
+        checkpoint.ends_execution = True
+        checkpoint.opened_waits, checkpoint.closed_waits = [], []
+        if execution.status is RuntimeStatus.CONTINUED_AS_NEW:
+            checkpoint.new_execution += 1
+            checkpoint.forgets_history = True
+            checkpoint.history = [
+                HistoryEvent(EventType.EVENT_RAISED, timestamp, name=name, payload=payload, sequence=sequence)
+                for sequence, (name, payload, timestamp) in enumerate(completion.carried_events, start=1)
+            ]
+            checkpoint.new_last_sequence = len(checkpoint.history)
+            checkpoint.claimable_at = self._now
+            checkpoint.new_input = (completion.new_input,)
+            checkpoint.new_version = completion.new_version
+            return
+        checkpoint.keeps_activities = execution.status is RuntimeStatus.COMPLETED
+        self._finish(checkpoint, advance.held.claimed, completion.output, completion.failure)
+        if execution.status is not RuntimeStatus.FAILED:
+            checkpoint.blocked_at = checkpoint.blocked_code = ""
+
+    def _end_without_code(self, checkpoint: Checkpoint, advance: Advance) -> None:
+        outcome = advance.outcome
+        assert outcome is not None
+        claimed = advance.held.claimed
+        checkpoint.status = outcome.status
+        checkpoint.history = advance.events
+        checkpoint.new_last_sequence += len(advance.events)
+        checkpoint.ends_execution = True
+        was_ended = RuntimeStatus(claimed.status).is_terminal
+        self._finish(checkpoint, claimed, outcome.output, outcome.failure, tell_parent=not was_ended)
+        terminated = next((e for e in advance.events if e.type is EventType.EXECUTION_TERMINATED), None)
+        if terminated is not None and terminated.attributes.get("recursive", True):
+            checkpoint.messages += [Message(_copy(terminated), instance_pk=pk) for pk in live_children(claimed)]
+
+    def _finish(
+        self,
+        checkpoint: Checkpoint,
+        claimed: ClaimedInstance,
+        output: str | None,
+        failure: str | None,
+        *,
+        tell_parent: bool = True,
+    ) -> None:
+        checkpoint.completed_at = self._now
+        checkpoint.output = output
+        checkpoint.failure = failure
+        checkpoint.waits, checkpoint.waiting_for = None, ""
+        if failure is not None:
+            checkpoint.error = FailureDetails.from_json(msgspec.json.decode(failure)).summary
+        if claimed.parent_pk is not None and claimed.parent_task_id is not None and tell_parent:
+            event = _told_to_parent(claimed, checkpoint.status, output, failure, self._now)
+            checkpoint.messages.append(
+                Message(event, instance_pk=claimed.parent_pk, execution=claimed.parent_execution)
+            )
+
+
+def _told_to_parent(
+    claimed: ClaimedInstance, status: str, output: str | None, failure: str | None, now: datetime
+) -> HistoryEvent:
+    """How the child ended, as the parent's history will have it. A terminated child is a failure with its reason."""
+    if status == RuntimeStatus.COMPLETED:
+        return HistoryEvent(
+            EventType.SUB_ORCHESTRATION_COMPLETED, now, task_id=claimed.parent_task_id, payload=output
+        )
+    if failure is None:
+        reason = f": {msgspec.json.decode(output)}" if output else "."
+        details = FailureDetails("OrchestrationTerminated", f"{claimed.instance_id!r} was terminated{reason}")
+        failure = msgspec.json.encode(details.to_json()).decode()
+    return HistoryEvent(EventType.SUB_ORCHESTRATION_FAILED, now, task_id=claimed.parent_task_id, payload=failure)
+
+
+def _rewind_children(advance: Advance) -> list[Message]:
+    rewound = next(event for event in reversed(advance.events) if event.type is EventType.EXECUTION_REWOUND)
+    return [Message(_copy(rewound), instance_pk=pk) for pk in advance.children_to_rewind]
+
+
+def _copy(event: HistoryEvent) -> HistoryEvent:
+    return HistoryEvent(event.type, event.timestamp, payload=event.payload, attributes=dict(event.attributes))
+
+
+def _child(claimed: ClaimedInstance, execution: Execution, action: CreateSubOrchestration) -> NewInstance:
+    version = action.version
+    if version is None:
+        version = registry.orchestrator(action.name).version
+    child = NewInstance(action.instance_id, action.name, version, action.input, dict(action.tags))
+    if not action.fire_and_forget:
+        child.parent_pk = claimed.pk
+        child.parent_execution = execution.generation
+        child.parent_task_id = action.task_id
+        child.keep_history = action.attempt > 1
+    return child
+
+
+def _is_open(execution: Execution, task_id: int, attempt: int) -> bool:
+    task = execution.tasks.get(task_id)
+    return (
+        isinstance(task, ActionTask) and not task.is_completed and task.retry_at is None and task.attempt == attempt
+    )
+
+
+def _timer_is_open(execution: Execution, action: CreateTimer) -> bool:
+    task = execution.tasks.get(action.task_id)
+    if isinstance(task, ActionTask):
+        return task.retry_at is not None and task.attempt == action.attempt
+    return task is not None and not task.is_completed
+
+
+def _source(location: Location | None) -> tuple[str, str]:
+    """The place in words, relative to the project where it is inside, and its line of code."""
+    if location is None:
+        return "", ""
+    path = Path(location.file)
+    shown = path.relative_to(WORKING_DIRECTORY) if path.is_relative_to(WORKING_DIRECTORY) else Path(*path.parts[-3:])
+    where = f"{shown.as_posix()}:{location.line} in {location.function}"
+    return where[:400], linecache.getline(location.file, location.line).strip()[:300]

@@ -1,0 +1,74 @@
+"""Writing a batch: in one transaction where the database lets it, and else so that one bad instance fails alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
+
+from orchestrations.models import Instance
+from orchestrations.store.contract import Checkpoint, CommitResult, Store
+
+logger = logging.getLogger("orchestrations.runtime")
+
+RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # pauses while the database is away or a deadlock is resolved
+REFUSED_DELAY = timedelta(seconds=30)  # before an instance that the database refuses is tried again
+
+
+class Committer:
+    """Commits checkpoints through the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
+        """Write the batch. Instances in ``lost`` were not written, whatever the reason.
+
+        An answer lost on the way is asked for again: the second try finds each instance either as it was or as the
+        first one left it. Raises OperationalError when the database stays away.
+        """
+        try:
+            return self._commit_patiently(token, checkpoints)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError as error:
+            if len(checkpoints) == 1:
+                return self._refused(token, checkpoints[0], error)
+            logger.warning("The database refused a batch of %d; writing it one by one: %s", len(checkpoints), error)
+        lost: set[int] = set()
+        for checkpoint in checkpoints:
+            lost |= self.commit(token, [checkpoint]).lost
+        return CommitResult(lost)
+
+    def _commit_patiently(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
+        was_cut = False
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                result = self._store.commit(token, checkpoints)
+            except (OperationalError, InterfaceError) as error:
+                if pause is None:
+                    raise
+                logger.warning("A commit will be tried again in %g s: %s", pause, error)
+                connections[self._store.using].close()
+                was_cut = True
+                time.sleep(pause)
+                continue
+            if was_cut and result.lost:
+                result.lost -= self._written_before(checkpoints, result.lost)
+            return result
+        raise AssertionError("unreachable")
+
+    def _written_before(self, checkpoints: Sequence[Checkpoint], lost: set[int]) -> set[int]:
+        """Which of the instances that did not answer stand exactly where our first, unanswered commit put them."""
+        rows = Instance.objects.using(self._store.using).filter(pk__in=lost)
+        stand = {pk: (execution, sequence) for pk, execution, sequence in rows.values_list("pk", "execution", "last_sequence")}
+        return {c.pk for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)}
+
+    def _refused(self, token: int, checkpoint: Checkpoint, error: DatabaseError) -> CommitResult:
+        logger.error("The database refuses what instance pk=%s wants to write: %s", checkpoint.pk, error)
+        reason = f"the database refused its last step: {str(error).splitlines()[0]}"
+        self._store.abandon_instances(token, {checkpoint.pk: reason[:300]}, REFUSED_DELAY)
+        return CommitResult({checkpoint.pk})

@@ -1,0 +1,338 @@
+"""The drain loop: claim what is ready, advance it, commit it as a group, start its activities, and again.
+
+A wake-up is only a hint to call ``drain``. The tables are the truth, so a drain that is called for nothing, twice or
+late does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+
+from orchestrations.conf import get_config
+from orchestrations.core.events import HistoryEvent
+from orchestrations.runtime.activities import ActivityPool, FinishedActivity
+from orchestrations.runtime.cache import OrchestratorCache
+from orchestrations.runtime.checkpoints import CheckpointBuilder
+from orchestrations.runtime.clock import DatabaseClock
+from orchestrations.runtime.committer import Committer
+from orchestrations.runtime.instances import Advance, HeldInstance, advance_instance, needs_history, wait_ids
+from orchestrations.runtime.lease import LeaseKeeper, worker_name
+from orchestrations.store import get_store
+from orchestrations.store.contract import (
+    ActivityCompletion,
+    Checkpoint,
+    ClaimedActivity,
+    ClaimedInstance,
+    InboxEvent,
+    LoadedHistory,
+    Store,
+)
+
+logger = logging.getLogger("orchestrations.runtime")
+
+CLAIM_SECONDS = 0.01  # while local activities keep the loop busy, the inbox is looked at this often
+TIMER_SECONDS = 0.1  # due timers are looked for this often in a long drain
+WAIT_SECONDS = 0.05  # longest wait for a local activity before looking at the inbox again
+SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, after the others
+UNKNOWN_CODE_DELAY = timedelta(seconds=10)
+
+
+class Runtime:
+    """One worker process's engine: its lease, its activity pool, its orchestrators in memory."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.config = get_config()
+        self.store = store or get_store()
+        self.pool = ActivityPool(self.config.activity_threads, worker_name(), self._record_in_transaction)
+        self.cache = OrchestratorCache(self.config.cache_size)
+        self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
+        self._committer = Committer(self.store)
+        self._clock = DatabaseClock(self.store.now())
+        self._held: dict[int, HeldInstance] = {}
+        self._stopping = threading.Event()
+        self._is_draining = False
+        self._claimed_at = self._timers_at = self._activities_at = 0.0
+        self._found_instances = self._found_activities = self._made_timers = False
+
+    # The drain ---------------------------------------------------------------------------------------------------
+
+    def drain(self, seconds: float) -> None:
+        """Work until there is nothing to do, or for about that long; then let go of what is still running here.
+
+        Activities that run on are completed by their own threads. Raises DatabaseError when the database stays away.
+        """
+        deadline = time.monotonic() + seconds
+        self.pool.on_detached = None
+        self._is_draining = True
+        self._claimed_at = self._timers_at = self._activities_at = 0.0
+        try:
+            while not self._stopping.is_set():
+                worked = self.turn()
+                if time.monotonic() >= deadline:
+                    break
+                if worked:
+                    continue
+                if not self.pool.in_flight:
+                    break
+                self.pool.wait(min(WAIT_SECONDS, max(0.0, deadline - time.monotonic())))
+        except (OperationalError, InterfaceError):
+            self._reset()
+            raise
+        finally:
+            self._is_draining = False
+            self._park()
+
+    def turn(self) -> bool:
+        """Once round the loop; False where there was nothing to do."""
+        if self.lease.is_lost:
+            self._reset()
+        token = self.lease.ensure()
+        self._fire_timers()
+        local = self._collect_finished(token)
+        claimed = self._claim_instances(token, bool(local))
+        worked = self._advance(token, claimed, local)
+        return self._claim_activities(token) or worked or bool(local)
+
+    def stop(self) -> None:
+        """End the present drain soon, wait for running activities a while, and free everything."""
+        self._stopping.set()
+        self.pool.wake()
+        self.pool.close(self.config.stop_seconds)
+        self._flush_detached()
+        self.lease.close()
+        self.cache.clear()
+
+    # Parts of a turn ---------------------------------------------------------------------------------------------
+
+    def _fire_timers(self) -> None:
+        """Fire due timers now and then."""
+        now = time.monotonic()
+        if now - self._timers_at >= TIMER_SECONDS:
+            self._timers_at = now
+            if self.store.fire_timers():
+                self._timers_at = 0.0
+                self._found_instances = True
+
+    def _collect_finished(self, token: int) -> dict[int, list[FinishedActivity]]:
+        """Ends of activities by held instance. Those of other instances are put into their inboxes at once."""
+        local: dict[int, list[FinishedActivity]] = {}
+        elsewhere: list[FinishedActivity] = []
+        for finished in self.pool.take_finished():
+            held = self._held.get(finished.key.instance_pk)
+            is_ours = held is not None and finished.work.task_id in held.in_flight
+            if held is not None and is_ours:
+                held.in_flight.discard(finished.work.task_id)
+            if finished.recorded:
+                self._found_instances = True
+            elif is_ours:
+                local.setdefault(finished.key.instance_pk, []).append(finished)
+            else:
+                elsewhere.append(finished)
+        if elsewhere:
+            self.store.complete_activities(token, [_completion(finished) for finished in elsewhere])
+            self._found_instances = True
+        return local
+
+    def _claim_instances(self, token: int, has_local: bool) -> list[ClaimedInstance]:
+        now = time.monotonic()
+        if has_local and not self._found_instances and now - self._claimed_at < CLAIM_SECONDS:
+            return []
+        claim = self.store.claim_instances(token, self.config.batch_size)
+        self._clock.set(claim.now)
+        self._claimed_at = now
+        self._found_instances = bool(claim.instances)
+        if claim.more:
+            self.store.notify_workers()
+        return claim.instances
+
+    def _advance(
+        self, token: int, claimed: Sequence[ClaimedInstance], local: dict[int, list[FinishedActivity]]
+    ) -> bool:
+        """Advance and commit: first all together, then one by one those on which workers have died before."""
+        batch: list[tuple[HeldInstance, list[InboxEvent]]] = []
+        suspicious: list[tuple[HeldInstance, list[InboxEvent]]] = []
+        for instance in claimed:
+            held = self._held.get(instance.pk)
+            if held is None:
+                held = self._held[instance.pk] = HeldInstance(instance)
+                held.execution = self.cache.take(instance.pk, instance.execution, instance.last_sequence)
+                if held.execution is not None:
+                    held.recorded_waits = wait_ids(held.execution)
+            chosen = suspicious if instance.attempts >= SUSPICIOUS_ATTEMPTS else batch
+            chosen.append((held, instance.messages))
+        seen = {instance.pk for instance in claimed}
+        batch += [(self._held[pk], []) for pk in local if pk not in seen]
+        if batch:
+            self._commit(token, batch, local)
+        for one in suspicious:
+            self._commit(token, [one], local)
+        return bool(batch or suspicious)
+
+    def _commit(
+        self,
+        token: int,
+        batch: Sequence[tuple[HeldInstance, list[InboxEvent]]],
+        local: dict[int, list[FinishedActivity]],
+    ) -> None:
+        """Advance the batch, write it, and start what it scheduled here."""
+        missing = {held.pk: held.claimed.execution for held, messages in batch if needs_history(held, messages)}
+        histories = self.store.load_history(missing) if missing else {}
+        now = self._clock.now()
+        builder = CheckpointBuilder(self.pool, now)
+        written: list[tuple[HeldInstance, Checkpoint, list[ClaimedActivity]]] = []
+        abandoned: dict[int, str] = {}
+        dropped: dict[int, list[int]] = {}
+        for held, messages in batch:
+            events = [finished.event for finished in local.get(held.pk, ())]
+            advance = self._advance_one(held, messages, events, histories.get(held.pk), now)
+            if advance.abandon_reason:
+                abandoned[held.pk] = advance.abandon_reason
+            elif advance.is_idle:
+                dropped[held.pk] = advance.consumed
+            else:
+                written.append((held, *builder.build(advance)))
+        if written:
+            result = self._committer.commit(token, [checkpoint for _, checkpoint, _ in written])
+            for held, checkpoint, activities in written:
+                self._settle(held, checkpoint, activities, is_lost=held.pk in result.lost)
+        if abandoned:
+            self.store.abandon_instances(token, abandoned, UNKNOWN_CODE_DELAY)
+        if dropped:
+            self.store.drop_messages(token, dropped)
+        for pk in [*abandoned, *dropped]:
+            self._forget(pk)
+
+    def _advance_one(
+        self,
+        held: HeldInstance,
+        messages: Sequence[InboxEvent],
+        events: Sequence[HistoryEvent],
+        loaded: LoadedHistory | None,
+        now: datetime,
+    ) -> Advance:
+        instance_id = held.claimed.instance_id
+        try:
+            with self.lease.episode(instance_id):
+                return advance_instance(held, messages, events, loaded, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # the dispatcher's edge: a defect of the engine holds up one instance, not all
+            logger.exception("Advancing an instance failed. instance=%s", instance_id)
+            return Advance(held, abandon_reason=f"the engine failed on it: {type(error).__name__}: {error}"[:300])
+
+    def _settle(
+        self, held: HeldInstance, checkpoint: Checkpoint, activities: Sequence[ClaimedActivity], *, is_lost: bool
+    ) -> None:
+        """Bring memory in line with what was written."""
+        claimed, execution = held.claimed, held.execution
+        if is_lost:
+            logger.warning("Lost the lease of an instance; nothing was written. instance=%s", claimed.instance_id)
+            self._forget(held.pk)
+            return
+        for activity in activities:
+            held.in_flight.add(activity.task_id)
+            self.pool.submit(activity)
+        self._made_timers = self._made_timers or bool(checkpoint.timers)
+        self._found_instances = self._found_instances or bool(
+            checkpoint.children or checkpoint.messages or checkpoint.claimable_at
+        )
+        self._found_activities = self._found_activities or len(checkpoint.work_items) > len(activities)
+        if execution is None or execution.completion is not None:
+            self._forget(held.pk)
+        elif checkpoint.release:
+            del self._held[held.pk]
+            self.cache.put(held.pk, execution)
+        else:
+            claimed.execution, claimed.last_sequence = checkpoint.new_execution, checkpoint.new_last_sequence
+            claimed.status, claimed.custom_status = str(checkpoint.status), checkpoint.custom_status
+            claimed.begins, claimed.attempts = False, 0
+            held.recorded_waits = wait_ids(execution)
+
+    def _forget(self, pk: int) -> None:
+        held = self._held.pop(pk, None)
+        if held is not None and held.execution is not None:
+            held.execution.discard()
+
+    def _claim_activities(self, token: int) -> bool:
+        """Take work items that nobody has room for, while there is room here."""
+        now = time.monotonic()
+        room = self.pool.room
+        if room <= 0 or (not self._found_activities and now - self._activities_at < WAIT_SECONDS):
+            return False
+        works = self.store.claim_activities(token, room)
+        self._activities_at = now
+        self._found_activities = len(works) == room
+        for work in works:
+            held = self._held.get(work.instance_pk)
+            if held is not None and held.claimed.execution == work.execution:
+                held.in_flight.add(work.task_id)
+            self.pool.submit(work)
+        if self._found_activities:
+            self.store.notify_workers()
+        return bool(works)
+
+    # Between drains ----------------------------------------------------------------------------------------------
+
+    def _park(self) -> None:
+        """Give back what has not begun; let what runs complete itself."""
+        if self.lease.is_lost:
+            return
+        token = self.lease.token
+        unstarted = self.pool.take_unstarted()
+        if unstarted:
+            self.store.detach_activities(token, unstarted)
+        if self._held:
+            self.store.release_instances(token, list(self._held))
+            for pk, held in self._held.items():
+                if held.execution is not None:
+                    self.cache.put(pk, held.execution)
+            self._held.clear()
+        self.pool.on_detached = self._flush_detached
+        self._flush_detached()
+        if unstarted or self._made_timers:
+            self._made_timers = False
+            self.store.notify_workers()
+
+    def _flush_detached(self) -> None:
+        """Put the ends of activities that no drain collects into their instances' inboxes."""
+        if self._is_draining or self.lease.is_lost:
+            return
+        finished = self.pool.take_finished()
+        completions = [_completion(one) for one in finished if not one.recorded]
+        if not finished:
+            return
+        try:
+            with transaction.atomic(using=self.store.using):
+                if completions:
+                    self.store.complete_activities(self.lease.token, completions)
+                self.store.notify_workers()
+        except DatabaseError:
+            logger.exception("Could not record %d finished activities; trying again.", len(finished))
+            connections[self.store.using].close()
+            self.pool.put_back(finished)
+
+    def _record_in_transaction(self, finished: FinishedActivity) -> bool:
+        """Record a transactional activity's end in the transaction that it ran in."""
+        return self.store.complete_activities(self.lease.token, [_completion(finished)]) == 1
+
+    def _reset(self) -> None:
+        """Forget everything that belongs to a lease which is lost, or to a database that went away."""
+        self.pool.abandon_all()
+        for pk in list(self._held):
+            self._forget(pk)
+        if not self.lease.is_lost:
+            self.lease.is_lost = True
+            with contextlib.suppress(DatabaseError):
+                connections[self.store.using].close()
+                self.store.close_lease(self.lease.token)
+
+
+def _completion(finished: FinishedActivity) -> ActivityCompletion:
+    return ActivityCompletion(finished.key, finished.work.attempt, finished.event)

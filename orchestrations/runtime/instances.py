@@ -1,0 +1,287 @@
+"""Advancing one claimed instance: from its messages to a checkpoint, with whatever code and history there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from orchestrations.authoring.functions import RegisteredFunctions
+from orchestrations.authoring.registry import registry
+from orchestrations.core.actions import Action, CreateSubOrchestration
+from orchestrations.core.episode import Episode, advance, open_execution
+from orchestrations.core.errors import NonDeterminismError
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.failures import FailureDetails
+from orchestrations.core.rewind import rewind
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.waits import event_waits
+from orchestrations.limits import DISPATCH_ATTEMPTS
+from orchestrations.models import Instance
+from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
+
+logger = logging.getLogger("orchestrations.runtime")
+
+FUNCTIONS = RegisteredFunctions()
+CHILD_EVENTS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
+
+
+class PoisonMessage(Exception):
+    """The instance was claimed again and again, and each time its worker died before it could commit."""
+
+    is_non_retriable = True
+
+
+@dataclass(slots=True)
+class HeldInstance:
+    """An instance under this worker's lease, with its orchestrator in memory where it has been opened."""
+
+    claimed: ClaimedInstance
+    execution: Execution | None = None
+    recorded_waits: set[int] = field(default_factory=set)  # ids of the open waits that the database has
+    in_flight: set[int] = field(default_factory=set)  # task ids of its activities running in this process
+
+    @property
+    def pk(self) -> int:
+        return self.claimed.pk
+
+
+@dataclass(slots=True)
+class Advance:
+    """What became of one instance's messages, before it is written."""
+
+    held: HeldInstance
+    events: list[HistoryEvent] = field(default_factory=list)
+    actions: Sequence[Action] = ()
+    consumed: list[int] = field(default_factory=list)
+    ended_tasks: list[int] = field(default_factory=list)  # activities that ended in this process
+    outcome: Outcome | None = None
+    new_execution: int | None = None  # where the events begin another execution (rewind)
+    children_to_rewind: list[int] = field(default_factory=list)
+    abandon_reason: str = ""  # why nothing can be done now
+    is_idle: bool = False  # nothing but messages to drop
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The end of an execution that came about without running its code."""
+
+    status: RuntimeStatus
+    output: str | None = None
+    failure: str | None = None
+
+
+def open_held(held: HeldInstance, loaded: LoadedHistory | None) -> None:
+    """Bring the orchestrator into memory by replaying its history. Raises NonDeterminismError."""
+    claimed = held.claimed
+    history = loaded.events if loaded is not None else []
+    facts = _facts(claimed, loaded.input if loaded is not None else None, claimed.execution)
+    held.execution = open_execution(registry.orchestrator(claimed.name), FUNCTIONS, facts, history)
+    held.recorded_waits = wait_ids(held.execution)
+
+
+def wait_ids(execution: Execution) -> set[int]:
+    """The open waits that the database has for an execution which stands at its last checkpoint."""
+    return {int(wait.id or 0) for wait in event_waits(execution)}
+
+
+def needs_history(held: HeldInstance, messages: Sequence[InboxEvent]) -> bool:
+    """Whether advancing the instance takes a replay: its orchestrator is not in memory, and something wants it."""
+    if held.execution is not None:
+        return False
+    is_ended = RuntimeStatus(held.claimed.status).is_terminal
+    return not is_ended or any(message.event.type is EventType.EXECUTION_REWOUND for message in messages)
+
+
+def advance_instance(
+    held: HeldInstance,
+    messages: Sequence[InboxEvent],
+    local: Sequence[HistoryEvent],
+    loaded: LoadedHistory | None,
+    now: datetime,
+) -> Advance:
+    """Feed an instance its messages and the ends of its local activities, and say what to write.
+
+    Whatever the state of its code, an instance can be terminated; without its code it waits; with code that doesn't
+    fit its history it fails with the messages kept as facts, so that mended code and a rewind go on from there.
+    """
+    claimed = held.claimed
+    result = Advance(held, consumed=[message.pk for message in messages], ended_tasks=[e.task_id or 0 for e in local])
+    events = [message.event for message in messages] + list(local)
+    if RuntimeStatus(claimed.status).is_terminal:
+        rewound = _first(events, EventType.EXECUTION_REWOUND)
+        if rewound is not None and claimed.status == RuntimeStatus.FAILED:
+            return _advance_rewound(result, events, rewound, loaded, now)
+        result.is_idle = True
+        return result
+    terminated = _first(events, EventType.EXECUTION_TERMINATED)
+    if terminated is not None:
+        return _end_without_code(result, terminated, now)
+    if claimed.attempts > DISPATCH_ATTEMPTS:
+        poison = PoisonMessage(
+            f"Its worker died {claimed.attempts - 1} times while advancing it. Look at the worker's log, mend the code "
+            "and rewind the instance."
+        )
+        return _fail_undelivered(result, events, poison, now)
+    if not registry.has_orchestrator(claimed.name):
+        result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
+        return result
+    try:
+        if held.execution is None:
+            open_held(held, loaded)
+    except NonDeterminismError as error:
+        return _fail_undelivered(result, events, error, now)
+    assert held.execution is not None
+    current = _meant_for(messages, held.execution)
+    if claimed.begins and not held.execution.has_started:
+        current.insert(0, _started(claimed, now))
+    episode = _advance(held.execution, [*current, *local], now)
+    result.events, result.actions = episode.events, episode.actions
+    return result
+
+
+def _advance(execution: Execution, events: Sequence[HistoryEvent], now: datetime) -> Episode:
+    """The orchestration's clock is the time at which an event is taken, as in Durable Task."""
+    for event in events:
+        event.timestamp = now
+    return advance(execution, events)
+
+
+def _meant_for(messages: Sequence[InboxEvent], execution: Execution) -> list[HistoryEvent]:
+    """Without what was meant for another execution. Children know the generation, which a rewind keeps."""
+    meant: list[HistoryEvent] = []
+    for message in messages:
+        expected = execution.generation if message.event.type in CHILD_EVENTS else execution.facts.execution
+        if message.execution is None or message.execution == expected:
+            meant.append(message.event)
+        else:
+            logger.warning(
+                "Dropped a late %s of execution %s. instance=%s execution=%s",
+                message.event.type,
+                message.execution,
+                execution.facts.instance_id,
+                execution.facts.execution,
+            )
+    return meant
+
+
+def _started(claimed: ClaimedInstance, now: datetime) -> HistoryEvent:
+    attributes = {"generation": claimed.execution}
+    return HistoryEvent(EventType.EXECUTION_STARTED, now, name=claimed.name, attributes=attributes)
+
+
+def _facts(claimed: ClaimedInstance, input_text: str | None, execution: int) -> InstanceFacts:
+    return InstanceFacts(
+        instance_id=claimed.instance_id,
+        name=claimed.name,
+        version=claimed.version,
+        execution=execution,
+        parent_instance_id=claimed.parent_instance_id,
+        tags=claimed.tags,
+        input=input_text,
+        custom_status=claimed.custom_status,
+    )
+
+
+# Ends without running code -----------------------------------------------------------------------------------------
+
+
+def _end_without_code(result: Advance, terminated: HistoryEvent, now: datetime) -> Advance:
+    """Terminate. It needs neither code nor history, so that nothing can stand in its way."""
+    reason = terminated.attributes.get("reason") or None
+    output = terminated.payload or FUNCTIONS.encode(reason, "the reason of the termination")
+    result.outcome = Outcome(RuntimeStatus.TERMINATED, output=output)
+    result.events = [terminated, _completed(result.outcome, now)]
+    _number(result, now)
+    return result
+
+
+def _fail_undelivered(
+    result: Advance, events: Sequence[HistoryEvent], error: Exception, now: datetime
+) -> Advance:
+    """Fail, keeping the new events as facts that the code has not seen; a rewind delivers them."""
+    logger.error("%s instance=%s", error, result.held.claimed.instance_id)
+    failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
+    result.outcome = Outcome(RuntimeStatus.FAILED, failure=failure)
+    completed = _completed(result.outcome, now)
+    completed.attributes["undelivered_from"] = result.held.claimed.last_sequence + 1
+    if result.held.claimed.begins:
+        events = [_started(result.held.claimed, now), *events]
+    result.events = [*events, completed]
+    _number(result, now)
+    return result
+
+
+def _completed(outcome: Outcome, now: datetime) -> HistoryEvent:
+    payload = outcome.failure if outcome.failure is not None else outcome.output
+    attributes = {"status": str(outcome.status)}
+    return HistoryEvent(EventType.EXECUTION_COMPLETED, now, payload=payload, attributes=attributes)
+
+
+def _number(result: Advance, now: datetime) -> None:
+    for sequence, event in enumerate(result.events, start=result.held.claimed.last_sequence + 1):
+        event.sequence = sequence
+        event.timestamp = max(event.timestamp, now)
+
+
+# Rewind --------------------------------------------------------------------------------------------------------------
+
+
+def _advance_rewound(
+    result: Advance, events: Sequence[HistoryEvent], rewound: HistoryEvent, loaded: LoadedHistory | None, now: datetime
+) -> Advance:
+    """Begin another execution with the history that a rewind keeps, and put what is open in motion again."""
+    held, claimed = result.held, result.held.claimed
+    if not registry.has_orchestrator(claimed.name):
+        result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
+        return result
+    assert loaded is not None
+    facts = _facts(claimed, loaded.input, claimed.execution + 1)
+    try:
+        plan = rewind(registry.orchestrator(claimed.name), FUNCTIONS, facts, loaded.events)
+    except NonDeterminismError as error:
+        logger.error("A rewind was not possible: %s instance=%s", error, claimed.instance_id)
+        failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
+        result.outcome = Outcome(RuntimeStatus.FAILED, failure=failure)
+        return result
+    held.execution = plan.execution
+    held.recorded_waits = set()
+    later = [event for event in events if event is not rewound and event.type is not EventType.EXECUTION_REWOUND]
+    episode = _advance(plan.execution, [rewound, *plan.redelivered, *later], now)
+    result.new_execution = facts.execution
+    result.events = [*plan.kept, *episode.events]
+    result.actions = _without_live_children(claimed, episode.actions)
+    children = Instance.objects.filter(parent_id=claimed.pk, instance_id__in=plan.failed_children)
+    failed = children.filter(status=RuntimeStatus.FAILED).order_by("pk")
+    result.children_to_rewind = list(failed.values_list("pk", flat=True))
+    return result
+
+
+def _without_live_children(claimed: ClaimedInstance, actions: Sequence[Action]) -> list[Action]:
+    """A child that exists is not created again: a failed one is rewound by its message, the others just go on."""
+    ids = [action.instance_id for action in actions if isinstance(action, CreateSubOrchestration)]
+    if not ids:
+        return list(actions)
+    children = Instance.objects.filter(parent_id=claimed.pk, instance_id__in=ids)
+    statuses = dict(children.values_list("instance_id", "status"))
+    gone = {RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED}
+    kept = {child for child, status in statuses.items() if status not in gone}
+    return [
+        action
+        for action in actions
+        if not (isinstance(action, CreateSubOrchestration) and not action.fire_and_forget and action.instance_id in kept)
+    ]
+
+
+def live_children(claimed: ClaimedInstance) -> list[int]:
+    """Children that a recursive termination takes along."""
+    live = [RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW]
+    return list(Instance.objects.filter(parent_id=claimed.pk, status__in=live).order_by("pk").values_list("pk", flat=True))
+
+
+def _first(events: Sequence[HistoryEvent], event_type: EventType) -> HistoryEvent | None:
+    return next((event for event in events if event.type is event_type), None)

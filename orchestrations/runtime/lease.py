@@ -1,0 +1,121 @@
+"""The lease of this process: what is in flight here belongs to it for as long as its heart beats."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import msgspec
+from django.db import DatabaseError, connections
+
+from orchestrations.authoring.registry import registry
+from orchestrations.conf import get_config
+from orchestrations.core.errors import EpisodeTimeout
+from orchestrations.runtime.activities import ActivityPool
+from orchestrations.store.contract import Store
+
+logger = logging.getLogger("orchestrations.runtime")
+
+TICK_SECONDS = 0.5  # how often overdue activities and episodes are looked for
+
+
+class LeaseKeeper:
+    """Opens the lease, keeps it alive from a thread of its own, and stops what runs too long.
+
+    ``is_lost`` becomes True when the lease has expired or was taken; then nothing that it held may be written.
+    """
+
+    def __init__(self, store: Store, pool: ActivityPool, flush: Callable[[], None]) -> None:
+        self._store = store
+        self._pool = pool
+        self._flush = flush  # writes what ended while no drain was running and could not be written at once
+        self._config = get_config()
+        self._duration = timedelta(seconds=self._config.lease_seconds)
+        self._guard = threading.Lock()
+        self._episode: tuple[int, float, str] | None = None  # thread, when it began, instance id
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.token = 0
+        self.is_lost = True
+
+    def ensure(self) -> int:
+        """The token of a live lease, opening a new one where there is none."""
+        if self.is_lost:
+            functions = {"orchestrators": sorted(registry.orchestrators()), "activities": sorted(registry.activities())}
+            host = socket.gethostname()
+            self.token = self._store.open_lease(
+                worker_name(), host, os.getpid(), self._duration, self._pool.threads, msgspec.json.encode(functions).decode()
+            )
+            self.is_lost = False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
+                self._thread.start()
+        return self.token
+
+    def close(self) -> None:
+        """Stop the thread and free all that the lease holds."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self._config.lease_seconds)
+        if not self.is_lost:
+            self.is_lost = True
+            self._store.close_lease(self.token)
+
+    @contextlib.contextmanager
+    def episode(self, instance_id: str) -> Iterator[None]:
+        """Bound the time that the author's orchestrator may run before it waits."""
+        thread = threading.get_ident()
+        self._episode = (thread, time.monotonic(), instance_id)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._episode = None
+                # An exception that was sent a moment too late must not strike the loop.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+
+    # The thread --------------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        renewed = time.monotonic()
+        while not self._stop.wait(TICK_SECONDS):
+            self._stop_long_episode()
+            self._pool.expire()
+            self._flush()
+            if time.monotonic() - renewed < self._config.heartbeat_seconds or self.is_lost:
+                continue
+            try:
+                alive = self._store.renew_lease(self.token, self._duration, self._pool.in_flight)
+            except DatabaseError as error:
+                logger.warning("The heartbeat could not be written: %s", error)
+                connections.close_all()
+                alive = time.monotonic() - renewed < self._config.lease_seconds
+            else:
+                renewed = time.monotonic()
+            if not alive:
+                logger.error("This worker's lease has expired; what it held goes to others. token=%s", self.token)
+                self.is_lost = True
+                renewed = time.monotonic()
+        connections.close_all()
+
+    def _stop_long_episode(self) -> None:
+        """Raise EpisodeTimeout inside an orchestrator that computes for ever, so that the others go on."""
+        limit = self._config.episode_timeout_seconds
+        with self._guard:
+            if self._episode is None or time.monotonic() - self._episode[1] < limit:
+                return
+            thread, _, instance_id = self._episode
+            logger.error("The orchestrator ran for %g seconds without waiting. instance=%s", limit, instance_id)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(EpisodeTimeout))
+
+
+def worker_name() -> str:
+    """This process's name on pages and in history."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,217 @@
+"""The part of a store that is the same on every database.
+
+What every worker does all the time is a flow over the operations of ``tables``; what is rare is plain ORM.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Case, F, QuerySet, Value, When
+
+from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
+from orchestrations.store import commit, leases, messages, rows, starts
+from orchestrations.store.contract import (
+    ActivityCompletion,
+    ActivityKey,
+    Checkpoint,
+    Claim,
+    ClaimedActivity,
+    ClaimedInstance,
+    CommitResult,
+    Created,
+    InboxEvent,
+    Message,
+    NewInstance,
+    OnDuplicate,
+    Recovery,
+    Store,
+)
+from orchestrations.store.tables import Tables, chunks
+
+BATCH = 500  # rows named in one statement of the ORM, and instances purged in one transaction
+WINDOW = 4  # messages looked at for each instance wanted: most instances have one or two
+
+
+@dataclass(slots=True)
+class Taken:
+    """Instances whose lease was just taken, without their messages.
+
+    ``were_free`` has those that the same token did not hold before.
+    """
+
+    now: datetime
+    instances: dict[int, ClaimedInstance]
+    were_free: set[int]
+
+
+class ComposedStore(Store):
+    """All but the statements that take and load rows, which are each database's own."""
+
+    tables: Tables
+
+    def now(self) -> datetime:
+        return self.tables.now()
+
+    def notify_workers(self) -> None:
+        """Do nothing: where the database can't notify, workers poll."""
+
+    # Clients -----------------------------------------------------------------------------------------------------
+
+    def create_instances(
+        self, instances: Sequence[NewInstance], on_duplicate: OnDuplicate = OnDuplicate.REPLACE_TERMINAL
+    ) -> list[Created]:
+        return starts.create_instances(self.tables, instances, on_duplicate)
+
+    def send(self, messages: Sequence[Message]) -> int:
+        return self._send(messages)
+
+    def _send(self, sent: Sequence[Message]) -> int:
+        with self.tables.atomic():
+            return messages.send(self.tables, sent)
+
+    def purge(self, pks: Collection[int]) -> int:
+        purged = 0
+        for batch in chunks(sorted(pks), BATCH):
+            with self.tables.atomic():
+                ended = self.tables.lock_ended(batch)
+                starts.forget(self.tables, ended)
+                if ended:
+                    self.tables.delete(Instance, ("id",), [(pk,) for pk in ended])
+            purged += len(ended)
+        return purged
+
+    # Workers -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _take_instances(self, token: int, limit: int) -> Taken:
+        """Take leases of instances with something to do: those tried least first, then those that wait longest."""
+
+    @abstractmethod
+    def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
+        """The visible messages of these instances with the instance of each, oldest first.
+
+        In this order a limit never cuts an earlier message of an instance. The statement begins after the leases are
+        taken, so that it can't see what an earlier holder has just consumed.
+        """
+
+    @abstractmethod
+    def _take_activities(self, token: int, limit: int) -> list[int]:
+        """Take free, visible work items, the oldest first, and return their primary keys."""
+
+    @abstractmethod
+    def _load_activities(self, pks: Collection[int]) -> list[ClaimedActivity]:
+        """What it takes to run these work items, the oldest first."""
+
+    def claim_instances(self, token: int, limit: int, message_limit: int = 5_000) -> Claim:
+        with self.tables.atomic():
+            taken = self._take_instances(token, limit)
+            claimed = taken.instances
+            loaded = self._load_messages(claimed, message_limit) if claimed else []
+            for pk, message in loaded:
+                claimed[pk].messages.append(message)
+            idle = {pk for pk, instance in claimed.items() if not instance.begins and not instance.messages}
+            if free := sorted(idle & taken.were_free):  # another consumed it first, or its messages did not fit
+                self._held(token).filter(pk__in=free).update(lease_token=None, attempts=F("attempts") - 1)
+        more = len(claimed) >= limit or len(loaded) >= min(limit * WINDOW, message_limit)
+        return Claim(taken.now, [instance for pk, instance in claimed.items() if pk not in idle], more)
+
+    def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
+        with self.tables.atomic():
+            taken = self._take_activities(token, limit)
+            return self._load_activities(taken) if taken else []
+
+    def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
+        return commit.commit(self.tables, token, checkpoints)
+
+    def complete_activities(self, token: int, completions: Sequence[ActivityCompletion]) -> int:
+        if not completions:
+            return 0
+        with self.tables.atomic():
+            taken = self.tables.take_completed(token, completions)
+            accepted = []
+            for completion in completions:
+                key = completion.key
+                identity = (key.instance_pk, key.execution, key.task_id)
+                if identity in taken:
+                    taken.discard(identity)  # a second completion of one item in the same call is one too many
+                    accepted.append(Message(completion.event, key.instance_pk, execution=key.execution))
+            return self._send(accepted)
+
+    def release_instances(self, token: int, pks: Collection[int]) -> None:
+        for batch in chunks(sorted(pks), BATCH):
+            self._held(token).filter(pk__in=batch).update(lease_token=None)
+
+    def abandon_instances(self, token: int, reasons: Mapping[int, str], delay: timedelta) -> None:
+        alike: dict[str, list[int]] = defaultdict(list)
+        for pk in sorted(reasons):
+            alike[rows.line("waiting_for", reasons[pk])].append(pk)
+        with self.tables.atomic():
+            later = self.tables.now() + delay
+            for reason, pks in alike.items():
+                for batch in chunks(pks, BATCH):
+                    self._abandon(token, batch, reason, later)
+
+    def _abandon(self, token: int, pks: Sequence[int], reason: str, later: datetime) -> None:
+        """Not an attempt: nobody died of it."""
+        held = list(self._held(token).filter(pk__in=pks).values_list("pk", flat=True))
+        abandoned = self._held(token).filter(pk__in=held)
+        abandoned.update(
+            lease_token=None,
+            waiting_for=reason,
+            attempts=Case(When(attempts__gt=0, then=F("attempts") - 1), default=Value(0)),
+            claimable_at=Case(When(claimable_at__lt=later, then=Value(later)), default=F("claimable_at")),
+        )
+        inbox = InboxMessage.objects.using(self.using).filter(instance_id__in=held, visible_at__lt=later)
+        inbox.update(visible_at=later)
+
+    def drop_messages(self, token: int, messages: Mapping[int, Collection[int]]) -> None:
+        for batch in chunks(sorted(messages), BATCH):
+            with self.tables.atomic():
+                addressees = self._held(token).filter(pk__in=batch)
+                held = list(addressees.values_list("pk", flat=True))
+                addressees.filter(pk__in=held).update(lease_token=None, attempts=0)
+                if dropped := [(row,) for pk in held for row in sorted(messages[pk])]:
+                    self.tables.delete(InboxMessage, ("id",), dropped)
+
+    def detach_activities(self, token: int, keys: Collection[ActivityKey]) -> None:
+        by_execution: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for key in keys:
+            by_execution[key.instance_pk, key.execution].append(key.task_id)
+        with self.tables.atomic():
+            now = self.tables.now()
+            for (pk, execution), task_ids in sorted(by_execution.items()):
+                for batch in chunks(sorted(task_ids), BATCH):
+                    ActivityWorkItem.objects.using(self.using).filter(
+                        instance_id=pk, execution=execution, task_id__in=batch, lease_token=token
+                    ).update(lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=now)
+
+    # Leases ------------------------------------------------------------------------------------------------------
+
+    def open_lease(self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str) -> int:
+        lease = WorkerLease.objects.using(self.using).create(
+            hub=self.hub,
+            worker=worker,
+            host=host,
+            pid=pid,
+            expires_at=self.now() + duration,
+            capacity=capacity,
+            functions=functions,
+        )
+        return lease.token
+
+    def renew_lease(self, token: int, duration: timedelta, in_flight: int) -> bool:
+        return leases.renew(self.using, token, self.now() + duration, in_flight)
+
+    def close_lease(self, token: int) -> None:
+        leases.close(self.hub, self.using, token, self.now())
+
+    def recover(self) -> Recovery:
+        return leases.recover(self.hub, self.using, self.now())
+
+    def _held(self, token: int) -> QuerySet[Instance]:
+        return Instance.objects.using(self.using).filter(hub=self.hub, lease_token=token)

@@ -1,0 +1,104 @@
+"""Leases of worker processes, and what becomes of the work of those that are gone. Plain ORM on every database.
+
+A token is never given twice, so a token without a lease row is dead for good. Recovery keeps no state and can be
+interrupted anywhere: every update repeats which tokens it believes dead, and what a sweep leaves the next one finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.db import connections, transaction
+from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models.functions import Now
+
+from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
+from orchestrations.store.contract import Recovery
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+BACK_OFF_LIMIT = timedelta(minutes=10)
+ORPHAN_BATCH = 500  # messages looked at in one sweep
+
+
+def renew(using: str, token: int, expires_at: datetime, in_flight: int) -> bool:
+    """Prolong a lease; False when the row is gone."""
+    lease = WorkerLease.objects.using(using).filter(token=token)
+    return lease.update(heartbeat_at=Now(), expires_at=expires_at, in_flight=in_flight) == 1
+
+
+def close(hub: str, using: str, token: int, now: datetime) -> None:
+    """Forget the lease and free what it holds; interrupted activities may run again at once."""
+    with transaction.atomic(using):
+        WorkerLease.objects.using(using).filter(token=token).delete()
+        _free_instances(hub, using, [token])
+        ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token).update(
+            lease_token=None, started_at=None, visible_at=now
+        )
+
+
+def recover(hub: str, using: str, now: datetime) -> Recovery:
+    """Free what tokens without a live lease hold, and drop messages whose instance is gone."""
+    with transaction.atomic(using):
+        expired, _ = WorkerLease.objects.using(using).filter(hub=hub, expires_at__lte=now).delete()
+        instances = _free_instances(hub, using, _dead_tokens(hub, using, Instance))
+        activities = _free_activities(hub, using, _dead_tokens(hub, using, ActivityWorkItem), now)
+    _drop_orphans(hub, using, now)
+    return Recovery(expired, instances, activities)
+
+
+def back_off(dispatches: int) -> timedelta:
+    """How long an activity rests that its worker did not survive: nothing at first, then 2 seconds, doubling."""
+    if dispatches < 2:
+        return timedelta(0)
+    return min(timedelta(seconds=2 ** min(dispatches - 1, 16)), BACK_OFF_LIMIT)
+
+
+def skip_locked(using: str, rows: QuerySet[ModelT]) -> QuerySet[ModelT]:
+    """The rows locked in this order, without those that others are changing; unchanged where nothing can lock rows."""
+    features = connections[using].features
+    if not features.has_select_for_update:
+        return rows
+    return rows.select_for_update(
+        skip_locked=features.has_select_for_update_skip_locked, no_key=features.has_select_for_no_key_update
+    )
+
+
+def _dead_tokens(hub: str, using: str, model: type[Model]) -> list[int]:
+    lease = WorkerLease.objects.filter(token=OuterRef("lease_token"))
+    held = model._default_manager.using(using).filter(hub=hub, lease_token__isnull=False)
+    return list(held.exclude(Exists(lease)).order_by("lease_token").values_list("lease_token", flat=True).distinct())
+
+
+def _free_instances(hub: str, using: str, tokens: Collection[int]) -> int:
+    if not tokens:
+        return 0
+    held = Instance.objects.using(using).filter(hub=hub, lease_token__in=tokens)
+    locked = skip_locked(using, held.order_by("pk")).values("pk")
+    return held.filter(pk__in=locked).update(lease_token=None)
+
+
+def _free_activities(hub: str, using: str, tokens: Collection[int], now: datetime) -> int:
+    if not tokens:
+        return 0
+    held = ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token__in=tokens)
+    freed = 0
+    for dispatches in held.order_by("dispatches").values_list("dispatches", flat=True).distinct():
+        alike = held.filter(dispatches=dispatches)
+        locked = skip_locked(using, alike.order_by("pk")).values("pk")
+        freed += alike.filter(pk__in=locked).update(
+            lease_token=None, started_at=None, visible_at=now + back_off(dispatches)
+        )
+    return freed
+
+
+def _drop_orphans(hub: str, using: str, now: datetime) -> None:
+    """A message that was sent while its instance was being purged is nobody's; it would stay in every claim's way."""
+    inbox = InboxMessage.objects.using(using)
+    oldest = inbox.filter(hub=hub, visible_at__lte=now - timedelta(minutes=1)).order_by("visible_at", "pk")
+    looked_at = list(oldest.values_list("pk", flat=True)[:ORPHAN_BATCH])
+    if looked_at:
+        owner = Instance.objects.filter(pk=OuterRef("instance_id"))
+        inbox.filter(pk__in=looked_at).exclude(Exists(owner)).delete()

@@ -1,0 +1,65 @@
+"""Putting messages into inboxes: who gets them, when they become visible, and the one that tells of a refused child."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.status import TERMINAL
+from orchestrations.errors import InstanceAlreadyExists
+from orchestrations.store.contract import Message, NewInstance
+from orchestrations.store.rows import Row, inbox_row
+from orchestrations.store.tables import Tables, Target
+
+
+def send(tables: Tables, messages: Sequence[Message]) -> int:
+    """Put messages into the inboxes of instances that exist, and return how many were accepted.
+
+    An external event for an ended instance is dropped. One for an instance whose start is still to come stays hidden
+    until then. No lock is taken on any instance.
+    """
+    if not messages:
+        return 0
+    pks = {message.instance_pk for message in messages if message.instance_pk is not None}
+    ids = {message.instance_id for message in messages if message.instance_id is not None}
+    targets = tables.find(pks, ids)
+    by_pk = {target.pk: target for target in targets}
+    by_id = {target.instance_id: target for target in targets}
+    accepted: list[Row] = []
+    for message in messages:
+        pk, instance_id = message.instance_pk, message.instance_id
+        target = by_pk.get(pk) if pk is not None else by_id.get(instance_id or "")
+        if target is None or (message.event.type is EventType.EVENT_RAISED and target.status in TERMINAL):
+            continue
+        accepted.append(inbox_row(tables.hub, target.pk, message, _visible_at(message, target)))
+    if accepted:
+        tables.insert_messages(accepted)
+    return len(accepted)
+
+
+def _visible_at(message: Message, target: Target) -> datetime | None:
+    if message.visible_at is None and message.event.type is EventType.EVENT_RAISED:
+        return target.claimable_at
+    return message.visible_at
+
+
+def refusal_of(child: NewInstance, existing_status: str, now: datetime) -> Message:
+    """What the parent of ``child`` is told when a live instance has the child's id."""
+    failure = {
+        "errorType": InstanceAlreadyExists.__name__,
+        "errorMessage": str(InstanceAlreadyExists(child.instance_id, existing_status)),
+        "stackTrace": None,
+        "innerFailure": None,
+        "isNonRetriable": False,
+    }
+    event = HistoryEvent(
+        EventType.SUB_ORCHESTRATION_FAILED,
+        now,
+        task_id=child.parent_task_id,
+        name=child.name,
+        payload=msgspec.json.encode(failure).decode(),
+    )
+    return Message(event, instance_pk=child.parent_pk, execution=child.parent_execution)

@@ -1,0 +1,344 @@
+"""The store in plain Django ORM: any database, and the readable reference that the tuned stores must agree with.
+
+It needs a statement for a row in places. Where the database can't skip locked rows, claims wait for one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.db.models import Case, F, Max, Min, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, Now
+
+from orchestrations.core.events import HistoryEvent as Event
+from orchestrations.core.status import TERMINAL
+from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
+from orchestrations.store import rows
+from orchestrations.store.composed import BATCH, ComposedStore, Taken
+from orchestrations.store.contract import (
+    ActivityCompletion,
+    Checkpoint,
+    ClaimedActivity,
+    ClaimedInstance,
+    InboxEvent,
+    LoadedHistory,
+    NewInstance,
+)
+from orchestrations.store.leases import skip_locked
+from orchestrations.store.rows import Row
+from orchestrations.store.tables import Tables, Target, TaskKey, chunks
+
+KEYS = 100  # alternatives in one condition; SQLite's parser nests them
+
+
+class OrmTables(Tables):
+    """The table operations as querysets."""
+
+    def rows(self, model: type[models.Model]) -> QuerySet[Any]:
+        """All rows of a table."""
+        return model._default_manager.using(self.using)
+
+    def instances(self) -> QuerySet[Instance]:
+        """The instances of this task hub."""
+        return Instance.objects.using(self.using).filter(hub=self.hub)
+
+    def now(self) -> datetime:
+        clock = self.rows(WorkerLease).filter(pk=0).aggregate(now=Coalesce(Max(Now()), Now()))
+        now: datetime = clock["now"]
+        return now
+
+    def insert(self, model: type[models.Model], columns: Sequence[str], given: Collection[Row]) -> None:
+        self.rows(model).bulk_create([model(**dict(zip(columns, row, strict=True))) for row in given])
+
+    def delete(self, model: type[models.Model], columns: Sequence[str], keys: Collection[Row]) -> None:
+        for condition in _one_of(columns, keys):
+            self.rows(model).filter(condition).delete()
+
+    def cancel_timers(self, columns: Sequence[str], keys: Collection[Row]) -> None:
+        pending = self.rows(Timer).filter(state=Timer.State.PENDING)
+        for condition in _one_of(columns, keys):
+            pending.filter(condition).update(state=Timer.State.CANCELLED)
+
+    def insert_messages(self, given: Collection[Row]) -> None:
+        for row in given:
+            values = dict(zip(rows.INBOX_COLUMNS, row, strict=True))
+            if values["visible_at"] is None:
+                values["visible_at"] = Now()
+            self._insert_unless_taken(InboxMessage(**values))
+
+    def insert_instances(self, instances: Sequence[NewInstance]) -> dict[str, int]:
+        created = {}
+        for instance in instances:
+            row = Instance(hub=self.hub, instance_id=instance.instance_id, **self._start_of(instance))
+            if self._insert_unless_taken(row):
+                created[instance.instance_id] = row.pk
+        return created
+
+    def replace_ended(self, instances: Sequence[NewInstance]) -> dict[str, int]:
+        by_id = {instance.instance_id: instance for instance in instances}
+        replaced = {}
+        for batch in chunks(by_id, BATCH):
+            ended = self._ended(instance_id__in=batch)
+            for row in ended:
+                instance = by_id[row.instance_id]
+                if instance.parent_pk == row.pk:
+                    continue
+                start = self._start_of(instance) | rows.BLANK_COLUMNS
+                start |= {"execution": F("execution") + 1, "created_at": Now(), "last_updated_at": Now()}
+                self.instances().filter(pk=row.pk).update(**start)
+                replaced[row.instance_id] = row.pk
+        return replaced
+
+    def find(self, pks: Collection[int], instance_ids: Collection[str]) -> list[Target]:
+        columns = ("pk", "instance_id", "status", "claimable_at")
+        found = {}
+        for column, keys in (("pk", pks), ("instance_id", instance_ids)):
+            for batch in chunks(keys, BATCH):
+                for row in self.instances().filter(**{f"{column}__in": batch}).values_list(*columns):
+                    found[row[0]] = Target(*row)
+        return list(found.values())
+
+    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
+        held = set()
+        for checkpoint in checkpoints:
+            believed = self.rows(Instance).filter(
+                pk=checkpoint.pk,
+                execution=checkpoint.execution,
+                last_sequence=checkpoint.last_sequence,
+                lease_token=token,
+            )
+            if believed.update(**_updates(checkpoint)):
+                held.add(checkpoint.pk)
+        return held, self.now()
+
+    def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:
+        taken = set()
+        ended = {(c.key.instance_pk, c.key.execution, c.key.task_id, c.attempt) for c in completions}
+        for pk, execution, task_id, attempt in sorted(ended):
+            item = self.rows(ActivityWorkItem).filter(
+                instance_id=pk, execution=execution, task_id=task_id, attempt=attempt, lease_token=token
+            )
+            deleted, _ = item.delete()
+            if deleted:
+                taken.add((pk, execution, task_id))
+        return taken
+
+    def lock_ended(self, pks: Collection[int]) -> list[int]:
+        return [row.pk for row in self._ended(pk__in=pks)]
+
+    def _ended(self, **condition: Any) -> QuerySet[Instance]:
+        ended = self.instances().filter(status__in=TERMINAL, **condition).order_by("pk").only("pk", "instance_id")
+        features = self.connection.features
+        return ended.select_for_update(no_key=features.has_select_for_no_key_update)
+
+    def _insert_unless_taken(self, row: models.Model) -> bool:
+        try:
+            with transaction.atomic(self.using):
+                row.save(using=self.using, force_insert=True)
+        except IntegrityError:
+            return False
+        return True
+
+    def _start_of(self, instance: NewInstance) -> dict[str, Any]:
+        return {
+            "name": instance.name,
+            "version": instance.version,
+            "tags": instance.tags,
+            "input": instance.input,
+            "claimable_at": Now() if instance.start_at is None else instance.start_at,
+            "scheduled_start_at": instance.start_at,
+            "parent_id": instance.parent_pk,
+            "parent_execution": instance.parent_execution,
+            "parent_task_id": instance.parent_task_id,
+        }
+
+
+def _one_of(columns: Sequence[str], keys: Collection[Row]) -> list[Q]:
+    """Conditions that together match the rows whose columns have one of these values."""
+    if len(columns) == 1:
+        return [Q(**{f"{columns[0]}__in": [key for (key,) in batch]}) for batch in chunks(keys, BATCH)]
+    alike = [Q(**dict(zip(columns, key, strict=True))) for key in keys]
+    return [reduce(or_, batch) for batch in chunks(alike, KEYS)]
+
+
+def _updates(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint makes of its instance."""
+    updates: dict[str, Any] = {
+        "status": checkpoint.status,
+        "execution": checkpoint.new_execution,
+        "last_sequence": checkpoint.new_last_sequence,
+        "custom_status": checkpoint.custom_status,
+        "completed_at": checkpoint.completed_at,
+        "output": checkpoint.output,
+        "failure": checkpoint.failure,
+        "error": rows.line("error", checkpoint.error),
+        "waiting_for": rows.line("waiting_for", checkpoint.waiting_for),
+        "waits": checkpoint.waits,
+        "blocked_at": rows.line("blocked_at", checkpoint.blocked_at),
+        "blocked_code": rows.line("blocked_code", checkpoint.blocked_code),
+        "claimable_at": checkpoint.claimable_at,
+        "attempts": 0,
+        "last_updated_at": Now(),
+    }
+    if checkpoint.started_at is not None:
+        updates["started_at"] = checkpoint.started_at
+    if checkpoint.new_input is not None:
+        [updates["input"]] = checkpoint.new_input
+    if checkpoint.new_version is not None:
+        updates["version"] = checkpoint.new_version
+    if checkpoint.release:
+        updates["lease_token"] = None
+    return updates
+
+
+class OrmStore(ComposedStore):
+    """The store for every database that Django knows."""
+
+    tables: OrmTables
+
+    def __init__(self, hub: str, using: str) -> None:
+        super().__init__(hub, using)
+        self.tables = OrmTables(hub, using)
+
+    def _take_instances(self, token: int, limit: int) -> Taken:
+        ready = skip_locked(self.using, self._ready(Q(lease_token__isnull=True) | Q(lease_token=token)))
+        found = {row.pk: row for row in ready[:limit]}
+        taken = self.tables.rows(Instance).filter(pk__in=list(found))
+        if found:
+            taken.update(lease_token=token, attempts=F("attempts") + 1)
+        now = self.tables.now()
+        parents = self.tables.rows(Instance).filter(pk__in={row.parent_id for row in found.values() if row.parent_id})
+        parent_ids = dict(parents.values_list("pk", "instance_id"))
+        instances = {pk: _claimed(row, now, parent_ids.get(row.parent_id)) for pk, row in found.items()}
+        return Taken(now, instances, {pk for pk, row in found.items() if row.lease_token is None})
+
+    def _ready(self, free: Q) -> QuerySet[Instance]:
+        """Instances with something to do: those tried least first, then those that wait longest."""
+        messages = InboxMessage.objects.filter(instance_id=OuterRef("pk"), visible_at__lte=Now())
+        oldest = messages.order_by("visible_at").values("visible_at")[:1]
+        due = Q(claimable_at__lte=Now())
+        return (
+            self.tables.instances()
+            .filter(free)
+            .annotate(message_at=Subquery(oldest))
+            .filter(due | Q(message_at__isnull=False))
+            .annotate(
+                ready_at=Case(
+                    When(due & (Q(message_at=None) | Q(claimable_at__lte=F("message_at"))), then=F("claimable_at")),
+                    default=F("message_at"),
+                )
+            )
+            .order_by("attempts", "ready_at", "pk")
+            .defer("input", "output", "failure", "waits")
+        )
+
+    def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
+        visible = self.tables.rows(InboxMessage).filter(instance_id__in=list(pks), visible_at__lte=Now())
+        return [
+            (row.instance_id, InboxEvent(row.pk, row.execution, _event(row, row.created_at)))
+            for row in visible.order_by("pk")[:limit]
+        ]
+
+    def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
+        inputs = self.tables.rows(Instance).filter(pk__in=list(executions)).values_list("pk", "input")
+        found = {pk: LoadedHistory(text, []) for pk, text in inputs}
+        for pk, loaded in found.items():
+            history = self.tables.rows(HistoryEvent).filter(instance_id=pk, execution=executions[pk])
+            loaded.events = [_event(row, row.timestamp, row.sequence) for row in history.order_by("sequence")]
+        return found
+
+    def _take_activities(self, token: int, limit: int) -> list[int]:
+        items = self.tables.rows(ActivityWorkItem)
+        free = items.filter(hub=self.hub, lease_token__isnull=True, visible_at__lte=Now())
+        taken = [row.pk for row in skip_locked(self.using, free.order_by("visible_at", "pk"))[:limit]]
+        if taken:
+            items.filter(pk__in=taken).update(lease_token=token, dispatches=F("dispatches") + 1, started_at=Now())
+        return taken
+
+    def _load_activities(self, pks: Collection[int]) -> list[ClaimedActivity]:
+        items = self.tables.rows(ActivityWorkItem).filter(pk__in=list(pks)).select_related("instance")
+        return [self._activity(item) for item in items.order_by("visible_at", "pk")]
+
+    def _activity(self, item: ActivityWorkItem) -> ClaimedActivity:
+        scheduled = self.tables.rows(HistoryEvent).filter(
+            instance_id=item.instance_id, execution=item.execution, sequence=item.sequence
+        )
+        payload, attributes = scheduled.values_list("payload", "attributes").first() or (None, None)
+        return ClaimedActivity(
+            instance_pk=item.instance_id,
+            instance_id=item.instance.instance_id,
+            execution=item.execution,
+            task_id=item.task_id,
+            attempt=item.attempt,
+            name=item.name,
+            input=payload,
+            timeout_seconds=item.timeout_seconds,
+            dispatches=item.dispatches,
+            tags=rows.scheduled_tags(attributes),
+        )
+
+    def fire_timers(self, limit: int = 500) -> int:
+        with self.tables.atomic():
+            pending = self.tables.rows(Timer).filter(hub=self.hub, state=Timer.State.PENDING, due_at__lte=Now())
+            due = list(skip_locked(self.using, pending.order_by("due_at", "pk"))[:limit])
+            live = self.tables.instances().filter(pk__in={timer.instance_id for timer in due})
+            executions = set(live.exclude(status__in=TERMINAL).values_list("pk", "execution"))
+            fired = [timer for timer in due if (timer.instance_id, timer.execution) in executions]
+            timers = self.tables.rows(Timer)
+            timers.filter(pk__in=[timer.pk for timer in due]).update(state=Timer.State.CANCELLED)
+            timers.filter(pk__in=[timer.pk for timer in fired]).update(state=Timer.State.FIRED)
+            self.tables.insert_messages(
+                [
+                    rows.timer_fired_row(self.hub, (t.instance_id, t.execution, t.task_id, t.attempt), t.due_at)
+                    for t in fired
+                ]
+            )
+        return len(due)
+
+    def next_due_at(self) -> datetime | None:
+        free = self.tables.rows(ActivityWorkItem).filter(hub=self.hub, lease_token__isnull=True)
+        upcoming = (
+            (self.tables.rows(Timer).filter(hub=self.hub, state=Timer.State.PENDING), "due_at"),
+            (self.tables.instances().filter(claimable_at__gt=Now()), "claimable_at"),
+            (self.tables.rows(InboxMessage).filter(hub=self.hub, visible_at__gt=Now()), "visible_at"),
+            (free.filter(visible_at__gt=Now()), "visible_at"),
+        )
+        moments = [queryset.aggregate(due=Min(column))["due"] for queryset, column in upcoming]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def has_work(self) -> bool:
+        free = self.tables.rows(ActivityWorkItem).filter(hub=self.hub, lease_token__isnull=True)
+        return self._ready(Q(lease_token__isnull=True)).exists() or free.filter(visible_at__lte=Now()).exists()
+
+
+def _event(row: InboxMessage | HistoryEvent, timestamp: datetime, sequence: int = 0) -> Event:
+    return rows.event_from(
+        row.type, timestamp, row.task_id, row.name, row.payload, row.attempt, row.attributes, sequence
+    )
+
+
+def _claimed(row: Instance, now: datetime, parent_instance_id: str | None) -> ClaimedInstance:
+    return ClaimedInstance(
+        pk=row.pk,
+        instance_id=row.instance_id,
+        name=row.name,
+        version=row.version,
+        status=row.status,
+        execution=row.execution,
+        last_sequence=row.last_sequence,
+        begins=row.claimable_at is not None and row.claimable_at <= now,
+        attempts=row.attempts + 1,
+        created_at=row.created_at,
+        tags=row.tags,
+        custom_status=row.custom_status,
+        parent_pk=row.parent_id,
+        parent_instance_id=parent_instance_id,
+        parent_execution=row.parent_execution,
+        parent_task_id=row.parent_task_id,
+        claimable_at=row.claimable_at,
+    )

@@ -1,0 +1,178 @@
+"""The store on PostgreSQL: arrays in, rows locked in order or skipped, a notification out.
+
+A hot operation is one statement whatever the number of rows. At READ COMMITTED a statement that waited for a row
+checks its condition again on the row's newest version; every condition that a lock protects relies on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from hashlib import blake2s
+from typing import Any
+
+from django.db import models
+
+from orchestrations.models import ActivityWorkItem
+from orchestrations.store.composed import Taken
+from orchestrations.store.contract import ActivityCompletion, Checkpoint
+from orchestrations.store.rows import Row
+from orchestrations.store.sql import (
+    ACTIVITY,
+    BELIEF,
+    ENDED,
+    HELD,
+    INBOX,
+    INSTANCE,
+    NUMBER,
+    REAL,
+    TIMER,
+    Column,
+    SqlTables,
+    belief_row,
+    checkpoint_updates,
+    columns_of,
+)
+from orchestrations.store.sql_store import CLAIMED, SqlStore
+from orchestrations.store.tables import TaskKey
+
+ATTEMPT = ("instance_id", "execution", "task_id", "attempt")
+
+
+CHECKPOINT = checkpoint_updates(lambda name: f"b.{name}")
+
+
+def array_literal(kind: str, values: Sequence[Any]) -> str:
+    """The values as the text of a PostgreSQL array; several times faster than the driver's own adaptation."""
+    if kind in (NUMBER, REAL):
+        texts = ["NULL" if value is None else str(value) for value in values]
+    else:
+        texts = [
+            "NULL" if value is None else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+            for value in values
+        ]
+    return "{" + ",".join(texts) + "}"
+
+
+def notification_channel(hub: str) -> str:
+    """The channel on which workers of this task hub listen: a name that fits PostgreSQL's 63 bytes for every hub."""
+    return f"durable_{blake2s(hub.encode(), digest_size=16).hexdigest()}"
+
+
+class PostgresqlTables(SqlTables):
+    """The table operations on PostgreSQL."""
+
+    NOW = "statement_timestamp()"
+    LOCK_INSTANCES = "FOR NO KEY UPDATE OF i"
+
+    def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:
+        arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
+        names = ", ".join(name for name, _ in columns)
+        literals = [
+            array_literal(kind, values) for (_, kind), values in zip(columns, zip(*given, strict=True), strict=True)
+        ]
+        return f"unnest({arrays}) AS {alias} ({names})", literals
+
+    def insert(self, model: type[models.Model], columns: Sequence[str], given: Collection[Row]) -> None:
+        source, parameters = self.source("n", columns_of(model, tuple(columns)), given)
+        names = ", ".join(columns)
+        self.execute(f"INSERT INTO {model._meta.db_table} ({names}) SELECT {names} FROM {source}", parameters)
+
+    def delete(self, model: type[models.Model], columns: Sequence[str], keys: Collection[Row]) -> None:
+        table = model._meta.db_table
+        source, parameters = self.source("k", columns_of(model, tuple(columns)), keys)
+        matching = " AND ".join(f"t.{name} = k.{name}" for name in columns)
+        if model is ActivityWorkItem:  # completions delete from it too, without the lock of the instance
+            self.execute(
+                f"DELETE FROM {table} WHERE id IN "
+                f"(SELECT t.id FROM {source} CROSS JOIN {table} AS t WHERE {matching} ORDER BY t.id FOR UPDATE OF t)",
+                parameters,
+            )
+        else:
+            self.execute(f"DELETE FROM {table} AS t USING {source} WHERE {matching}", parameters)
+
+    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
+        source, parameters = self.source("b", BELIEF, [belief_row(checkpoint) for checkpoint in checkpoints])
+        answered = self.fetch(
+            f"""WITH b AS MATERIALIZED (SELECT * FROM {source}), held AS MATERIALIZED (
+                SELECT i.id FROM b CROSS JOIN {INSTANCE} AS i WHERE {HELD} ORDER BY i.id FOR NO KEY UPDATE OF i
+            )
+            UPDATE {INSTANCE} AS i SET {CHECKPOINT}, last_updated_at = {self.NOW} FROM held CROSS JOIN b
+            WHERE i.id = held.id AND b.id = held.id RETURNING i.id, i.last_updated_at""",
+            [*parameters, token],
+        )
+        return {pk for pk, _ in answered}, answered[0][1] if answered else self.now()
+
+    def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:
+        ended = [(c.key.instance_pk, c.key.execution, c.key.task_id, c.attempt) for c in completions]
+        source, parameters = self.source("k", columns_of(ActivityWorkItem, ATTEMPT), ended)
+        matching = " AND ".join(f"a.{name} = k.{name}" for name in ATTEMPT)
+        taken = self.fetch(
+            f"""DELETE FROM {ACTIVITY} WHERE id IN (
+                SELECT a.id FROM {source} CROSS JOIN {ACTIVITY} AS a WHERE {matching} AND a.lease_token = %s
+                ORDER BY a.id FOR UPDATE OF a
+            ) RETURNING instance_id, execution, task_id""",
+            [*parameters, token],
+        )
+        return set(taken)
+
+
+class PostgresqlStore(SqlStore):
+    """The store for PostgreSQL 13 and later."""
+
+    tables: PostgresqlTables
+
+    def __init__(self, hub: str, using: str) -> None:
+        super().__init__(hub, using)
+        self.tables = PostgresqlTables(hub, using)
+
+    def notify_workers(self) -> None:
+        self.tables.execute("SELECT pg_notify(%s, '')", [notification_channel(self.hub)])
+
+    def _take_instances(self, token: int, limit: int) -> Taken:
+        ready, parameters = self.ready(token, limit, "FOR NO KEY UPDATE OF i SKIP LOCKED")
+        found = self.tables.fetch(
+            f"""WITH ready AS MATERIALIZED ({ready})
+            UPDATE {INSTANCE} AS i SET lease_token = %s, attempts = i.attempts + 1 FROM ready
+            WHERE i.id = ready.id RETURNING {CLAIMED}, {self.tables.NOW}, ready.lease_token IS NULL, ready.ready_at""",
+            [*parameters, token],
+        )
+        found.sort(key=lambda row: (row[7], row[-1], row[0]))  # attempts, ready since, id
+        return self.taken(found, {row[0] for row in found if row[-2]})
+
+    def _take_activities(self, token: int, limit: int) -> list[int]:
+        now = self.tables.NOW
+        taken = self.tables.fetch(
+            f"""WITH free AS MATERIALIZED (
+                SELECT id FROM {ACTIVITY} WHERE hub = %s AND lease_token IS NULL AND visible_at <= {now}
+                ORDER BY visible_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            )
+            UPDATE {ACTIVITY} AS a SET lease_token = %s, dispatches = a.dispatches + 1, started_at = {now}
+            FROM free WHERE a.id = free.id RETURNING a.id""",
+            [self.hub, limit, token],
+        )
+        return [pk for (pk,) in taken]
+
+    def fire_timers(self, limit: int = 500) -> int:
+        fire_at = """to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+        [(dealt_with,)] = self.tables.fetch(
+            f"""WITH due AS MATERIALIZED (
+                SELECT id, instance_id, execution FROM {TIMER}
+                WHERE hub = %s AND state = 'Pending' AND due_at <= {self.tables.NOW}
+                ORDER BY due_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            ), ended AS (
+                UPDATE {TIMER} AS t SET state = CASE WHEN i.id IS NULL THEN 'Cancelled' ELSE 'Fired' END
+                FROM due LEFT JOIN {INSTANCE} AS i
+                    ON i.id = due.instance_id AND i.execution = due.execution AND i.status NOT IN {ENDED}
+                WHERE t.id = due.id
+                RETURNING t.id, t.hub, t.instance_id, t.execution, t.task_id, t.attempt, t.due_at, t.state
+            ), fired AS (
+                INSERT INTO {INBOX} (hub, instance_id, execution, type, task_id, attempt, attributes)
+                SELECT hub, instance_id, execution, 'TimerFired', task_id, attempt,
+                    '{{"fire_at":"' || {fire_at} || '"}}'
+                FROM ended WHERE state = 'Fired' ORDER BY due_at, id
+            )
+            SELECT COUNT(*) FROM ended""",
+            [self.hub, limit],
+        )
+        return int(dealt_with)

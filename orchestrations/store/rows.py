@@ -1,0 +1,226 @@
+"""How contract objects become table rows, and rows become events. Pure: no SQL here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.models import Timer
+from orchestrations.store.contract import Checkpoint, Message, NewInstance, NewTimer, NewWait, NewWorkItem
+
+Row = tuple[Any, ...]
+
+INSTANCE_COLUMNS = (
+    "hub",
+    "instance_id",
+    "name",
+    "version",
+    "tags",
+    "input",
+    "claimable_at",
+    "scheduled_start_at",
+    "parent_id",
+    "parent_execution",
+    "parent_task_id",
+)
+INBOX_COLUMNS = (
+    "hub",
+    "instance_id",
+    "execution",
+    "type",
+    "task_id",
+    "attempt",
+    "name",
+    "payload",
+    "attributes",
+    "visible_at",
+    "idempotency_key",
+)
+HISTORY_COLUMNS = (
+    "instance_id",
+    "execution",
+    "sequence",
+    "type",
+    "timestamp",
+    "task_id",
+    "attempt",
+    "name",
+    "payload",
+    "attributes",
+)
+ACTIVITY_COLUMNS = (
+    "hub",
+    "instance_id",
+    "execution",
+    "task_id",
+    "attempt",
+    "sequence",
+    "name",
+    "timeout_seconds",
+    "scheduled_at",
+    "visible_at",
+    "started_at",
+    "dispatches",
+    "lease_token",
+)
+TIMER_COLUMNS = ("hub", "instance_id", "execution", "task_id", "attempt", "due_at", "state")
+WAIT_COLUMNS = (
+    "hub",
+    "instance_id",
+    "execution",
+    "wait_id",
+    "name",
+    "since",
+    "due_at",
+    "title",
+    "request",
+    "location",
+)
+
+REPLACED_COLUMNS = tuple(name for name in INSTANCE_COLUMNS if name not in {"hub", "instance_id", "claimable_at"})
+"""What a new start under an ended instance's id takes from the new instance as it is."""
+
+BLANK_COLUMNS: dict[str, Any] = {
+    "status": RuntimeStatus.PENDING.value,
+    "last_sequence": 0,
+    "lease_token": None,
+    "attempts": 0,
+    "output": None,
+    "custom_status": None,
+    "failure": None,
+    "error": "",
+    "waiting_for": "",
+    "waits": None,
+    "blocked_at": "",
+    "blocked_code": "",
+    "started_at": None,
+    "completed_at": None,
+}
+"""What an instance looks like that has not begun."""
+
+_EVENT_TYPES = {event.value: event for event in EventType}
+_LINE_LENGTHS = {"error": 300, "waiting_for": 300, "blocked_at": 400, "blocked_code": 300, "title": 300}
+
+
+def encode_attributes(attributes: dict[str, Any]) -> str | None:
+    """The attributes of an event as JSON text; None for an empty dict."""
+    return msgspec.json.encode(attributes).decode() if attributes else None
+
+
+def event_from(
+    kind: str,
+    timestamp: datetime,
+    task_id: int | None,
+    name: str | None,
+    payload: str | None,
+    attempt: int,
+    attributes: str | None,
+    sequence: int = 0,
+) -> HistoryEvent:
+    """The event that a row of history or inbox stands for."""
+    decoded = msgspec.json.decode(attributes) if attributes else {}
+    return HistoryEvent(_EVENT_TYPES[kind], timestamp, task_id, name, payload, attempt, decoded, sequence)
+
+
+def scheduled_tags(attributes: str | None) -> dict[str, str]:
+    """The tags among the attributes of a TaskScheduled event."""
+    tags: dict[str, str] = (msgspec.json.decode(attributes).get("tags") if attributes else None) or {}
+    return tags
+
+
+def line(column: str, text: str) -> str:
+    """``text`` cut to what the column of that name takes; these columns are for lists, never for decisions."""
+    return text[: _LINE_LENGTHS[column]]
+
+
+def instance_row(hub: str, new: NewInstance) -> Row:
+    """A row of INSTANCE_COLUMNS. A ``claimable_at`` of None stands for now."""
+    tags = msgspec.json.encode(new.tags).decode() if new.tags else "{}"
+    parent = (new.parent_pk, new.parent_execution, new.parent_task_id)
+    return (hub, new.instance_id, new.name, new.version, tags, new.input, new.start_at, new.start_at, *parent)
+
+
+def inbox_row(hub: str, pk: int, message: Message, visible_at: datetime | None) -> Row:
+    """A row of INBOX_COLUMNS. A ``visible_at`` of None stands for now."""
+    event = message.event
+    return (
+        hub,
+        pk,
+        message.execution,
+        event.type,
+        event.task_id,
+        event.attempt,
+        event.name,
+        event.payload,
+        encode_attributes(event.attributes),
+        visible_at,
+        message.idempotency_key,
+    )
+
+
+def timer_fired_row(hub: str, key: tuple[int, int, int, int], due_at: datetime) -> Row:
+    """A row of INBOX_COLUMNS that tells of a due timer; ``key`` is its instance, execution, task id and attempt."""
+    pk, execution, task_id, attempt = key
+    attributes = encode_attributes({"fire_at": due_at.astimezone(UTC).isoformat(timespec="microseconds")})
+    kind = EventType.TIMER_FIRED.value
+    return (hub, pk, execution, kind, task_id, attempt, None, None, attributes, None, None)
+
+
+def history_row(pk: int, execution: int, event: HistoryEvent) -> Row:
+    """A row of HISTORY_COLUMNS."""
+    return (
+        pk,
+        execution,
+        event.sequence,
+        event.type,
+        event.timestamp,
+        event.task_id,
+        event.attempt,
+        event.name,
+        event.payload,
+        encode_attributes(event.attributes),
+    )
+
+
+def activity_row(hub: str, checkpoint: Checkpoint, item: NewWorkItem, token: int, now: datetime) -> Row:
+    """A row of ACTIVITY_COLUMNS: free and visible, or born claimed by ``token`` with its first dispatch counted."""
+    held = (now, 1, token) if item.held else (None, 0, None)
+    return (
+        hub,
+        checkpoint.pk,
+        checkpoint.new_execution,
+        item.task_id,
+        item.attempt,
+        item.sequence,
+        item.name,
+        item.timeout_seconds,
+        now,
+        now,
+        *held,
+    )
+
+
+def timer_row(hub: str, checkpoint: Checkpoint, timer: NewTimer) -> Row:
+    """A row of TIMER_COLUMNS, pending."""
+    key = (checkpoint.pk, checkpoint.new_execution, timer.task_id, timer.attempt)
+    return (hub, *key, timer.due_at, Timer.State.PENDING.value)
+
+
+def wait_row(hub: str, checkpoint: Checkpoint, wait: NewWait) -> Row:
+    """A row of WAIT_COLUMNS."""
+    return (
+        hub,
+        checkpoint.pk,
+        checkpoint.new_execution,
+        wait.wait_id,
+        wait.name,
+        wait.since,
+        wait.due_at,
+        line("title", wait.title),
+        wait.request,
+        line("blocked_at", wait.location),
+    )

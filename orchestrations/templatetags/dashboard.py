@@ -1,0 +1,78 @@
+"""Template tags of the dashboard: instants, durations, badges and icons. Everything that they print is escaped."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django import template
+from django.template.context import Context
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orchestrations.interfaces.dashboard.presentation import durations, statuses
+
+register = template.Library()
+
+THEMES = {"light", "dark"}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A symbol of the sprite, invisible to screen readers: the word beside it says the same."""
+    return format_html('<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+
+
+@register.inclusion_tag("dashboard/parts/badge.html")
+def status_badge(status: str, asks_person: bool = False) -> dict[str, object]:
+    """A status as icon, word and colour."""
+    return {"badge": statuses.badge(status, asks_person)}
+
+
+@register.simple_tag
+def moment(instant: datetime | None) -> str | SafeString:
+    """An instant as the time of day, with the date where it is not today, and the whole of it in the title."""
+    if instant is None:
+        return "—"
+    instant = instant.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC" class="nowrap">{}</time>',
+        instant.isoformat(timespec="milliseconds"),
+        f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03}",
+        durations.clock(instant, timezone.now()),
+    )
+
+
+@register.simple_tag
+def due(instant: datetime | None) -> str | SafeString:
+    """A deadline as a distance, which ``dash.js`` keeps up to date, and the instant in the title."""
+    if instant is None:
+        return "no deadline"
+    return format_html(
+        '<time datetime="{}" title="{} UTC" data-distance>{}</time>',
+        instant.isoformat(),
+        f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        durations.distance(instant, timezone.now()),
+    )
+
+
+@register.simple_tag
+def took(start: datetime | None, end: datetime | None) -> str | SafeString:
+    """How long something took; while it goes on, how long so far, which ``dash.js`` keeps counting."""
+    if start is None:
+        return "—"
+    if end is not None:
+        return durations.duration(end - start)
+    return format_html(
+        '<span class="nowrap" data-since="{}">{}</span>',
+        start.isoformat(),
+        durations.duration(max(timezone.now() - start, timedelta())),
+    )
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Context) -> str:
+    """The theme that the reader chose: ``light``, ``dark``, or ``system``."""
+    request = context.get("request")
+    chosen = request.COOKIES.get("theme", "") if request else ""
+    return chosen if chosen in THEMES else "system"

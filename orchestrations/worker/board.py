@@ -1,0 +1,120 @@
+"""What the processes of one cluster know of each other: shared memory without locks.
+
+A process that is killed can take a lock with it for ever; here the worst it leaves behind is a stale mark, which is
+wiped. Created before the cluster forks, so that all its processes see the same.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import RawArray, RawValue
+
+SLOTS = 65_536  # a process marks the slot of its pid modulo this
+
+GONE, IDLE, DRAINING, EXECUTING = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many worker processes of the cluster do what."""
+
+    idle: int
+    draining: int
+    executing: int
+
+
+class Board:
+    """Marks of workers, and counts of the drain tasks that were handed out and of those that have begun."""
+
+    def __init__(self) -> None:
+        self._states = RawArray("B", SLOTS)
+        self._pids = RawArray("i", SLOTS)
+        self._handed_out = RawValue("Q", 0)  # written by the pusher alone
+        self._begun = RawValue("Q", 0)  # written by workers; a lost increment heals by `forget_handed_out`
+        self._forgotten = RawValue("Q", 0)  # handed out, and never arrived
+        self._handed_out_at = RawValue("d", 0.0)
+        self._pushed_at = RawValue("d", time.monotonic())
+
+    # Workers -----------------------------------------------------------------------------------------------------
+
+    def mark(self, state: int) -> None:
+        """Note what this worker process does now."""
+        slot = os.getpid() % SLOTS
+        self._pids[slot] = os.getpid()
+        self._states[slot] = state
+
+    def begin_drain(self) -> None:
+        """Note that a drain task has reached this worker."""
+        self._begun.value += 1
+        self.mark(DRAINING)
+
+    def workers(self) -> Workers:
+        """Count the living, wiping the marks of the dead."""
+        counts = [0, 0, 0, 0]
+        for slot, state in enumerate(bytes(self._states)):
+            if state == GONE:
+                continue
+            if _is_alive(self._pids[slot]):
+                counts[state] += 1
+            else:
+                self._states[slot] = GONE
+        return Workers(counts[IDLE], counts[DRAINING], counts[EXECUTING])
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether some worker is marked as draining; a dead one's mark counts until `workers` wipes it."""
+        return DRAINING in bytes(self._states)
+
+    # The pusher --------------------------------------------------------------------------------------------------
+
+    def hand_out(self) -> None:
+        """Note that a drain task goes to the workers."""
+        # One that was given up may have arrived after all.
+        self._forgotten.value = max(min(self._forgotten.value, self._handed_out.value - self._begun.value), 0)
+        self._handed_out.value += 1
+        self._handed_out_at.value = time.monotonic()
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long a drain task has been on its way without reaching a worker; 0 when none is."""
+        if self._begun.value + self._forgotten.value >= self._handed_out.value:
+            return 0.0
+        return max(time.monotonic() - self._handed_out_at.value, 1e-9)
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago the last drain task was handed out."""
+        return time.monotonic() - self._handed_out_at.value
+
+    def forget_handed_out(self) -> None:
+        """Give up on drain tasks that never arrived, so that new ones are handed out."""
+        self._forgotten.value = max(self._handed_out.value - self._begun.value, 0)
+
+    def beat(self) -> None:
+        """Note that the pusher is alive and pushing."""
+        self._pushed_at.value = time.monotonic()
+
+    @property
+    def pusher_silent_seconds(self) -> float:
+        """How long the pusher has not been heard of."""
+        return time.monotonic() - self._pushed_at.value
+
+    @property
+    def begun(self) -> int:
+        """Drain tasks that have reached a worker so far."""
+        return int(self._begun.value)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+board = Board()

@@ -1,0 +1,143 @@
+"""The django-q2 broker that is the task hub: it waits for work and hands the cluster's workers drain tasks.
+
+The site's own ``async_task`` calls and schedules go through django-q2's ORM queue as ever; they go first, and drains
+give way to them in short slices. A drain task is made in memory, so that nothing of ours is ever pickled at rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from orchestrations.conf import get_config
+from orchestrations.runtime.clock import DatabaseClock
+from orchestrations.store import get_store
+from orchestrations.worker.board import board
+from orchestrations.worker.hints import Hints, make_hints
+from orchestrations.worker.tasks import drain
+
+logger = logging.getLogger("orchestrations.worker")
+
+LOOK_SECONDS = 0.02  # a running drain is given this long to take new work before another worker is called
+PATIENCE_SECONDS = 5.0  # a drain task that has not reached a worker by then is taken for lost
+LONGEST_WAIT_SECONDS = 0.5  # the pusher must look at its stop event
+PULSE_SECONDS = 5.0  # a drain is handed out this often even without work, so that a wedged cluster is noticed
+AWAY_SECONDS = 1.0  # pause while the database can't be reached
+DRAIN_TIMEOUT_SECONDS = 120  # django-q2 kills a worker whose drain, a slice of about a second, takes this long
+
+
+class TaskHubBroker(ORM):
+    """Name it in ``Q_CLUSTER["broker_class"]``; it needs ``Q_CLUSTER["orm"]`` like its parent."""
+
+    _hints: Hints | None = None
+    _clock: DatabaseClock | None = None
+    _looked_at = 0.0
+    _swept_at = 0.0
+
+    def enqueue(self, task: str) -> int:
+        """Queue a task of the site's and wake the cluster."""
+        key: int = super().enqueue(task)
+        get_store().notify_workers()
+        return key
+
+    def dequeue(self) -> list[tuple[int | None, str]] | None:
+        """The site's next tasks, or a drain task when there is work, or None after a while without either."""
+        board.beat()
+        try:
+            return self._next()
+        except (DatabaseError, InterfaceError, OSError) as error:
+            logger.warning("The task hub can't be reached; trying again: %s", error)
+            self._disconnect()
+            time.sleep(AWAY_SECONDS)
+            return None
+
+    def _next(self) -> list[tuple[int | None, str]] | None:
+        if board.waiting_seconds > PATIENCE_SECONDS:
+            board.forget_handed_out()
+        is_called = board.waiting_seconds > 0
+        if not is_called or time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            if tasks := self._queued():
+                return tasks
+        self._sweep()
+        if not is_called and (self._has_work() or board.idle_seconds > PULSE_SECONDS):
+            board.hand_out()
+            return [(None, _drain_task())]
+        self._wait(LOOK_SECONDS if is_called else self._seconds_to_due())
+        return None
+
+    def _queued(self) -> list[tuple[int | None, str]] | None:
+        """Tasks of the site's. Asked only where there is one, because the parent sleeps where there is none."""
+        close_old_connections()
+        if OrmQ.objects.using(get_store().using).filter(key=self.list_key, lock__lt=timezone.now()).exists():
+            tasks: list[tuple[int | None, str]] | None = super().dequeue()
+            return tasks
+        return None
+
+    def _sweep(self) -> None:
+        """Free what dead workers held, so that it becomes work; the guarantee behind every lost hint."""
+        if time.monotonic() - self._swept_at >= get_config().sweep_seconds:
+            self._swept_at = time.monotonic()
+            recovery = get_store().recover()
+            if recovery.workers or recovery.instances or recovery.activities:
+                logger.warning(
+                    "Freed %d instances and %d activities of workers that are gone.",
+                    recovery.instances,
+                    recovery.activities,
+                )
+
+    def _has_work(self) -> bool:
+        store = get_store()
+        if not store.has_work() and self._seconds_to_due() > 0:
+            return False
+        if not board.is_draining:
+            return True
+        # Somebody is at it. Call another worker only for work that is still there after a moment.
+        time.sleep(LOOK_SECONDS)
+        board.workers()
+        return store.has_work()
+
+    def _seconds_to_due(self) -> float:
+        """Until the next timer or scheduled start, at most the fallback poll."""
+        store = get_store()
+        longest = min(get_config().poll_seconds, LONGEST_WAIT_SECONDS)
+        due_at = store.next_due_at()
+        if due_at is None:
+            return longest
+        if self._clock is None:
+            self._clock = DatabaseClock(store.now())
+        return min(max((due_at - self._clock.now()).total_seconds(), 0.0), longest)
+
+    def _wait(self, seconds: float) -> None:
+        if self._hints is None:
+            self._hints = make_hints()
+        self._hints.wait(seconds)
+
+    def _disconnect(self) -> None:
+        if self._hints is not None:
+            self._hints.close()
+        connections[get_store().using].close()
+        self._clock = None
+
+
+def _drain_task() -> str:
+    task: dict[str, Any] = {
+        "id": uuid.uuid4().hex,
+        "name": "drain",
+        "func": drain,
+        "args": (),
+        "kwargs": {},
+        "started": timezone.now(),
+        "save": False,
+        "timeout": DRAIN_TIMEOUT_SECONDS,
+    }
+    package: str = SignedPackage.dumps(task)
+    return package

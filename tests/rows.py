@@ -1,0 +1,55 @@
+"""Rows as the engine would have left them, for tests of what reads them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+
+from orchestrations.core.events import EventType
+from orchestrations.models import HistoryEvent, Instance, OpenWait
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HUB = "default"
+_numbers = itertools.count(1)
+
+
+def instance(instance_id: str | None = None, *, minutes: float = 0, **columns: object) -> Instance:
+    """An instance created that long after noon."""
+    at = NOON + timedelta(minutes=minutes)
+    defaults: dict[str, object] = {"name": "echo", "status": "Running", "created_at": at, "last_updated_at": at}
+    return Instance.objects.create(
+        hub=columns.pop("hub", HUB), instance_id=instance_id or f"instance-{next(_numbers)}", **(defaults | columns)
+    )
+
+
+def history(instance: Instance, *events: tuple[EventType, dict[str, object]], execution: int = 1) -> None:
+    """Append events, a second apart from noon on."""
+    for kind, columns in events:
+        instance.last_sequence += 1
+        attributes = columns.pop("attributes", None)
+        HistoryEvent.objects.create(
+            instance=instance,
+            execution=execution,
+            sequence=instance.last_sequence,
+            type=kind.value,
+            timestamp=NOON + timedelta(seconds=instance.last_sequence),
+            attributes=None if attributes is None else json.dumps(attributes),
+            **columns,
+        )
+    instance.save()
+
+
+def wait(instance: Instance, name: str = "decision", *, title: str = "", request: object = None, **columns: object) -> OpenWait:
+    """An open wait for an external event; with a title it asks a person."""
+    return OpenWait.objects.create(
+        hub=instance.hub,
+        instance=instance,
+        execution=instance.execution,
+        wait_id=next(_numbers),
+        name=name,
+        since=NOON,
+        title=title,
+        request=None if request is None else json.dumps(request),
+        **columns,
+    )

@@ -1,0 +1,63 @@
+"""Runs the samples on the real engine, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import pytest
+
+from orchestrations import OrchestrationClient, OrchestrationStatus
+from orchestrations.runtime.drain import Runtime
+from tests.waiting import eventually
+
+DRAIN_SECONDS = 5.0
+
+
+class Drive(Protocol):
+    """Lets the engine work until nothing more can happen now, or until the instance has ended."""
+
+    def __call__(
+        self, client: OrchestrationClient, instance_id: str, *, until_ended: bool = False
+    ) -> OrchestrationStatus: ...
+
+
+class Run(Protocol):
+    """Starts an instance and drives it."""
+
+    def __call__(self, orchestrator: Callable[..., object], client_input: object) -> OrchestrationStatus: ...
+
+
+@pytest.fixture
+def client(transactional_db: None) -> OrchestrationClient:
+    return OrchestrationClient()
+
+
+@pytest.fixture
+def drive(transactional_db: None) -> Iterator[Drive]:
+    runtime = Runtime()
+
+    def drive(client: OrchestrationClient, instance_id: str, *, until_ended: bool = False) -> OrchestrationStatus:
+        def settled() -> OrchestrationStatus | None:
+            runtime.drain(DRAIN_SECONDS)
+            status = client.get_status(instance_id)
+            assert status is not None
+            if status.is_terminal:
+                return status
+            due_at = runtime.store.next_due_at()
+            is_due = due_at is not None and due_at <= runtime.store.now()
+            is_idle = not (is_due or runtime.pool.in_flight or runtime.store.has_work())
+            return status if is_idle and not until_ended else None
+
+        return eventually(settled)
+
+    yield drive
+    runtime.stop()
+
+
+@pytest.fixture
+def run(client: OrchestrationClient, drive: Drive) -> Run:
+    def run(orchestrator: Callable[..., object], client_input: object) -> OrchestrationStatus:
+        return drive(client, client.start_new(orchestrator, client_input=client_input))
+
+    return run

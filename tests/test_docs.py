@@ -1,0 +1,134 @@
+"""The documentation is true: its code compiles, its links lead somewhere, its tables are complete."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrations import limits
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+MADE_LATER = {ROOT / "docs/images/dashboard.png"}
+"""Pictures that are taken of the running site."""
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def code_blocks(page: Path) -> Iterator[tuple[int, str]]:
+    """The Python blocks of a page, each with the line at which it begins."""
+    text = page.read_text()
+    for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, match.start()) + 1, match[1]
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings have on the usual renderers."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+BLOCKS = [
+    pytest.param(relative(page), code, id=f"{relative(page)}:{line}")
+    for page in PAGES
+    for line, code in code_blocks(page)
+]
+LINKS = [
+    pytest.param(page, target, id=f"{relative(page)}->{target}")
+    for page in PAGES
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    if not target.startswith(("http:", "https:"))
+]
+
+
+@pytest.mark.parametrize(("page", "code"), BLOCKS)
+def test_code_compiles(page: str, code: str) -> None:
+    compile(code, page, "exec")
+
+
+@pytest.mark.parametrize(("page", "code"), BLOCKS)
+def test_what_code_imports_from_the_app_exists(page: str, code: str) -> None:
+    import orchestrations
+
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    for node in imports:
+        if node.module == "orchestrations":
+            missing = [alias.name for alias in node.names if not hasattr(orchestrations, alias.name)]
+            assert not missing, page
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS)
+def test_relative_links_resolve(page: Path, target: str) -> None:
+    name, _, anchor = target.partition("#")
+    file = Path(os.path.normpath(page.parent / name)) if name else page
+
+    assert file.exists() or file in MADE_LATER
+    assert not anchor or anchor in anchors(file)
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    index = ROOT / "docs/README.md"
+    linked = {
+        Path(os.path.normpath(index.parent / target)) for target in re.findall(r"\]\(([^)#\s]+)", index.read_text())
+    }
+
+    assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} - linked == {index}
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    section = ("\n" + (ROOT / page).read_text()).split(f"\n{heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_settings_are_listed_with_their_defaults() -> None:
+    from orchestrations.conf import KEYS
+
+    listed = {key: ast.literal_eval(default) for key, default, *_ in rows("docs/reference/settings.md", "## `DURABLE`")}
+
+    assert listed == {key: setting.default for key, setting in KEYS.items()}
+
+
+def test_environment_is_listed() -> None:
+    read: set[str] = set()
+    for source in (ROOT / "durable_admin").rglob("*.py"):
+        calls = r'(?:env\.\w+|switch|one_of|whole_number)\(\s*(?:env,\s*)?"([A-Z_]+)"'
+        read |= set(re.findall(calls, source.read_text()))
+    listed = {name for name, *_ in rows("docs/reference/settings.md", "## Environment")}
+
+    assert read == listed
+
+
+def test_limits_are_listed_with_value_and_reason() -> None:
+    source = (ROOT / "orchestrations/limits.py").read_text()
+    reasons = dict(re.findall(r"^([A-Z_]+) = [^#\n]+  # (.+)$", source, re.MULTILINE))
+    values = {name: value for name, value in vars(limits).items() if name.isupper()}
+
+    listed = rows("docs/reference/limits.md", "# Limits")
+
+    assert listed == [[name, f"{value:,}", reasons.get(name, "")] for name, value in values.items()]
+
+
+@pytest.mark.parametrize("name", ["OrchestrationContext", "ActivityContext", "OrchestrationClient"])
+def test_every_public_member_is_described(name: str) -> None:
+    import orchestrations
+
+    described = set(re.findall(r"`(\w+)", (ROOT / "docs/reference/authoring.md").read_text()))
+    for_tests = {"cancelled"}
+    members = {member for member in dir(getattr(orchestrations, name)) if not member.startswith("_")} - for_tests
+    synchronous = {member for member in members if not (member.startswith("a") and member[1:] in members)}
+
+    assert synchronous - described == set()

@@ -1,0 +1,76 @@
+"""What the site itself answers: its health, its headers, its static files."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test import AsyncClient, Client
+
+from durable_admin.middleware import CONTENT_SECURITY_POLICY
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_healthy_site_says_so_to_anyone(client):
+    response = client.get("/healthz")
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_a_site_without_its_database_is_not_healthy_and_tells_no_details(client, monkeypatch):
+    def refuse() -> None:
+        raise DatabaseError("password of durable is hunter2")
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+
+    response = client.get("/healthz")
+
+    assert response.status_code == 503
+    assert b"hunter2" not in response.content
+
+
+def test_health_changes_nothing(client):
+    assert client.post("/healthz").status_code == 405
+
+
+def test_probes_from_inside_need_no_tls(client, settings):
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert Client().get("/healthz").status_code == 200
+    assert Client().get("/admin/").status_code == 301
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/admin/login/", "/no-such-page"])
+def test_every_page_runs_the_sites_own_files_only(client, path):
+    response = client.get(path)
+
+    assert response["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Referrer-Policy"] == "same-origin"
+    assert response["X-Frame-Options"] == "DENY"
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+def test_static_files_are_served_to_both_kinds_of_client(client):
+    path = "/static/admin/css/base.css"
+
+    whole = client.get(path)
+    later = client.get(path, headers={"If-None-Match": whole["ETag"]})
+    part = client.get(path, headers={"Range": "bytes=0-9"})
+    under_asgi = asyncio.run(AsyncClient().get(path))
+
+    assert whole["Content-Type"].startswith("text/css")
+    assert int(whole["Content-Length"]) == len(whole.content)
+    assert later.status_code == 304
+    assert part.status_code == 206
+    assert part.content == whole.content[:10]
+    assert under_asgi.content == whole.content
+    assert client.head(path)["Content-Length"] == whole["Content-Length"]
+
+
+def test_what_is_no_static_file_is_not_found(client):
+    assert client.get("/static/../durable_admin/settings.py").status_code == 404
