@@ -6,14 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks import databases, report
+import psycopg
+
+from benchmarks import databases, floor, ours, report
 from benchmarks.contenders import Contender, Settings
-from benchmarks.floor import floor
-from benchmarks.ours import ours
-from benchmarks.peers.dbos import dbos, dbos_remote, install
+from benchmarks.peers import dbos
 from benchmarks.processes import ROOT, ProgramFailed
 from benchmarks.workloads import FULL, QUICK, Workload, rows
 
@@ -25,7 +25,7 @@ def main() -> int:
     """Measure on each database, print its table, save its JSON; 1 if anything failed."""
     arguments = _parser().parse_args()
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    python = None if arguments.skip_dbos else install(SCRATCH)
+    python = None if arguments.skip_dbos else dbos.install(SCRATCH)
     kinds = [databases.SQLITE, databases.POSTGRESQL] if arguments.database == "all" else [arguments.database]
     failed = False
     for kind in kinds:
@@ -37,7 +37,10 @@ def main() -> int:
             workers=arguments.workers,
             folder=SCRATCH,
         )
-        results = _measure(settings, arguments.only, arguments.repeat, python)
+        try:
+            results = _measure(settings, arguments.only, arguments.repeat, python)
+        except psycopg.OperationalError as error:
+            sys.exit(f"PostgreSQL does not answer ({error}). Say with --server where it is.")
         selected = rows(settings.sizes, arguments.only)
         path = report.save(results, selected, arguments.output)
         _say(f"\n{report.table(results, selected)}\nsaved: {path}\n")
@@ -49,23 +52,29 @@ def _measure(settings: Settings, workloads: Sequence[Workload], repeat: int, pyt
     """Every contender's turn at a workload comes right after the other's, so that they meet the same machine."""
     results = report.Results(settings, repeat)
     for number in range(repeat):
-        with ExitStack() as stack:
-            contenders = [stack.enter_context(manager) for manager in _contenders(settings, python)]
-            for workload in [workload for workload in Workload if workload in workloads]:
-                for contender in contenders:
-                    _say(f"{settings.database} {number + 1}/{repeat}: {workload}, {contender.name}")
-                    try:
-                        results.add(contender.name, contender.measure(workload))
-                    except ProgramFailed as error:
-                        results.failures.append(f"{workload}, {contender.name}: {error}")
+        for workload in [workload for workload in Workload if workload in workloads]:
+            for name, opened in _contenders(settings, workload, python).items():
+                _say(f"{settings.database} {number + 1}/{repeat}: {workload}, {name}")
+                try:
+                    with opened as contender:
+                        results.add(name, contender.measure(workload))
+                except ProgramFailed as error:
+                    results.failures.append(f"{workload}, {name}: {error}")
     return results
 
 
-def _contenders(settings: Settings, python: Path | None) -> list[AbstractContextManager[Contender]]:
-    peers: list[AbstractContextManager[Contender]] = []
+def _contenders(
+    settings: Settings, workload: Workload, python: Path | None
+) -> dict[str, AbstractContextManager[Contender]]:
+    """Those that have the workload, by name, in the order of their turns."""
+    contenders: dict[str, AbstractContextManager[Contender]] = {ours.NAME: ours.ours(settings)}
     if python is not None:
-        peers = [dbos(settings, python), dbos_remote(settings, python)]
-    return [ours(settings), *peers, floor(settings)]
+        contenders[dbos.NAME] = dbos.dbos(settings, python)
+        if workload in dbos.REMOTE_WORKLOADS:
+            contenders[dbos.REMOTE_NAME] = dbos.dbos_remote(settings, python)
+    if workload in floor.WORKLOADS:
+        contenders[floor.NAME] = floor.floor(settings)
+    return contenders
 
 
 def _parser() -> argparse.ArgumentParser:

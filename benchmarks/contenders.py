@@ -31,13 +31,8 @@ class Settings:
 class Contender(Protocol):
     """Something with figures. Each comes as a context manager that makes its database and drops it."""
 
-    @property
-    def name(self) -> str:
-        """The key of its figures in the results."""
-        ...
-
     def measure(self, workload: Workload) -> dict[str, float]:
-        """Run one workload and return its figures by row key; none for a workload that it does not have.
+        """Run one workload and return its figures by row key.
 
         Raises:
             ProgramFailed: a process of it failed; the other contenders and workloads go on.

@@ -17,8 +17,9 @@ from benchmarks.ours import migrate
 from benchmarks.workloads import STEPS, Workload, chain_key, fan_out_key
 
 NAME = "floor"
+WORKLOADS = frozenset({Workload.THROUGHPUT, Workload.FANOUT, Workload.CHAIN})
 GROUP = 100
-"""Orchestrations, or completions of a fan-out, in one transaction."""
+"""Orchestrations, or activities of a fan-out, in one transaction."""
 
 
 @contextmanager
@@ -36,10 +37,9 @@ class Floor:
 
     settings: Settings
     tables: Tables
-    name: str = NAME
 
     def measure(self, workload: Workload) -> dict[str, float]:
-        """Write the rows of the workload, and nothing else."""
+        """Write the rows of the workload, and nothing else. Raises ValueError for one that is not in ``WORKLOADS``."""
         sizes = self.settings.sizes
         match workload:
             case Workload.THROUGHPUT:
@@ -49,7 +49,7 @@ class Floor:
             case Workload.CHAIN:
                 return {chain_key(count): _seconds(self._chain, count) for count in sizes.chains}
             case _:
-                return {}
+                raise ValueError(f"There is no floor for {workload}.")
 
     def _orchestrations(self, count: int) -> None:
         """One instance row and eight history rows for each, a group in each transaction."""

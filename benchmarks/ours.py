@@ -32,7 +32,6 @@ class Ours:
 
     settings: Settings
     url: str
-    name: str = NAME
 
     def measure(self, workload: Workload) -> dict[str, float]:
         """Start the cluster, warm it up, run the workload from another process, stop the cluster."""
@@ -40,16 +39,16 @@ class Ours:
         log = self.settings.log(f"ours-{workload}-cluster")
         command = [sys.executable, "manage.py", "qcluster"]
         with processes.service(command, environment, log, speaks=False) as cluster:
-            self._run("warm-up", WARM_UP_SECONDS)
+            self._run(cluster, "warm-up", WARM_UP_SECONDS)
             if workload is Workload.IDLE:
                 return {"idle": processes.idle_percent([cluster], self.settings.sizes.idle_seconds)}
-            return self._run(workload, TIMEOUT_SECONDS)
+            return self._run(cluster, workload, TIMEOUT_SECONDS)
 
-    def _run(self, workload: str, timeout_seconds: float) -> dict[str, float]:
+    def _run(self, cluster: processes.Program, workload: str, timeout_seconds: float) -> dict[str, float]:
         command = [sys.executable, "-m", "benchmarks.app.client", workload, *(["--quick"] * self.settings.quick)]
         environment = site_environment(self.url, self.settings.workers)
         log = self.settings.log(f"ours-{workload}")
-        return processes.measure([command], environment, log, timeout_seconds)[0]
+        return processes.measure([command], environment, log, timeout_seconds, needs=[cluster])[0]
 
 
 def migrate(url: str) -> None:

@@ -9,15 +9,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from benchmarks import protocol
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 30.0
-"""How long a process may take to stop by itself before its process group is killed."""
+"""How long a process may take to stop by itself before it is killed."""
 
+WATCH_SECONDS = 0.2
 LOG_TAIL_CHARACTERS = 2_000
 
 
@@ -54,14 +56,16 @@ def service(command: Command, environment: Mapping[str, str], log: Path, *, spea
 
 
 def stop(program: Program) -> None:
-    """Ask the program to stop; after ``STOP_SECONDS`` kill what is left of its process group."""
+    """Ask the program to stop, kill it after ``STOP_SECONDS``, and kill what is left of its process group."""
     if program.poll() is None:
         program.terminate()
     try:
         program.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(program.pid, signal.SIGKILL)
+        program.kill()
         program.wait()
+    with suppress(ProcessLookupError):  # its children, if it left any
+        os.killpg(program.pid, signal.SIGKILL)
     for pipe in (program.stdin, program.stdout):
         if pipe:
             pipe.close()
@@ -82,12 +86,17 @@ def await_ready(program: Program, log: Path, timeout_seconds: float = 60.0) -> N
 
 
 def measure(
-    commands: Sequence[Command], environment: Mapping[str, str], log: Path, timeout_seconds: float
+    commands: Sequence[Command],
+    environment: Mapping[str, str],
+    log: Path,
+    timeout_seconds: float,
+    needs: Sequence[Program] = (),
 ) -> list[dict[str, float]]:
     """Run measuring programs at the same time, from one common go, and return the figures of each.
 
     Raises:
-        ProgramFailed: one of them ended without figures, or the time was over; the others are stopped.
+        ProgramFailed: one of them ended without figures, one of the services that they need ended, or the time was
+            over; the others are stopped.
     """
     logs = [log.with_name(f"{log.stem}-{number}{log.suffix}") for number in range(len(commands))]
     with ExitStack() as stack:
@@ -99,20 +108,22 @@ def measure(
             await_ready(program, path)
         for program in programs:
             say_go(program)
-        return [_figures(program, path, timeout_seconds) for program, path in zip(programs, logs, strict=True)]
+        return [_figures(program, path, timeout_seconds, needs) for program, path in zip(programs, logs, strict=True)]
 
 
 def say_go(program: Program) -> None:
     """Let a program that is ready begin."""
-    assert program.stdin is not None
-    program.stdin.write(f"{protocol.GO}\n")
-    program.stdin.flush()
+    pipe = _pipe(program.stdin)
+    pipe.write(f"{protocol.GO}\n")
+    pipe.flush()
 
 
-def _figures(program: Program, log: Path, timeout_seconds: float) -> dict[str, float]:
-    with _deadline(program, timeout_seconds):
+def _figures(program: Program, log: Path, timeout_seconds: float, needs: Sequence[Program]) -> dict[str, float]:
+    with _deadline(program, timeout_seconds, needs):
         line = _read_line(program)
     if not line:
+        if any(need.poll() is not None for need in needs):
+            raise ProgramFailed("A service that the program needs has ended; its log says why.")
         raise ProgramFailed(
             f"A program ended, or was stopped after {timeout_seconds:g} s, without figures.\n{tail(log)}"
         )
@@ -121,19 +132,34 @@ def _figures(program: Program, log: Path, timeout_seconds: float) -> dict[str, f
 
 
 def _read_line(program: Program) -> str:
-    assert program.stdout is not None
-    return program.stdout.readline()
+    return _pipe(program.stdout).readline()
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    if stream is None:
+        raise ValueError("This program was not started to speak the protocol.")
+    return stream
 
 
 @contextmanager
-def _deadline(program: Program, seconds: float) -> Iterator[None]:
-    """Kill the program when the time is over, which ends whatever read waits for it."""
-    timer = threading.Timer(seconds, program.kill)
-    timer.start()
+def _deadline(program: Program, seconds: float, needs: Sequence[Program] = ()) -> Iterator[None]:
+    """Kill the program when the time is over or a service that it needs has ended; that ends whatever read waits."""
+    finished = threading.Event()
+    until = time.monotonic() + seconds
+
+    def watch() -> None:
+        while not finished.wait(WATCH_SECONDS):
+            if time.monotonic() > until or any(need.poll() is not None for need in needs):
+                program.kill()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
-        timer.cancel()
+        finished.set()
+        watcher.join()
 
 
 def tail(log: Path) -> str:

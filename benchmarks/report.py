@@ -23,10 +23,10 @@ COLUMNS = {
     dbos.REMOTE_NAME: "DBOS remote",
     floor.NAME: "floor",
 }
-RATIOS = {"× DBOS": dbos.NAME, "× remote": dbos.REMOTE_NAME, "× floor": floor.NAME}
+RATIOS = {"x DBOS": dbos.NAME, "x remote": dbos.REMOTE_NAME, "x floor": floor.NAME}
 """Title of the column, and whom we are compared with: above 1 we are better, whatever the unit."""
 
-NOTHING = "–"
+NOTHING = "-"
 TITLE_WIDTH = 52
 COLUMN_WIDTH = 12
 LARGE, SMALL = 100, 10

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from durable_admin import guardian
 
 POLL_SECONDS = 0.1  # between looks at the programs and the signals
-STOP_SECONDS = 25.0  # for a clean end; with what follows, everything is gone within 30
+STOP_SECONDS = 29.0  # for a clean end, which takes the cluster 28 at most; everything is gone within 30
 FIRST_RESTART_SECONDS = 1.0  # doubled with each end that follows at once
 LAST_RESTART_SECONDS = 30.0
 SETTLED_SECONDS = 60.0  # a program that lived so long starts again without a back-off from earlier ends
@@ -80,21 +80,21 @@ class Guardian:
             text=True,
         )
 
-    def tell(self, sign: str, group: int) -> None:
-        """Says that a group lives ("+") or has ended ("-"). Without a guardian the programs run on, unguarded."""
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker: it was asked for above
+    def tell(self, sign: str, session: int) -> None:
+        """Says that a session lives ("+") or has ended ("-"). Without a guardian the programs run on, unguarded."""
+        assert self._process.stdin is not None  # it was asked for above
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{sign}{group}\n")
+            self._process.stdin.write(f"{sign}{session}\n")
             self._process.stdin.flush()
 
     def dismiss(self) -> None:
-        """Ends the guardian; it ends the groups that were not reported ended."""
+        """Ends the guardian; it ends the sessions that were not reported ended."""
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
 
 
 class Child:
-    """One program and the process that runs it now, if any. The process leads a group that ends with it."""
+    """One program and the process that runs it now, if any. The process leads a session that ends with it."""
 
     def __init__(self, program: Program, output: Output, watcher: Guardian) -> None:
         self.program = program
@@ -107,13 +107,13 @@ class Child:
         self._restart_seconds = FIRST_RESTART_SECONDS
 
     @property
-    def group(self) -> int | None:
-        """The process group, led by the process itself; None while it does not run."""
+    def session(self) -> int | None:
+        """The session, led by the process itself; None while it does not run."""
         return None if self._process is None else self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether the process runs; the group of one that has ended is gone when this says no."""
+        """Whether the process runs; when this says no, all that it had started is gone too."""
         return self._process is not None
 
     def advance(self, now: float) -> None:
@@ -125,11 +125,11 @@ class Child:
             self._plan_restart(now, status)
 
     def reap(self) -> int | None:
-        """Returns the exit status if the process has ended, None while it runs; ends what is left of its group."""
+        """Returns the exit status if the process has ended, None while it runs; ends what is left of its session."""
         if self._process is None or (status := self._process.poll()) is None:
             return None
         # A cluster whose main process was killed leaves workers behind that nobody leads any more.
-        self._kill_group(self._process.pid)
+        guardian.kill_session(self._process.pid)
         self._guardian.tell("-", self._process.pid)
         if self._reader is not None:
             self._reader.join(LAST_WORDS_SECONDS)
@@ -142,9 +142,9 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends the whole group at once."""
+        """Ends the whole session at once."""
         if self._process is not None:
-            self._kill_group(self._process.pid)
+            guardian.kill_session(self._process.pid)
             self._process.wait()
             self.reap()
 
@@ -155,7 +155,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            process_group=0,
+            start_new_session=True,
         )
         self._guardian.tell("+", self._process.pid)
         self._started_at = now
@@ -176,11 +176,6 @@ class Child:
         message = f"{self.program.name} {how} after {lived:.0f} s; it starts again in {self._restart_seconds:.0f} s."
         self._output.line("up", message.encode())
         self._restart_seconds = min(2 * self._restart_seconds, LAST_RESTART_SECONDS)
-
-    @staticmethod
-    def _kill_group(group: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
 
 
 class Supervisor:

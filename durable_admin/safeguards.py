@@ -68,7 +68,7 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
     Of processes that ask at once, all get the same secret.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Written aside and linked into place: no one ever reads half a secret, and the first link wins.
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-") as draft:
             draft.write(make())

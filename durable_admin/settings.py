@@ -126,7 +126,7 @@ TEMPLATES = [
 # Data ----------------------------------------------------------------------------------------------------------------
 
 if not env.str("DATABASE_URL", default=""):
-    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 DATABASES: dict[str, dict[str, Any]] = {
     "default": database_settings(
         env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'durable.sqlite3'}",

@@ -2,15 +2,16 @@
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from durable_admin.views import healthz
+from orchestrations.interfaces.management_api.urls import BASE as MANAGEMENT_API
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
-    path("runtime/webhooks/durabletask/", include("orchestrations.interfaces.management_api.urls")),
+    re_path(MANAGEMENT_API, include("orchestrations.interfaces.management_api.urls")),
     path("", include("orchestrations.interfaces.dashboard.urls")),
 ]

@@ -7,13 +7,12 @@ commits; the audit row and the hint to the workers are part of it. No row of an 
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
@@ -28,6 +27,7 @@ from orchestrations.arguments import (
     check_tags,
     check_version,
 )
+from orchestrations.async_twins import async_twin
 from orchestrations.authoring import payloads
 from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.authoring.registry import registry
@@ -54,16 +54,16 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
     from django.db.models import QuerySet
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
 DEFAULT_WAIT_SECONDS = 60.0
 PURGE_BATCH = 500  # instances deleted by one transaction: locks are held for a moment only
 LIVE = "Pending, Running or Suspended"
 
 
-class SerializedJson(str):
+@dataclass(frozen=True, slots=True)
+class SerializedJson:
     """JSON text that ``payloads.check_text`` has let through; a client stores it as it stands."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,6 @@ class _Target:
     instance_id: str
     status: RuntimeStatus
     execution: int
-
-
-def _twin(
-    method: Callable[Concatenate[OrchestrationClient, Parameters], Result],
-) -> Callable[Concatenate[OrchestrationClient, Parameters], Coroutine[Any, Any, Result]]:
-    """The method for async code, on the thread that Django's async ORM uses, where the caller's connection is."""
-
-    @functools.wraps(method)
-    async def twin(self: OrchestrationClient, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        return await sync_to_async(method, thread_sensitive=True)(self, *args, **kwargs)
-
-    twin.__name__ = f"a{method.__name__}"
-    twin.__qualname__ = f"OrchestrationClient.{twin.__name__}"
-    return twin
 
 
 class OrchestrationClient:
@@ -242,17 +228,19 @@ class OrchestrationClient:
 
     # Purging -----------------------------------------------------------------------------------------------------
 
-    def purge_instance_history(self, instance_id: str, *, recursive: bool = False) -> PurgeHistoryResult:
+    def purge_instance_history(
+        self, instance_id: str, *, recursive: bool = False, reason: str = ""
+    ) -> PurgeHistoryResult:
         """Delete an ended instance with its history; with ``recursive`` its ended sub-orchestrations too.
 
-        Raises InstanceNotFound, and InvalidTransition for a live one.
+        The audit row keeps the ``reason``. Raises InstanceNotFound, and InvalidTransition for a live one.
         """
         target = self._target(instance_id)
         if not target.status.is_terminal:
             raise InvalidTransition(instance_id, target.status, "purge", "Completed, Failed, Terminated or Canceled")
         with self._writing():
             deleted = self._store.purge(queries.descendants(target.pk, using=self.using) if recursive else [target.pk])
-            self._audit(Action.PURGE, [target.instance_id], details={"instances": deleted})
+            self._audit(Action.PURGE, [target.instance_id], check_reason(reason), {"instances": deleted})
         return PurgeHistoryResult(deleted)
 
     def purge_instance_history_by(
@@ -365,18 +353,18 @@ class OrchestrationClient:
 
     # Async twins -------------------------------------------------------------------------------------------------
 
-    astart_new = _twin(start_new)
-    astart_many = _twin(start_many)
-    arestart = _twin(restart)
-    araise_event = _twin(raise_event)
-    aterminate = _twin(terminate)
-    asuspend = _twin(suspend)
-    aresume = _twin(resume)
-    arewind = _twin(rewind)
-    apurge_instance_history = _twin(purge_instance_history)
-    apurge_instance_history_by = _twin(purge_instance_history_by)
-    aget_status = _twin(get_status)
-    aget_status_by = _twin(get_status_by)
+    astart_new = async_twin(start_new)
+    astart_many = async_twin(start_many)
+    arestart = async_twin(restart)
+    araise_event = async_twin(raise_event)
+    aterminate = async_twin(terminate)
+    asuspend = async_twin(suspend)
+    aresume = async_twin(resume)
+    arewind = async_twin(rewind)
+    apurge_instance_history = async_twin(purge_instance_history)
+    apurge_instance_history_by = async_twin(purge_instance_history_by)
+    aget_status = async_twin(get_status)
+    aget_status_by = async_twin(get_status_by)
 
     # What they are made of ---------------------------------------------------------------------------------------
 
@@ -448,12 +436,13 @@ class OrchestrationClient:
         version: str | None,
     ) -> NewInstance:
         definition = registry.orchestrator(self._functions.orchestrator_name(orchestration))
-        is_encoded = isinstance(value, SerializedJson)
+        text = value.text if isinstance(value, SerializedJson) else definition.encode_input(value)
+        definition.decode_input(text)  # whether it fits is told now, not by a failed instance
         return NewInstance(
             instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
             name=definition.name,
             version=check_version(definition.version if version is None else version),
-            input=str(value) if is_encoded else self._functions.encode_orchestrator_input(definition.name, value),
+            input=text,
             tags=check_tags(tags),
         )
 
@@ -497,4 +486,4 @@ class OrchestrationClient:
 
 
 def _encode(value: object, subject: str) -> str | None:
-    return str(value) if isinstance(value, SerializedJson) else payloads.encode(value, subject)
+    return value.text if isinstance(value, SerializedJson) else payloads.encode(value, subject)

@@ -47,6 +47,8 @@ class DurableConfig:
     """For one run of an activity that has no timeout of its own."""
     episode_timeout_seconds: float = 10.0
     """For an orchestrator between two waits; it is meant to take milliseconds."""
+    dispatch_attempts: int = 10
+    """How often work that kills its worker is tried before it fails as poison."""
     cache_size: int = 1000
     """Suspended orchestrators that one worker process keeps, so that they need no replay."""
 

@@ -17,7 +17,6 @@ EPISODE_ACTIONS = 100_000  # actions one episode may decide; beyond it is a loop
 HISTORY_EVENTS_WARNING = 10_000  # events; replay of a cold instance takes noticeable time from here
 HISTORY_EVENTS = 50_000  # events of one execution; continue_as_new is the remedy
 
-DISPATCH_ATTEMPTS = 10  # times that work which kills its worker is tried before it counts as poison
 STACK_TRACE_CHARACTERS = 8_000  # kept of a traceback: the innermost frames
 FAILURE_MESSAGE_CHARACTERS = 4_000
 FAILURE_CHAIN = 16  # causes kept of one failure

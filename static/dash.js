@@ -62,7 +62,8 @@
     const element = find("[data-tick]");
     if (!element) return;
     const address = new URL(element.dataset.tick, location.href);
-    address.searchParams.set("v", element.dataset.version);
+    const topics = [...document.querySelectorAll("[data-topic]")];
+    address.searchParams.set("v", topics.map((region) => region.dataset.version).join("."));
     try {
       const answer = await fetch(address, { headers: { "HX-Request": "true" }, redirect: "error", signal: AbortSignal.timeout(10000) });
       if (answer.status === 401) return location.reload();

@@ -1,4 +1,4 @@
-"""Orchestrators for tests of what is around the engine, registered for the length of one test."""
+"""Orchestrators for tests of what is around the engine: declared here, registered for the length of one test."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ class Order:
     customer: str
 
 
+with registry.preserved():
+
+    @orchestrator
+    def echo(context: OrchestrationContext, value: object) -> object:
+        return value
+
+    @orchestrator(version="2")
+    def bill(context: OrchestrationContext, order: Order) -> int:
+        return order.number
+
+    @activity
+    def charge(value: int) -> int:
+        return value
+
+
 @contextmanager
 def registered() -> Iterator[None]:
-    """Register ``echo`` (any input) and ``bill`` (an Order)."""
+    """Register them: ``echo`` takes any input, ``bill`` an Order."""
     with registry.preserved():
-        orchestrator(echo)
-        orchestrator(version="2")(bill)
-        activity(charge)
+        registry.add_orchestrator(echo.durable)
+        registry.add_orchestrator(bill.durable)
+        registry.add_activity(charge.durable)
         yield
-
-
-def echo(context: OrchestrationContext, value: object) -> object:
-    return value
-
-
-def bill(context: OrchestrationContext, order: Order) -> int:
-    return order.number
-
-
-def charge(value: int) -> int:
-    return value

@@ -40,7 +40,9 @@ def history(instance: Instance, *events: tuple[EventType, dict[str, object]], ex
     instance.save()
 
 
-def wait(instance: Instance, name: str = "decision", *, title: str = "", request: object = None, **columns: object) -> OpenWait:
+def wait(
+    instance: Instance, name: str = "decision", *, title: str = "", request: object = None, **columns: object
+) -> OpenWait:
     """An open wait for an external event; with a title it asks a person."""
     return OpenWait.objects.create(
         hub=instance.hub,

@@ -119,12 +119,13 @@ def test_what_an_ended_program_leaves_behind_is_ended_too(stream, child_of):
     child = child_of(LEAVES_A_CHILD_BEHIND)
     child.advance(now=0.0)
     eventually(lambda: stream.lines())
-    group = child.group
+    session = child.session
+    assert len(guardian.members(session)) == 2
 
-    os.kill(group, signal.SIGKILL)
+    os.kill(session, signal.SIGKILL)
 
     eventually(lambda: child.reap() is not None)
-    eventually(lambda: not guardian.is_alive(group))
+    assert not guardian.members(session)
 
 
 def test_the_supervisor_says_whether_everything_stopped_by_itself(stream):
@@ -160,16 +161,16 @@ def test_everything_stops_when_nobody_reads_the_log_any_more():
     assert output.is_broken
 
 
-def test_the_guardian_ends_the_groups_that_lived_when_its_input_ended():
+def test_the_guardian_ends_the_sessions_that_lived_when_its_input_ended():
     command = [sys.executable, "-u", "-c", IGNORES_SIGTERM]
     with (
-        subprocess.Popen(command, process_group=0, stdout=subprocess.PIPE) as alive,
-        subprocess.Popen(command, process_group=0, stdout=subprocess.PIPE) as reported_ended,
+        subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE) as alive,
+        subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE) as reported_ended,
     ):
         assert alive.stdout.readline() == reported_ended.stdout.readline() == b"ready\n"
 
-        groups = guardian.read_groups([f"+{alive.pid}\n", f"+{reported_ended.pid}\n", f"-{reported_ended.pid}\n"])
-        guardian.end_groups(groups, grace_seconds=0.2)
+        sessions = guardian.read_sessions([f"+{alive.pid}\n", f"+{reported_ended.pid}\n", f"-{reported_ended.pid}\n"])
+        guardian.end_sessions(sessions, grace_seconds=0.2)
 
         assert alive.wait(timeout=10) == -signal.SIGKILL
         assert reported_ended.poll() is None

@@ -10,11 +10,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
+from django.db import connection
 
 from tests.waiting import eventually
 
@@ -27,6 +31,8 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
+SYSTEM_KEY = "a-system-key-for-one-test"
+PRODUCTION_KEY = "k7Jx-Qw2mZp9Rt4VbN6yHc1LsD8fGa3UeT5iOqWzXnYrBvCmPk"
 SITE_VARIABLES = ("PATH", "PYTHONPATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
@@ -143,10 +149,36 @@ def parent(pid: int) -> int:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path)
-    yield site
-    site.clear()
+def environment() -> Iterator[dict[str, str]]:
+    """What gives a site a database of its own, on the kind of database that this run of the suite is for."""
+    if connection.vendor != "postgresql":
+        yield {}
+        return
+    server = {key: connection.settings_dict[key.upper()] or None for key in ("host", "port", "user", "password")}
+    name = f"durable_up_{uuid.uuid4().hex}"
+    with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        secret = f":{quote(server['password'])}" if server["password"] else ""
+        yield {"DATABASE_URL": f"postgres://{server['user']}{secret}@{server['host']}:{server['port']}/{name}"}
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def site_with(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., Site]]:
+    sites: list[Site] = []
+
+    def make(**more: str) -> Site:
+        sites.append(Site(tmp_path, **environment, **more))
+        return sites[-1]
+
+    yield make
+    for site in sites:
+        site.clear()
+
+
+@pytest.fixture
+def site(site_with: Callable[..., Site]) -> Site:
+    return site_with()
 
 
 def test_a_busy_port_is_refused_with_one_line_before_anything_is_touched(site):
@@ -235,8 +267,23 @@ def test_a_second_interrupt_ends_what_would_not_stop(site):
     assert not site.processes()
 
 
-def test_a_second_run_finds_the_account_and_the_data_of_the_first(site):
+def sample_status(site: Site) -> dict:
+    """What the management API says about the first sample."""
+    answer = httpx.get(
+        site.url + "runtime/webhooks/durabletask/instances/demo-chaining",
+        headers={"x-functions-key": SYSTEM_KEY},
+        trust_env=False,
+    )
+    return answer.json()
+
+
+def test_a_second_run_finds_the_account_and_the_data_of_the_first(site_with):
+    site = site_with(DURABLE_SYSTEM_KEY=SYSTEM_KEY)
     site.start("--demo")
+    eventually(
+        lambda: sample_status(site)["runtimeStatus"] == "Completed", timeout_seconds=START_SECONDS, otherwise=site.log
+    )
+    created_at = sample_status(site)["createdTime"]
     sign_in = site.says("Sign in as demo with the password")
     assert sign_in
     account = {"username": "demo", "password": sign_in.rpartition(" ")[2]}
@@ -253,18 +300,34 @@ def test_a_second_run_finds_the_account_and_the_data_of_the_first(site):
     assert site.says("Sign in as demo with the password") == sign_in
     page = httpx.get(site.url + "admin/", cookies={"durable_session": session}, trust_env=False)
     assert page.status_code == httpx.codes.OK, "the session of the first run is not known any more"
+    assert sample_status(site)["createdTime"] == created_at, "the sample was started anew"
 
 
-def test_each_line_is_json_where_the_log_is_for_machines(tmp_path):
-    site = Site(tmp_path, LOG_FORMAT="json")
-    try:
-        site.start()
-        os.kill(eventually(lambda: site.leader("uvicorn")), signal.SIGKILL)
-        eventually(lambda: site.says("web was ended by SIGKILL"), otherwise=site.log)
-        site.interrupt()
-        assert site.wait() == 0, site.log()
-    finally:
-        site.clear()
+def test_a_site_in_production_answers_under_its_name_with_hashed_files_and_insists_on_tls(site_with):
+    site = site_with(SECRET_KEY=PRODUCTION_KEY, ALLOWED_HOSTS=".example.org")
+    site.start("--demo")
+    visitor = {"Host": "durable.example.org"}
+    behind_tls = {**visitor, "X-Forwarded-Proto": "https"}
+    style = json.loads((site.var_dir / "static" / "staticfiles.json").read_text())["paths"]["admin/css/base.css"]
+
+    plain = httpx.get(site.url + "admin/", headers=visitor, trust_env=False)
+    served = httpx.get(f"{site.url}static/{style}", headers=behind_tls, trust_env=False)
+
+    assert plain.status_code == httpx.codes.MOVED_PERMANENTLY
+    assert plain.headers["Location"] == "https://durable.example.org/admin/"
+    assert served.status_code == httpx.codes.OK
+    assert "immutable" in served.headers["Cache-Control"]
+    assert httpx.get(site.url + "admin/", headers={"Host": "evil.test"}, trust_env=False).status_code == 400
+    assert not site.says("Sign in as demo"), "a demo account has no place in production"
+
+
+def test_each_line_is_json_where_the_log_is_for_machines(site_with):
+    site = site_with(LOG_FORMAT="json")
+    site.start()
+    os.kill(eventually(lambda: site.leader("uvicorn")), signal.SIGKILL)
+    eventually(lambda: site.says("web was ended by SIGKILL"), otherwise=site.log)
+    site.interrupt()
+    assert site.wait() == 0, site.log()
 
     records = [json.loads(line) for line in site.lines]
     assert {"time", "level", "logger", "message", "service"} <= records[0].keys()

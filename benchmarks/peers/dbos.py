@@ -68,7 +68,6 @@ class Dbos:
     settings: Settings
     url: str
     python: Path
-    name: str = NAME
 
     def measure(self, workload: Workload) -> dict[str, float]:
         """Run the workload inside DBOS's own process. Idle is a queue worker for each of ours, default intervals."""
@@ -93,18 +92,16 @@ class DbosRemote:
     settings: Settings
     url: str
     python: Path
-    name: str = REMOTE_NAME
 
     def measure(self, workload: Workload) -> dict[str, float]:
-        """Run the workload from outside. Idle is with the short intervals that the other figures need."""
-        if workload not in REMOTE_WORKLOADS:
-            return {}
+        """Run one of ``REMOTE_WORKLOADS`` from outside. Idle is with the short intervals that the others need."""
         if workload is Workload.IDLE:
             return _idle(self, self.settings, Workload.LATENCY)
-        with _workers(self, self.settings, workload):
+        with _workers(self, self.settings, workload) as workers:
             command = _command(self, "remote", workload)
             log = self.settings.log(f"dbos-remote-{workload}")
-            return _merge(processes.measure([command], _environment(), log, TIMEOUT_SECONDS), self.settings)
+            figures = processes.measure([command], _environment(), log, TIMEOUT_SECONDS, needs=workers)
+            return _merge(figures, self.settings)
 
 
 def _idle(contender: Dbos | DbosRemote, settings: Settings, configuration: Workload) -> dict[str, float]:
@@ -120,7 +117,7 @@ def _workers(
     with ExitStack() as stack:
         workers = []
         for number in range(settings.workers):
-            log = settings.log(f"{contender.name}-worker-{number}")
+            log = settings.log(f"dbos-{configuration}-worker-{number}")
             worker = stack.enter_context(
                 processes.service(_command(contender, "serve", configuration), _environment(), log)
             )

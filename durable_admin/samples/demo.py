@@ -47,8 +47,8 @@ INSTANCES = (
     ),
     DemoInstance("demo-order-shipped", fulfil_order, order("1001", "Noor Haddad", "Lyon", LAMP)),
     DemoInstance("demo-order-compensated", fulfil_order, order("1002", "Kai Lund", "Atlantis", LAMP)),
-    # Fanned out and progressing: 25 waves of four, a second each.
-    DemoInstance("demo-fan-out", make_gallery, Gallery(album="harbour", photos=100, at_once=4, seconds_each=1.0)),
+    # Fanned out and progressing: 30 waves of four, a second each.
+    DemoInstance("demo-fan-out", make_gallery, Gallery(album="harbour", photos=120, at_once=4, seconds_each=1.0)),
     # Fails; a rewind completes it.
     DemoInstance(
         "demo-rewind", import_prices, PriceImport(suppliers=["Fjord", "Nordwind", "Sierra"], unreachable=["Nordwind"])

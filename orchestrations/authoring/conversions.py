@@ -76,10 +76,19 @@ def to_encodable(value: Any) -> Any:
 def _from_decoded(kind: type, value: Any) -> Any:
     """msgspec's hook for types that it does not know; it turns a ValueError or TypeError into one with the path."""
     if _is_pydantic(kind):
-        return kind.model_validate(value)  # type: ignore[attr-defined]
+        return _validated(kind, value)
     if _has_json_methods(kind):
         return kind.from_json(value)  # type: ignore[attr-defined]
     return value
+
+
+def _validated(model: Any, value: Any) -> Any:
+    """A pydantic model of the value; its errors say place and reason on one line, without the values."""
+    try:
+        return model.model_validate(value)
+    except sys.modules["pydantic"].ValidationError as error:
+        reasons = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
+        raise ValueError("; ".join(reasons)) from error
 
 
 def _compile(kind: object) -> Decoder:

@@ -111,8 +111,8 @@ def _name(kind: str, function: object, name: str | None) -> str:
             f"@{kind} was put on {type(function).__qualname__} {function!r:.100}, which is no function. "
             f'Decorate a function; options are given by name, as in @{kind}(name="...").'
         )
-    declared = vars(function).get("durable")
-    if declared is not None and declared.function is function:
+    declared: Any = vars(function).get("durable")
+    if registry.holds(declared) and declared.function is function:
         problem = f"is declared already, as the {declared.kind} {declared.name!r}"
         raise refusal(kind, name or function.__name__, function, problem, "Write a second function that calls it.")
     chosen = function.__name__ if name is None else name

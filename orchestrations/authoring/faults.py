@@ -137,28 +137,15 @@ def offset_of_nul(text: bytes) -> int | None:
 
 def path_at(text: bytes, offset: int) -> str:
     """Return the path of the JSON value (or key) at that byte, for text that may be malformed."""
-    containers: list[int | str | None] = []  # the index or key that each open container has come to
-    expects_key = False
     if offset > PATH_BYTES:
         return "$"
+    containers: list[int | str | None] = []  # the index or key that each open container has come to
+    previous = b""
     for token in STRUCTURE.finditer(text, 0, PATH_BYTES):
-        if token.start() >= offset:
+        if token.start() >= offset or len(containers) > PAYLOAD_DEPTH:
             break
-        mark = token[0]
-        if mark == b"[":
-            containers.append(0)
-        elif mark == b"{":
-            containers.append(None)
-        elif mark in b"]}":
-            if containers:
-                containers.pop()
-        elif mark == b"," and containers and isinstance(containers[-1], int):
-            containers[-1] += 1
-        elif mark[:1] == b'"' and expects_key and containers:
-            containers[-1] = mark[1:-1].decode(errors="replace")
-        expects_key = bool(containers) and not isinstance(containers[-1], int) and mark in b"{,"
-        if len(containers) > PAYLOAD_DEPTH + 1:
-            break  # the path is long enough to find the place
+        _follow(containers, token[0], previous)
+        previous = token[0]
     return "$" + "".join(step(place) for place in containers if place is not None)
 
 
@@ -168,6 +155,20 @@ def step(place: int | str) -> str:
         return f"[{place}]"
     shown = place if len(place) <= PATH_KEY_CHARACTERS else place[:PATH_KEY_CHARACTERS] + "…"
     return f".{shown}" if shown.isidentifier() and shown.isascii() else f"[{json.dumps(shown)}]"
+
+
+def _follow(containers: list[int | str | None], mark: bytes, previous: bytes) -> None:
+    """Move on by one structural mark or string."""
+    if mark in (b"[", b"{"):
+        containers.append(0 if mark == b"[" else None)
+    elif not containers:
+        return
+    elif mark in (b"]", b"}"):
+        containers.pop()
+    elif isinstance(last := containers[-1], int):
+        containers[-1] = last + (mark == b",")
+    elif mark[:1] == b'"' and previous in (b"{", b","):
+        containers[-1] = mark[1:-1].decode(errors="replace")
 
 
 def _offset_too_deep(text: bytes) -> int:

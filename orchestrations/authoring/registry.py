@@ -62,6 +62,11 @@ class Registry:
         """Return all activities by name, as a copy."""
         return dict(self._activities)
 
+    def holds(self, definition: object) -> bool:
+        """Whether that very definition is registered."""
+        name = getattr(definition, "name", "")
+        return definition is not None and definition in (self._orchestrators.get(name), self._activities.get(name))
+
     @contextmanager
     def preserved(self) -> Iterator[Registry]:
         """Forget, at the end of the block, what was registered inside it: for tests that declare functions."""

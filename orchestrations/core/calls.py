@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.core.actions import (
@@ -21,7 +21,7 @@ from orchestrations.core.events import EventType
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
-from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
+from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH, NAME_LENGTH
 
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution
@@ -42,17 +42,19 @@ def call_activity(
     functions = execution.functions
     name = functions.activity_name(reference)
     text = functions.encode_activity_input(name, value)
+    seconds = _seconds(timeout) if timeout is not None else functions.activity_timeout_seconds(name)
+    task_id = execution.next_id()
     task = ActionTask(
-        execution.next_id(),
+        task_id,
         name,
         text,
         lambda result: functions.decode_activity_result(name, result, return_type),
         policy,
         execution.clock,
+        execution.position,
     )
-    seconds = _seconds(timeout) if timeout is not None else functions.activity_timeout_seconds(name)
-    task.scheduled = ScheduleTask(int(task.id or 0), name, text, timeout_seconds=seconds, tags=tags or {})
-    execution.tasks[int(task.id or 0)] = task
+    task.scheduled = ScheduleTask(task_id, name, text, timeout_seconds=seconds, tags=tags or {})
+    execution.tasks[task_id] = task
     _record_dispatch(execution, task)
     return task
 
@@ -81,6 +83,7 @@ def call_sub_orchestrator(
         lambda result: functions.decode_orchestrator_result(name, result, return_type),
         policy,
         execution.clock,
+        execution.position,
         child_id=child_id,
     )
     task.scheduled = CreateSubOrchestration(task_id, name, text, child_id, version=version, tags=tags or {})
@@ -109,10 +112,10 @@ def start_new(
 
 def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
     """Fire at or after the moment; one that has passed fires at once. A naive datetime is taken as UTC."""
-    due_at = execution.clock + due if isinstance(due, timedelta) else due
-    if not isinstance(due_at, datetime):
+    if not isinstance(due, datetime | timedelta):
         raise TypeError(f"create_timer takes a datetime or a timedelta, not {type(due).__name__}.")
-    due_at = due_at.replace(tzinfo=timezone.utc) if due_at.tzinfo is None else due_at.astimezone(timezone.utc)
+    due_at = execution.clock + due if isinstance(due, timedelta) else due
+    due_at = due_at.replace(tzinfo=UTC) if due_at.tzinfo is None else due_at.astimezone(UTC)
     task_id = execution.next_id()
     task = TimerTask(task_id, due_at, execution.clock, lambda timer: execution.perform(CancelTimer(task_id)))
     execution.tasks[task_id] = task
@@ -140,23 +143,20 @@ def wait_for_external_event(
     With ``timeout`` the wait ends after that time, with the default where one is given, else with TimeoutError.
     """
     execution.check_alive()
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError("wait_for_external_event needs the name of an event.")
+    check_event_name(name)
     subject = f"the external event {name!r}"
     task = ExternalEventTask(
         execution.next_wait_id(),
         name,
         execution.clock,
         lambda text: execution.functions.decode(text, data_type, subject),
-        revive=execution.give_buffered,
         release=lambda wait: _release_wait(execution, wait),
     )
     if request:
         task.title = str(request.get("title") or "")
         task.request = request
-    execution.waits.setdefault(name.casefold(), []).append(task)
-    execution.give_buffered(task)
-    if timeout is not None and not task.is_completed:
+    execution.external_events.add(task)
+    if timeout is not None and not task.has_ended:
         task.timer = _deadline(execution, task, timeout, on_timeout, has_default)
     return task
 
@@ -165,8 +165,7 @@ def send_event(execution: Execution, instance_id: str, name: str, value: object)
     """Raise an external event for another instance, once; an unknown or ended target drops it silently."""
     if not instance_id or instance_id.startswith("@"):
         raise ValueError("send_event takes the id of an orchestration instance; entities take signal_entity.")
-    if not name:
-        raise ValueError("send_event needs the name of an event.")
+    check_event_name(name)
     payload = execution.functions.encode(value, f"the external event {name!r}")
     task_id = execution.next_id()
     execution.decide(
@@ -179,14 +178,20 @@ def send_event(execution: Execution, instance_id: str, name: str, value: object)
     )
 
 
+def check_event_name(name: object) -> None:
+    """Refuse a name that no event can have, with a ValueError."""
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("An external event needs a name that is not empty.")
+    if len(name) > NAME_LENGTH or not name.isprintable():
+        raise ValueError(f"The name of an external event has at most {NAME_LENGTH} characters, all of them printable.")
+
+
 def continue_as_new(execution: Execution, value: object, save_events: bool, version: str | None) -> None:
     """End this execution at its next wait or return, and begin another with that input and an empty history."""
     execution.check_alive()
     text = execution.functions.encode_orchestrator_input(execution.definition.name, value)
     execution.save_events = save_events
-    execution.continue_with = CompleteOrchestration(
-        RuntimeStatus.CONTINUED_AS_NEW, new_input=text, new_version=version
-    )
+    execution.continue_with = CompleteOrchestration(RuntimeStatus.CONTINUED_AS_NEW, new_input=text, new_version=version)
 
 
 def set_custom_status(execution: Execution, value: object) -> None:
@@ -207,9 +212,8 @@ def set_custom_status(execution: Execution, value: object) -> None:
 
 def schedule_retry(execution: Execution, task: ActionTask, attempt: int) -> None:
     """Set the timer before that attempt, or dispatch at once where there is no delay."""
-    assert task.policy is not None
     task.attempt = attempt
-    delay = task.policy.delay_before(attempt)
+    delay = task.policy.delay_before(attempt) if task.policy is not None else None
     if not delay:
         dispatch(execution, task)
         return
@@ -256,7 +260,7 @@ def open_actions(execution: Execution) -> Sequence[Action]:
     """The actions of everything that is still open: what a rewound execution must put in motion again."""
     actions: list[Action] = []
     for task_id, task in execution.tasks.items():
-        if task.is_completed:
+        if task.has_ended:
             continue
         if isinstance(task, TimerTask):
             actions.append(CreateTimer(task_id, task.due_at))
@@ -327,9 +331,9 @@ def _deadline(
     timer = create_timer(execution, timedelta(seconds=_seconds(timeout)))
 
     def expire(_: Any) -> None:
-        if wait.is_completed:
+        if wait.has_ended:
             return
-        execution.forget_wait(wait)
+        execution.external_events.forget(wait)
         if has_default:
             wait.complete(on_timeout)
         else:
@@ -340,7 +344,7 @@ def _deadline(
 
 
 def _release_wait(execution: Execution, wait: ExternalEventTask) -> None:
-    execution.forget_wait(wait)
+    execution.external_events.forget(wait)
     if wait.timer is not None:
         wait.timer.cancel()
 

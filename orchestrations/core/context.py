@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, Timer
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution
 
-UUID_NAMESPACE = uuid.UUID("9e952958-5e33-4daf-827f-2fa12937b875")  # of Durable Task, so that ids agree with its SDKs
+# As Durable Task's SDKs have it, so that ids agree with theirs.
+UUID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "9e952958-5e33-4daf-827f-2fa12937b875")
 
 
 class _Missing:
@@ -112,9 +113,7 @@ class OrchestrationContext:
         if the input can't be encoded. The activity runs at least once.
         """
         value = input_ if input is MISSING else input
-        return calls.call_activity(
-            self._execution, name, value, retry or retry_policy, timeout, tags, return_type
-        )
+        return calls.call_activity(self._execution, name, value, retry or retry_policy, timeout, tags, return_type)
 
     def call_activity_with_retry(self, name: object, retry_options: RetryPolicy, input_: object = None) -> ActionTask:
         """``call_activity`` with a retry policy, as in azure-functions-durable 1.x."""
@@ -183,7 +182,7 @@ class OrchestrationContext:
         request = None
         if title:
             request = {
-                "title": str(title)[:300],
+                "title": _one_line(str(title))[:300],
                 "summary": {str(label): str(value) for label, value in (summary or {}).items()},
                 "groups": list(groups),
                 "permission": permission,
@@ -238,6 +237,10 @@ class OrchestrationContext:
         return ReplaySafeLogger(logger, self)
 
 
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
     """Passes records on only outside replay, with the instance's id on each as ``instance_id``."""
 
@@ -245,5 +248,11 @@ class ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logger, {"instance_id": context.instance_id})
         self._context = context
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the name is logging's)
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the instance's id to what the call gives as ``extra``."""
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        return msg, kwargs
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Whether a record of that level would be passed on now; never while the code replays."""
         return not self._context.is_replaying and super().isEnabledFor(level)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
-from types import CoroutineType, FrameType, GeneratorType
+from types import CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 from orchestrations.core.definitions import OrchestratorDefinition
-from orchestrations.core.errors import EpisodeTimeout, ExecutionDiscarded
+from orchestrations.core.errors import ExecutionDiscarded
 from orchestrations.core.tasks import Task
 
-CORE = str(PurePath(__file__).parent)
+CORE = f"{PurePath(__file__).parent}{PurePath('/')}"
+CLOSE_ATTEMPTS = 10  # an orchestrator may swallow GeneratorExit and wait again
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,20 @@ def step(code: Any, awaited: Task | None) -> Task:
 
 def close(code: Any) -> None:
     """End the code silently, whatever it does about it."""
-    try:
-        if code is not None:
+    for _ in range(CLOSE_ATTEMPTS if code is not None else 0):
+        try:
             code.close()
-    except BaseException as error:
-        if not (is_authors(error) or isinstance(error, ExecutionDiscarded)):
-            raise
+            return
+        except BaseException as error:
+            if not (is_authors(error) or isinstance(error, ExecutionDiscarded)):
+                raise
 
 
 def is_authors(error: BaseException) -> bool:
     """Whether the error is a failure of the orchestrator, as opposed to the process being told to stop."""
-    return isinstance(error, (Exception, EpisodeTimeout, GeneratorExit)) or type(error) is SystemExit
+    if isinstance(error, SystemExit):
+        return type(error) is SystemExit  # sys.exit(); a subclass is the worker's way to stop
+    return not isinstance(error, (KeyboardInterrupt, ExecutionDiscarded))
 
 
 def locate(code: Any) -> Location | None:
@@ -95,6 +100,12 @@ def calling_location() -> Location | None:
     while frame is not None and frame.f_code.co_filename.startswith(CORE):
         frame = frame.f_back
     return _location(frame) if frame is not None else None
+
+
+def defined_at(function: Callable[..., Any]) -> Location | None:
+    """The line at which the orchestrator begins."""
+    code = getattr(function, "__code__", None)
+    return Location(code.co_filename, code.co_firstlineno, code.co_qualname) if isinstance(code, CodeType) else None
 
 
 def raised_at(error: BaseException) -> Location | None:

@@ -11,9 +11,9 @@ It holds no lock, reads no clock and does no I/O.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,15 +22,22 @@ from orchestrations.core import calls, coroutines, matching
 from orchestrations.core.actions import Action, CompleteOrchestration, ScheduleTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
-from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, TaskFailedError
+from orchestrations.core.errors import (
+    ExecutionDiscarded,
+    HistoryLimitExceeded,
+    OrchestrationStateError,
+    TaskFailedError,
+)
 from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, Task, TimerTask
 from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+REFUSALS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +76,23 @@ class Execution:
         self.last_sequence = 0
         self.is_replaying = False
         self.is_discarded = False
-        self.has_started = False
+        self.has_started: bool = False
         self.awaited: Task | None = None
         self.location: Location | None = None
         self.actions: list[Action] = []  # decided since take_actions()
         self.tasks: dict[int, ActionTask | TimerTask] = {}
-        self.waits: dict[str, list[ExternalEventTask]] = {}
-        self.buffered: dict[str, deque[HistoryEvent]] = {}
+        self.external_events = ExternalEvents()
         self.continue_with: CompleteOrchestration | None = None
         self.save_events = True
         self.suspended_by: HistoryEvent | None = None
         self._context = make_context(self)
         self._code: Any = None  # the generator or coroutine
-        self._held: list[HistoryEvent] = []  # received while suspended
+        self._is_in_code = False
+        self._held: deque[HistoryEvent] = deque()  # received while suspended
+        self._held_tasks: set[int] = set()  # that they belong to
         self._decided: list[Decision] = []
+        self._decisions = 0  # in all
+        self._refusals = 0  # to code that runs on although it was discarded
         self._next_id = 0
         self._next_wait_id = 0
         self._current = 0  # sequence of the event being processed
@@ -105,6 +115,8 @@ class Execution:
                     continue
                 if expected and event.type is not EventType.EXECUTION_REWOUND:
                     raise matching.decided_too_much(expected[0], event)
+                if not matching.accepts(self, event):
+                    raise matching.not_awaited(event, self.location)
                 self._process(event, event.sequence)
                 expected.extend(self._take_decided())
         finally:
@@ -112,15 +124,20 @@ class Execution:
         if expected and not rewinding:
             raise matching.decided_too_much(expected[0], None)
         self._decided = list(expected)
-        self.actions.clear()
+        self.actions = [decision.action for decision in expected]
 
     def apply(self, event: HistoryEvent) -> list[HistoryEvent]:
         """Process a new event and return the events to append: it and the decisions it caused, numbered.
 
         Empty where the event is late or a duplicate (its task has ended, is unknown, or the execution has), which is
-        how a completion is taken once however often it is delivered.
+        how a completion is taken once however often it is delivered. An external event that comes after
+        continue_as_new is carried over to the next generation.
         """
+        if self.is_discarded:
+            raise OrchestrationStateError("The execution was discarded. Open it again from its history.")
         if not matching.accepts(self, event):
+            if event.type is EventType.EVENT_RAISED:
+                self._carry_over([event])
             return []
         event.timestamp = max(event.timestamp, self.clock)
         event.sequence = self.last_sequence + 1
@@ -133,7 +150,6 @@ class Execution:
             decided.sequence = self.last_sequence
             if isinstance(decision.action, ScheduleTask):
                 decision.action.sequence = decided.sequence
-            self.actions.append(decision.action)
             appended.append(decided)
         return appended
 
@@ -145,6 +161,7 @@ class Execution:
     def discard(self) -> None:
         """Let go of the author's code without running its ``except`` and ``finally`` blocks to any effect."""
         self.is_discarded = True
+        self.is_replaying = True  # so that they log nothing
         coroutines.close(self._code)
         self._code = None
 
@@ -168,16 +185,30 @@ class Execution:
 
     def decide(self, event_type: EventType, action: Action, **fields: Any) -> None:
         """Record a decision: its action, and the history event that stands for it."""
-        where = coroutines.calling_location() if self.is_replaying else None
+        where = self._where() if self.is_replaying else None
         self._decided.append(Decision(HistoryEvent(event_type, self.clock, **fields), action, where))
+        self._decisions += 1
+        self.actions.append(action)
 
     def perform(self, action: Action) -> None:
         """Ask for an action that leaves no event, such as cancelling a timer."""
         self.actions.append(action)
 
+    def position(self) -> tuple[int, int]:
+        """The sequence of the event that is being processed, and how many decisions were made before now."""
+        return self._current, self._decisions
+
+    def holds(self, event: HistoryEvent) -> bool:
+        """Whether an event of the same task came while the instance was suspended, and is not processed yet."""
+        return event.task_id in self._held_tasks
+
     def check_alive(self) -> None:
-        """Raise where the author's code runs on although its execution is gone."""
-        if self.is_discarded:
+        """Raise where the author's code runs on although its execution is gone.
+
+        Code that swallows even that is let on to its next wait, where it can be left, so that it never loops here.
+        """
+        if self.is_discarded and self._refusals < REFUSALS:
+            self._refusals += 1
             raise ExecutionDiscarded
 
     # Inside ------------------------------------------------------------------------------------------------------
@@ -202,90 +233,77 @@ class Execution:
         self.has_started = self.has_started or event.type is EventType.EXECUTION_STARTED
         if self.suspended_by is not None and event.type not in ANSWERED_WHILE_SUSPENDED:
             self._held.append(event)
+            if event.task_id is not None:
+                self._held_tasks.add(event.task_id)
             return
         HANDLERS[event.type](self, event)
         if sequence > HISTORY_EVENTS and self.completion is None:
-            self._end_failed(HistoryLimitExceeded(f"The execution passed {HISTORY_EVENTS} events. Use continue_as_new."))
+            limit = f"The execution passed {HISTORY_EVENTS} events. Use continue_as_new in a loop that goes on."
+            self._end_failed(HistoryLimitExceeded(limit))
 
     def _on_started(self, event: HistoryEvent) -> None:
         self.status = RuntimeStatus.RUNNING
         self.generation = event.attributes.get("generation", self.facts.execution)
-        self._run(lambda: coroutines.begin(self.definition, self._context, self.facts.input))
+        self._begin()
 
     def _on_task_completed(self, event: HistoryEvent) -> None:
-        task = self.tasks[_id(event)]
-        assert isinstance(task, ActionTask)
+        task = self._action_task(event)
         try:
             result = task.decode(event.payload)
-        except Exception as error:
-            self._fail_task(task, FailureDetails.from_exception(error))
+        except BaseException as error:  # the author's types; running the activity again would not change them
+            if not coroutines.is_authors(error):
+                raise
+            task.fail(_failure(task, FailureDetails.from_exception(error)))
         else:
             task.complete(result)
         self._resume()
 
     def _on_task_failed(self, event: HistoryEvent) -> None:
-        task = self.tasks[_id(event)]
-        assert isinstance(task, ActionTask)
-        details = FailureDetails.from_json(msgspec.json.decode(event.payload or "{}"))
-        self._fail_task(task, details)
-        self._resume()
-
-    def _fail_task(self, task: ActionTask, details: FailureDetails) -> None:
         """Try the call again if its policy says so, else let the orchestrator see the failure."""
-        kind = "Sub-orchestration" if task.child_id is not None else "Activity"
-        error = TaskFailedError(f"{kind} {task.name!r} failed: {details.message}", details, task_id=int(task.id or 0))
-        attempt = task.attempt + 1
-        try:
-            again = task.policy is not None and task.policy.allows(attempt, error, task.started_at, self.clock)
-        except Exception as broken:  # the author's ``handle``
-            error.__cause__ = broken
-            again = False
-        if again:
-            calls.schedule_retry(self, task, attempt)
+        task = self._action_task(event)
+        error = _failure(task, FailureDetails.from_json(msgspec.json.decode(event.payload or "{}")))
+        if self._may_retry(task, error):
+            calls.schedule_retry(self, task, task.attempt + 1)
         else:
             task.fail(error)
+        self._resume()
+
+    def _may_retry(self, task: ActionTask, error: TaskFailedError) -> bool:
+        try:
+            return task.policy is not None and task.policy.allows(task.attempt + 1, error, task.started_at, self.clock)
+        except BaseException as broken:  # the author's ``handle``
+            if not coroutines.is_authors(broken):
+                raise
+            error.__cause__ = broken
+            return False
 
     def _on_timer_fired(self, event: HistoryEvent) -> None:
-        task = self.tasks[_id(event)]
+        task = self.tasks.get(event.task_id or 0)
         if isinstance(task, ActionTask):
             calls.dispatch(self, task)
-            return
-        if isinstance(task, TimerTask):
+        elif task is not None:
             task.complete(None)
-        self._resume()
+            self._resume()
+
+    def _action_task(self, event: HistoryEvent) -> ActionTask:
+        task = self.tasks.get(event.task_id or 0)
+        if not isinstance(task, ActionTask):
+            raise matching.not_awaited(event, self.location)
+        return task
+
+    # External events ---------------------------------------------------------------------------------------------
 
     def _on_event_raised(self, event: HistoryEvent) -> None:
-        self.buffered.setdefault((event.name or "").casefold(), deque()).append(event)
-        for wait in self.waits.get((event.name or "").casefold(), ()):
-            if wait.can_be_observed(self.awaited):
-                self.give_buffered(wait)
-                break
+        self.external_events.offer(event, self.awaited)
         self._resume()
 
-    def give_buffered(self, wait: ExternalEventTask) -> None:
-        """Complete the wait with the oldest buffered event of its name, if there is one."""
-        key = wait.name.casefold()
-        queue = self.buffered.get(key)
-        if not queue:
-            return
-        event = queue.popleft()
-        if not queue:
-            del self.buffered[key]
-        self.forget_wait(wait)
-        try:
-            value = wait.decode(event.payload)
-        except Exception as error:
-            wait.fail(error)
-        else:
-            wait.complete(value)
-        if wait.timer is not None:
-            wait.timer.cancel()
+    def _carry_over(self, events: Iterable[HistoryEvent]) -> None:
+        """Keep external events for the next generation."""
+        completion = self.completion
+        if completion is not None and completion.status is RuntimeStatus.CONTINUED_AS_NEW:
+            completion.carried_events += tuple((e.name or "", e.payload, e.timestamp) for e in events)
 
-    def forget_wait(self, wait: ExternalEventTask) -> None:
-        """Take the wait out of the line for its name."""
-        line = self.waits.get(wait.name.casefold(), [])
-        if wait in line:
-            line.remove(wait)
+    # Control -----------------------------------------------------------------------------------------------------
 
     def _on_terminated(self, event: HistoryEvent) -> None:
         reason = event.attributes.get("reason") or None
@@ -299,65 +317,86 @@ class Execution:
     def _on_resumed(self, event: HistoryEvent) -> None:
         self.status = RuntimeStatus.RUNNING if self._code is not None else RuntimeStatus.PENDING
         self.suspended_by = None
-        held, self._held = self._held, []
-        for earlier in held:
+        self._held_tasks.clear()
+        while self._held:
+            earlier = self._held.popleft()
             if earlier.type is EventType.EXECUTION_STARTED or matching.accepts(self, earlier):
                 HANDLERS[earlier.type](self, earlier)
 
     def _on_rewound(self, event: HistoryEvent) -> None:
         """A rewind is a fact of the history; the code goes on by itself once its failed task is dispatched again."""
 
-    def _resume(self) -> None:
-        if self._code is not None and (self.awaited is None or self.awaited.is_completed):
-            self._run(None)
+    # The author's code -------------------------------------------------------------------------------------------
 
-    def _run(self, begin: Callable[[], Any] | None) -> None:
+    def _begin(self) -> None:
+        try:
+            self._is_in_code = True
+            try:
+                code = coroutines.begin(self.definition, self._context, self.facts.input)
+            finally:
+                self._is_in_code = False
+        except BaseException as error:
+            self._end_raised(error)
+            return
+        if coroutines.is_resumable(code):
+            self._code = code
+            self._run()
+        else:
+            self._end_returned(code)
+
+    def _resume(self) -> None:
+        if self._code is not None and (self.awaited is None or self.awaited.has_ended):
+            self._run()
+
+    def _run(self) -> None:
         """Run the author's code until it waits for something that has not happened yet, or ends."""
         try:
-            if begin is not None:
-                self._code = begin()
-                if not coroutines.is_resumable(self._code):
-                    value, self._code = self._code, None
-                    self._end_completed(value)
-                    return
-            while self.completion is None:
-                awaited = self.awaited
-                if awaited is not None:
-                    self._note_failures(awaited)
-                self.awaited = coroutines.step(self._code, awaited)
-                self.location = coroutines.locate(self._code)
-                if self.continue_with is not None:
-                    self._end(self.continue_with)
-                    return
-                if isinstance(self.awaited, ExternalEventTask) and not self.awaited.is_completed:
-                    self.give_buffered(self.awaited)
-                if not self.awaited.is_completed:
-                    return
+            while self.completion is None and self._advance_code():
+                pass
         except StopIteration as stop:
-            if self.continue_with is not None:
-                self._end(self.continue_with)
-            else:
-                self._end_completed(stop.value)
-        except ExecutionDiscarded:
-            raise
+            self._end_returned(stop.value)
         except BaseException as error:
-            if not coroutines.is_authors(error):
-                raise
-            self._end_failed(error)
+            self._end_raised(error)
 
-    def _note_failures(self, awaited: Task) -> None:
-        """Remember where the orchestrator first saw each failure: a rewind goes back to there."""
-        if awaited.error is None and not (isinstance(awaited.result, Task) and awaited.result.is_failed):
-            return
-        for leaf in awaited.leaves():
-            if leaf.is_failed and leaf.resumed_at is None:
-                leaf.resumed_at = self._current
+    def _advance_code(self) -> bool:
+        """One stretch of the code, from what it awaited to what it awaits next. Returns whether that has ended."""
+        awaited, self.awaited = self.awaited, None
+        if awaited is not None:
+            awaited.look()
+        self._is_in_code = True
+        try:
+            self.awaited = coroutines.step(self._code, awaited)
+        finally:
+            self._is_in_code = False
+        self.location = coroutines.locate(self._code)
+        if self.continue_with is not None:
+            self._end(self.continue_with)
+            return False
+        self.external_events.give_to(self.awaited)
+        return self.awaited.has_ended
+
+    def _where(self) -> Location | None:
+        """The line of the author's code that decides now, or at which it was suspended."""
+        if self._is_in_code:
+            return coroutines.calling_location()
+        return self.location or coroutines.defined_at(self.definition.function)
+
+    def _end_returned(self, value: Any) -> None:
+        if self.continue_with is not None:
+            self._end(self.continue_with)
+        else:
+            self._end_completed(value)
+
+    def _end_raised(self, error: BaseException) -> None:
+        if not coroutines.is_authors(error):
+            raise error
+        self._end_failed(error)
 
     def _end_completed(self, value: Any) -> None:
         try:
             output = self.definition.encode_output(value)
-        except Exception as error:
-            self._end_failed(error)
+        except BaseException as error:  # the author's value
+            self._end_raised(error)
         else:
             self._end(CompleteOrchestration(RuntimeStatus.COMPLETED, output=output))
 
@@ -370,12 +409,12 @@ class Execution:
         self._end(CompleteOrchestration(RuntimeStatus.FAILED, failure=failure))
 
     def _end(self, completion: CompleteOrchestration) -> None:
-        if completion.status is RuntimeStatus.CONTINUED_AS_NEW and self.save_events:
-            carried = sorted((e for q in self.buffered.values() for e in q), key=lambda event: event.sequence)
-            completion.carried_events = tuple((e.name or "", e.payload, e.timestamp) for e in carried)
         self.status = RuntimeStatus(completion.status)
         self.completion = completion
         self.awaited = None
+        if self.save_events:
+            held = [event for event in self._held if event.type is EventType.EVENT_RAISED]
+            self._carry_over([*self.external_events.unseen(), *held])
         self.decide(
             EventType.EXECUTION_COMPLETED,
             completion,
@@ -384,9 +423,9 @@ class Execution:
         )
 
 
-def _id(event: HistoryEvent) -> int:
-    assert event.task_id is not None
-    return event.task_id
+def _failure(task: ActionTask, details: FailureDetails) -> TaskFailedError:
+    kind = "Sub-orchestration" if task.child_id is not None else "Activity"
+    return TaskFailedError(f"{kind} {task.name!r} failed: {details.message}", details, task_id=int(task.id or 0))
 
 
 ANSWERED_WHILE_SUSPENDED = frozenset(

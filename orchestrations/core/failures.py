@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrations.limits import FAILURE_CHAIN, FAILURE_MESSAGE_CHARACTERS, STACK_TRACE_CHARACTERS
@@ -27,9 +27,9 @@ class FailureDetails:
     @classmethod
     def from_exception(cls, error: BaseException, *, depth: int = 0) -> FailureDetails:
         """Describe an exception with its causes. An exception that carries ``details`` passes them on as its cause."""
-        details = getattr(error, "details", None)
+        details = _attribute(error, "details")
         if isinstance(details, FailureDetails):
-            inner: FailureDetails | None = details
+            inner = details.cut(FAILURE_CHAIN - depth)
         else:
             cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
             inner = cls.from_exception(cause, depth=depth + 1) if cause is not None and depth < FAILURE_CHAIN else None
@@ -39,7 +39,7 @@ class FailureDetails:
             message=_message(error),
             stack_trace=_stack_trace(error),
             inner_failure=inner,
-            is_non_retriable=bool(getattr(error, "is_non_retriable", False)),
+            is_non_retriable=_attribute(error, "is_non_retriable") is True,
             type_names=tuple(qualified_name(base) for base in kind.__mro__ if base not in (object, BaseException)),
         )
 
@@ -67,6 +67,13 @@ class FailureDetails:
             "typeNames": list(self.type_names),
         }
 
+    def cut(self, length: int) -> FailureDetails | None:
+        """The failure with no more than that many links of its chain of causes."""
+        if length <= 0:
+            return None
+        inner = self.inner_failure.cut(length - 1) if self.inner_failure is not None else None
+        return self if inner == self.inner_failure else replace(self, inner_failure=inner)
+
     def is_caused_by(self, error_type: type[BaseException] | str) -> bool:
         """Whether this failure or one of its causes is of that type.
 
@@ -91,6 +98,13 @@ class FailureDetails:
 def qualified_name(kind: type[BaseException]) -> str:
     """The class's name with its module, or the bare name of a built-in."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _attribute(error: BaseException, name: str) -> object:
+    try:
+        return getattr(error, name, None)
+    except Exception:  # the author's property is the author's code
+        return None
 
 
 def _message(error: BaseException) -> str:

@@ -56,6 +56,14 @@ def decided_too_much(decision: Decision, stored: HistoryEvent | None) -> NonDete
     )
 
 
+def not_awaited(event: HistoryEvent, location: Location | None) -> NonDeterminismError:
+    """The history has an event that the code, as it is now, could not have received."""
+    return NonDeterminismError(
+        f"Event {event.sequence} of the history is {describe(event)}, but the code had nothing open that it could "
+        f"belong to{_at(location)}. {REMEDY}"
+    )
+
+
 def describe(event: HistoryEvent) -> str:
     """An event in words, for messages."""
     if event.type is EventType.EXECUTION_COMPLETED:
@@ -64,14 +72,16 @@ def describe(event: HistoryEvent) -> str:
     target = event.attributes.get("instance_id")
     to = f" for instance {target!r}" if target else ""
     attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
-    return f"{event.type}{name}{to} (task {event.task_id}{attempt})"
+    one_way = ", fire and forget" if event.attributes.get("fire_and_forget") else ""
+    return f"{event.type}{name}{to} (task {event.task_id}{attempt}{one_way})"
 
 
 def _identity(event: HistoryEvent) -> tuple[object, ...]:
     name = event.name.casefold() if event.name else event.name
     if event.type is EventType.EXECUTION_COMPLETED:
         return (event.type, event.attributes.get("status"))
-    return (event.type, event.task_id, event.attempt, name, event.attributes.get("instance_id"))
+    target = event.attributes.get("instance_id")
+    return (event.type, event.task_id, event.attempt, name, target, bool(event.attributes.get("fire_and_forget")))
 
 
 def _at(location: Location | None) -> str:
@@ -87,30 +97,30 @@ def accepts(execution: Execution, event: HistoryEvent) -> bool:
         return True
     if execution.completion is not None:
         return False
-    return ACCEPTS[event.type](execution, event)
+    # What came while the instance was suspended waits to be processed, and is not to be recorded twice.
+    return not execution.holds(event) and ACCEPTS[event.type](execution, event)
 
 
 def _awaits_action(execution: Execution, event: HistoryEvent) -> bool:
     task = execution.tasks.get(event.task_id or 0)
-    return (
-        isinstance(task, ActionTask)
-        and not task.is_completed
-        and task.retry_at is None
-        and task.attempt == event.attempt
-    )
+    return isinstance(task, ActionTask) and task.child_id is None and _is_open(task) and task.attempt == event.attempt
 
 
 def _awaits_child(execution: Execution, event: HistoryEvent) -> bool:
     """A child tells its parent once for each of its executions, so its result needs no attempt to be told apart."""
     task = execution.tasks.get(event.task_id or 0)
-    return isinstance(task, ActionTask) and not task.is_completed and task.retry_at is None
+    return isinstance(task, ActionTask) and task.child_id is not None and _is_open(task)
+
+
+def _is_open(task: ActionTask) -> bool:
+    return not task.has_ended and task.retry_at is None
 
 
 def _awaits_timer(execution: Execution, event: HistoryEvent) -> bool:
     task = execution.tasks.get(event.task_id or 0)
     if isinstance(task, ActionTask):
         return task.retry_at is not None and task.attempt == event.attempt
-    return isinstance(task, TimerTask) and not task.is_completed
+    return isinstance(task, TimerTask) and not task.has_ended
 
 
 ACCEPTS: dict[EventType, Callable[[Execution, HistoryEvent], bool]] = {

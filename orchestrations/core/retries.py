@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 
 from orchestrations.core.errors import TaskFailedError
 
+LONGEST_INTERVAL = timedelta(days=365)  # so that a back-off without a cap stays a date
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
     """When a failed call is tried again, with the names of the durabletask SDK.
 
     The delay before attempt n + 1 is ``first_retry_interval * backoff_coefficient ** (n - 1)``, at most
-    ``max_retry_interval``. No further attempt follows after ``max_number_of_attempts`` (the first one counts), once
-    ``retry_timeout`` has passed on the orchestration's clock, when ``handle`` returns False, or when the failure is
-    non-retriable or of a type named in ``non_retryable``.
+    ``max_retry_interval``, and never more than a year. No further attempt follows after ``max_number_of_attempts`` (the
+    first one counts), once ``retry_timeout`` has passed on the orchestration's clock, when ``handle`` returns False, or
+    when the failure is non-retriable or of a type named in ``non_retryable``.
     """
 
     first_retry_interval: timedelta
@@ -32,15 +34,23 @@ class RetryPolicy:
             raise ValueError("first_retry_interval must not be negative.")
         if self.max_number_of_attempts < 1:
             raise ValueError("max_number_of_attempts must be at least 1; the first attempt counts.")
-        if self.backoff_coefficient < 1:
+        if not self.backoff_coefficient >= 1:
             raise ValueError("backoff_coefficient must be at least 1.")
+        if self.max_retry_interval is not None and self.max_retry_interval < timedelta(0):
+            raise ValueError("max_retry_interval must not be negative.")
 
     def delay_before(self, attempt: int) -> timedelta:
         """The pause before that attempt (2 or later)."""
         seconds = self.first_retry_interval.total_seconds()
-        longest = (self.max_retry_interval or timedelta(days=365)).total_seconds()
-        # The exponent is capped so that a patient policy can't overflow a float.
-        delay = seconds * self.backoff_coefficient ** min(attempt - 2, 512) if seconds else 0.0
+        longest = LONGEST_INTERVAL.total_seconds()
+        if self.max_retry_interval is not None:
+            longest = min(longest, self.max_retry_interval.total_seconds())
+        if not seconds:
+            return timedelta(0)
+        try:
+            delay = seconds * self.backoff_coefficient ** (attempt - 2)
+        except OverflowError:  # a patient policy
+            delay = longest
         return timedelta(seconds=min(delay, longest))
 
     def allows(self, attempt: int, error: TaskFailedError, started_at: datetime, now: datetime) -> bool:

@@ -2,19 +2,23 @@
 
 The failure that reached the end of the orchestrator is found by replaying it. Its task keeps its first TaskScheduled
 and loses its failures and retries; what the code decided after it had seen the failure (compensation) goes, with its
-results; failures that were handled earlier stay. Completed work never runs again.
+results; failures that were handled earlier stay, and those that the code had not seen yet are done again too. Work that
+was completed before the code saw the failure never runs again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
-from orchestrations.core.errors import NonDeterminismError
+from orchestrations.core.errors import NonDeterminismError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.failures import FailureDetails
 from orchestrations.core.tasks import ActionTask
 
 
@@ -35,20 +39,19 @@ class Rewound:
 def rewind(
     definition: OrchestratorDefinition, functions: Functions, facts: InstanceFacts, history: Sequence[HistoryEvent]
 ) -> Rewound:
-    """Work out the history of the execution that takes a failed one's place.
+    """Work out the history of the execution that takes a failed one's place. ``history`` stays as it is.
 
     Raises NonDeterminismError where today's code doesn't fit the history even up to the failure.
     """
-    body = [event for event in history if event.type is not EventType.EXECUTION_COMPLETED]
+    body = [replace(event) for event in history if event.type is not EventType.EXECUTION_COMPLETED]
     undelivered_from = _undelivered_from(history)
-    late = [event for event in body if undelivered_from and event.sequence >= undelivered_from]
-    body = body[: len(body) - len(late)]
-    culprits = [] if undelivered_from else _culprits(definition, functions, facts, body)
-    if culprits:
-        cut = min(task.resumed_at or 0 for task in culprits)
-        kept, redelivered = _split(body, {int(task.id or 0) for task in culprits}, cut)
+    culprits: list[ActionTask] = []
+    if undelivered_from is not None:
+        kept = [event for event in body if event.sequence < undelivered_from]
+        redelivered = body[len(kept) :]
     else:
-        kept, redelivered = body, late
+        culprits, cut = _culprits(definition, functions, facts, body, history)
+        kept, redelivered = _split(body, {int(task.id or 0) for task in culprits}, cut)
     for sequence, event in enumerate(kept, start=1):
         event.sequence = sequence
     execution = Execution(definition, functions, facts, OrchestrationContext)
@@ -65,29 +68,86 @@ def _undelivered_from(history: Sequence[HistoryEvent]) -> int | None:
 
 
 def _culprits(
-    definition: OrchestratorDefinition, functions: Functions, facts: InstanceFacts, body: Sequence[HistoryEvent]
-) -> list[ActionTask]:
-    """The tasks whose failure ended the orchestrator; none where its own code failed, or no longer does."""
+    definition: OrchestratorDefinition,
+    functions: Functions,
+    facts: InstanceFacts,
+    body: Sequence[HistoryEvent],
+    history: Sequence[HistoryEvent],
+) -> tuple[list[ActionTask], int]:
+    """The failed tasks to do again, and the sequence of the last event from before the code saw that they had failed.
+
+    None, and all of the history, where the code itself failed, or no longer does.
+    """
     trial = Execution(definition, functions, facts, OrchestrationContext)
-    trial.replay(body, rewinding=True)
-    error = trial.error
+    diverged: NonDeterminismError | None = None
+    try:
+        trial.replay(body, rewinding=True)
+    except NonDeterminismError as error:
+        diverged = error
+    failed = [task for task in trial.tasks.values() if isinstance(task, ActionTask) and task.has_failed]
+    if diverged is None:
+        culprits = _fatal(trial.error, failed)
+    else:
+        # Code that was mended in how it answers the failure differs from there on, which is cut off anyway.
+        culprits = [task for task in failed if _is_answered_now(task, trial) and _ended_it(task, history)]
+        if not culprits:
+            raise diverged
     trial.discard()
-    if error is None or isinstance(error, NonDeterminismError):
+    if not culprits:
+        return [], len(history)
+    cut = min(_seen_after(task, body) for task in culprits)
+    known = {event.task_id for event in body if event.is_decided and event.sequence <= cut}
+    # A failure that the code has not seen by then would only fail it again.
+    unseen = [t for t in failed if t.id in known and t not in culprits and _is_unseen(t, body, cut)]
+    return culprits + unseen, cut
+
+
+def _fatal(error: BaseException | None, failed: Sequence[ActionTask]) -> list[ActionTask]:
+    """The tasks whose failure ended the orchestrator; none where its own code failed."""
+    if error is None:
         return []
-    failed = [task for task in trial.tasks.values() if isinstance(task, ActionTask) and task.is_failed]
     for chain in (_explicit_causes(error), _all_causes(error)):
         reached = {id(item) for item in chain}
         reached |= {id(sibling) for item in chain for sibling in getattr(item, "failures", ())}
-        culprits = [task for task in failed if id(task.error) in reached and task.resumed_at is not None]
+        culprits = [task for task in failed if id(task.error) in reached and task.failure_seen is not None]
         if culprits:
             return culprits
     return []
 
 
+def _is_answered_now(task: ActionTask, trial: Execution) -> bool:
+    return task.failure_seen is not None and task.failure_seen[0] == trial.position()[0]
+
+
+def _ended_it(task: ActionTask, history: Sequence[HistoryEvent]) -> bool:
+    """Whether the failure that ended the execution, as it was recorded, goes back to the task's."""
+    if not isinstance(task.error, TaskFailedError) or not history[-1].payload:
+        return False
+    recorded: FailureDetails | None = FailureDetails.from_json(msgspec.json.decode(history[-1].payload))
+    while recorded is not None:
+        if (recorded.error_type, recorded.message) == (task.error.details.error_type, task.error.details.message):
+            return True
+        recorded = recorded.inner_failure
+    return False
+
+
+def _seen_after(task: ActionTask, body: Sequence[HistoryEvent]) -> int:
+    """The last event before the code saw the task's failure: the one that made it run, or what it decided then."""
+    if task.failure_seen is None:
+        return len(body)
+    sequence, decisions = task.failure_seen
+    decided = [event.sequence for event in body if event.is_decided][:decisions]
+    return max(sequence, *decided[-1:])
+
+
+def _is_unseen(task: ActionTask, body: Sequence[HistoryEvent], cut: int) -> bool:
+    return task.failure_seen is None or _seen_after(task, body) > cut
+
+
 def _explicit_causes(error: BaseException | None) -> list[BaseException]:
     """The error and what it was raised ``from``."""
     chain: list[BaseException] = []
-    while error is not None and error not in chain:
+    while error is not None and not any(error is known for known in chain):
         chain.append(error)
         error = error.__cause__
     return chain
@@ -99,7 +159,7 @@ def _all_causes(error: BaseException) -> list[BaseException]:
     pending: list[BaseException | None] = [error]
     while pending:
         item = pending.pop()
-        if item is not None and item not in chain:
+        if item is not None and not any(item is known for known in chain):
             chain.append(item)
             pending += [item.__cause__, item.__context__]
     return chain

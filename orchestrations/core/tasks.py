@@ -123,6 +123,11 @@ class Task:
         for parent in self._parents:
             parent.child_ended(self)
 
+    def _reopen(self) -> None:
+        self._state, self._result, self._error = TaskState.RUNNING, None, None
+        for parent in self._parents:
+            parent.child_reopened(self)
+
     def attach_to(self, parent: CompositeTask) -> None:
         """Become part of ``task_all`` or ``task_any``."""
         self._parents.append(parent)
@@ -235,7 +240,7 @@ class TimerTask(Task):
 class ExternalEventTask(Task):
     """A wait for an external event; completes with the event's value."""
 
-    __slots__ = ("_release", "decode", "event", "is_cancelled", "name", "request", "revive", "since", "timer", "title")
+    __slots__ = ("_release", "decode", "event", "is_cancelled", "name", "request", "since", "timer", "title")
 
     def __init__(
         self,
@@ -243,26 +248,18 @@ class ExternalEventTask(Task):
         name: str,
         since: datetime,
         decode: Callable[[str | None], Any],
-        revive: Callable[[ExternalEventTask], None],
         release: Callable[[ExternalEventTask], None],
     ) -> None:
         super().__init__(id)
         self.name = name
         self.since = since
         self.decode = decode
-        self.revive = revive
         self.event: HistoryEvent | None = None  # that it took
         self.is_cancelled = False
         self.timer: TimerTask | None = None
         self.title = ""
         self.request: dict[str, Any] | None = None
         self._release = release
-
-    def attach_to(self, parent: CompositeTask) -> None:
-        """Become part of ``task_all`` or ``task_any``: a dead wait takes an event that came meanwhile."""
-        super().attach_to(parent)
-        if not self.has_ended:
-            self.revive(self)
 
     def take(self, event: HistoryEvent) -> None:
         """End with the event's value, or with the error of decoding it."""
@@ -279,9 +276,7 @@ class ExternalEventTask(Task):
         event, self.event, self.timer = self.event, None, None
         if event is None or self.was_seen:
             raise ValueError("The wait has no event to give back.")
-        self._state, self._result, self._error = TaskState.RUNNING, None, None
-        for parent in self._parents:
-            parent.pending += 1
+        self._reopen()
         return event
 
     def cancel(self) -> bool:
@@ -301,22 +296,20 @@ class CompositeTask(Task):
 
     def __init__(self, children: Iterable[Task]) -> None:
         super().__init__()
-        self.children: Sequence[Task] = list(children)
-        for child in self.children:
-            if not isinstance(child, Task):
-                raise TypeError(
-                    f"{type(self).__name__} takes tasks, as context.call_activity(...) returns them, but was given "
-                    f"{type(child).__name__}."
-                )
+        self.children: Sequence[Task] = [_checked(child) for child in children]
         self.pending = sum(not child.has_ended for child in self.children)
         for child in self.children:
-            if not child.has_ended:
-                child.attach_to(self)  # may complete it at once, from a buffered event; child_ended is told then
-        self.pending = sum(not child.has_ended for child in self.children)
+            child.attach_to(self)
 
     def child_ended(self, child: Task) -> None:
         """A child has ended."""
         raise NotImplementedError
+
+    def child_reopened(self, child: Task) -> None:
+        """A child that had ended, unseen by the orchestrator, waits again."""
+        self.pending += 1
+        if self.has_ended and not self.was_seen:
+            self._reopen()
 
     def leaves(self) -> Iterator[Task]:
         """The leaves of all children, in argument order."""
@@ -330,30 +323,38 @@ class WhenAllTask(CompositeTask):
     __slots__ = ("_first_error",)
 
     def __init__(self, children: Iterable[Task]) -> None:
-        self._first_error: BaseException | None = None
         super().__init__(children)
-        self._first_error = self._first_error or next((c.error for c in self.children if c.error is not None), None)
-        if self.pending == 0 and not self.has_ended:
+        self._first_error = self._earliest_known_error()
+        if self.pending == 0:
             self._finish()
 
     def child_ended(self, child: Task) -> None:
         """Finish with the last child."""
         self.pending -= 1
         self._first_error = self._first_error or child.error
-        if self.pending == 0 and not self.has_ended and all(c.has_ended for c in self.children):
+        if self.pending == 0 and not self.has_ended:
             self._finish()
 
     def look(self) -> None:
-        """Note that the orchestrator learns how it and each child ended."""
+        """Note that the orchestrator learns how it and each child ended; from a failure only which others failed."""
         if self.has_ended and not self.was_seen:
             self.was_seen = True
             for child in self.children:
-                child.look()
+                if child.has_failed or not self.has_failed:
+                    child.look()
+
+    def child_reopened(self, child: Task) -> None:
+        """Wait for the child once more."""
+        self._first_error = self._earliest_known_error()
+        super().child_reopened(child)
 
     def failures(self) -> Iterator[BaseException]:
         """The errors of all children that failed, and of theirs."""
         for child in self.children:
             yield from child.failures()
+
+    def _earliest_known_error(self) -> BaseException | None:
+        return next((child.error for child in self.children if child.error is not None), None)
 
     def _finish(self) -> None:
         if self._first_error is None:
@@ -374,7 +375,7 @@ class WhenAnyTask(CompositeTask):
         if not self.children:
             raise ValueError("task_any needs at least one task: with none it could never complete.")
         winner = next((child for child in self.children if child.has_ended), None)
-        if winner is not None and not self.has_ended:
+        if winner is not None:
             self.complete(winner)
 
     def child_ended(self, child: Task) -> None:
@@ -382,11 +383,28 @@ class WhenAnyTask(CompositeTask):
         if not self.has_ended:
             self.complete(child)
 
+    def child_reopened(self, child: Task) -> None:
+        """Look for another winner if it was that child."""
+        if self._result is child:
+            super().child_reopened(child)
+            winner = next((c for c in self.children if c.has_ended), None)
+            if winner is not None and not self.has_ended:
+                self.complete(winner)
+
     def look(self) -> None:
         """Note that the orchestrator learns how it and the winner ended."""
         if self.has_ended and not self.was_seen:
             self.was_seen = True
             self._result.look()
+
+
+def _checked(child: object) -> Task:
+    if isinstance(child, Task):
+        return child
+    raise TypeError(
+        "task_all and task_any take tasks, as context.call_activity(...) returns them, but were given "
+        f"{type(child).__name__}."
+    )
 
 
 def when_all(tasks: Iterable[Task]) -> WhenAllTask:

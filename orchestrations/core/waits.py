@@ -17,19 +17,16 @@ def awaited_leaves(execution: Execution) -> Iterator[Task]:
     if execution.awaited is not None and execution.completion is None:
         seen: set[int] = set()
         for leaf in execution.awaited.leaves():
-            if not leaf.is_completed and id(leaf) not in seen:
+            if not leaf.has_ended and id(leaf) not in seen:
                 seen.add(id(leaf))
                 yield leaf
 
 
 def event_waits(execution: Execution) -> list[ExternalEventTask]:
     """The external events that would be taken now, oldest wait first."""
-    if execution.completion is not None or not execution.waits:
+    if execution.completion is not None:
         return []
-    waits = (wait for line in execution.waits.values() for wait in line)
-    return sorted(
-        (wait for wait in waits if wait.can_be_observed(execution.awaited)), key=lambda wait: int(wait.id or 0)
-    )
+    return execution.external_events.open_waits(execution.awaited)
 
 
 def describe_waits(execution: Execution) -> list[dict[str, Any]]:
@@ -69,7 +66,8 @@ def _phrase(wait: dict[str, Any]) -> str:
         return f"timer due {wait['due_at']}"
     if kind == "ExternalEvent":
         return wait["title"] or f"event {name}"
-    retry = f", attempt {wait['attempt']} of {wait['max_attempts']}" if wait["max_attempts"] and wait["attempt"] > 1 else ""
+    is_retry = wait["max_attempts"] and wait["attempt"] > 1
+    retry = f", attempt {wait['attempt']} of {wait['max_attempts']}" if is_retry else ""
     next_try = f", next try {wait['due_at']}" if wait["due_at"] else ""
     return f"{'activity' if kind == 'Activity' else 'sub-orchestration'} {name}{retry}{next_try}"
 
@@ -89,8 +87,13 @@ def _describe(leaf: Task) -> dict[str, Any]:
     if isinstance(leaf, TimerTask):
         wait.update(since=leaf.since.isoformat(), due_at=leaf.due_at.isoformat())
     elif isinstance(leaf, ExternalEventTask):
-        due_at = leaf.timer.due_at.isoformat() if leaf.timer is not None else None
-        wait.update(kind="ExternalEvent", name=leaf.name, since=leaf.since.isoformat(), due_at=due_at, title=leaf.title or None)
+        wait.update(
+            kind="ExternalEvent",
+            name=leaf.name,
+            since=leaf.since.isoformat(),
+            due_at=leaf.timer.due_at.isoformat() if leaf.timer is not None else None,
+            title=leaf.title or None,
+        )
     elif isinstance(leaf, ActionTask):
         wait.update(
             kind="Activity" if leaf.child_id is None else "SubOrchestration",

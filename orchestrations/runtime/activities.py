@@ -13,7 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from django.db import close_old_connections, connections, transaction
@@ -40,6 +41,7 @@ class RunningActivity:
 
     work: ClaimedActivity
     expected_seconds: float
+    timeout_seconds: float
     started: float | None = None  # time.monotonic()
     started_at: datetime | None = None
     is_abandoned: bool = False  # timed out or no longer ours: whatever it returns is ignored
@@ -47,7 +49,8 @@ class RunningActivity:
 
     @property
     def key(self) -> ActivityKey:
-        return ActivityKey(self.work.instance_pk, self.work.execution, self.work.task_id)
+        """The key of its work item."""
+        return key_of(self.work)
 
 
 @dataclass(slots=True)
@@ -60,7 +63,13 @@ class FinishedActivity:
 
     @property
     def key(self) -> ActivityKey:
-        return ActivityKey(self.work.instance_pk, self.work.execution, self.work.task_id)
+        """The key of its work item."""
+        return key_of(self.work)
+
+
+def key_of(work: ClaimedActivity) -> ActivityKey:
+    """The key of the work item."""
+    return ActivityKey(work.instance_pk, work.execution, work.task_id)
 
 
 Recorder = Callable[[FinishedActivity], bool]
@@ -83,8 +92,9 @@ class _Durations:
 class ActivityPool:
     """At most ``threads`` ordinary activities at a time; those that never return are replaced by new threads."""
 
-    def __init__(self, threads: int, worker: str, record: Recorder) -> None:
+    def __init__(self, threads: int, timeout_seconds: float, worker: str, record: Recorder) -> None:
         self.threads = threads
+        self._timeout_seconds = timeout_seconds  # of activities that have none of their own
         self._worker = worker
         self._record = record  # records a transactional activity's end inside its transaction; False if refused
         self._lock = threading.Lock()
@@ -98,6 +108,7 @@ class ActivityPool:
         self._idle = 0
         self._backlog = 0.0
         self._is_closed = False
+        self.is_reserved = False  # nothing may start beside what runs now
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_detached: Callable[[], None] | None = None
 
@@ -108,8 +119,16 @@ class ActivityPool:
         """Activities submitted and not yet ended."""
         return len(self._queue) + len(self._running)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything runs, waits to run, or has ended and is not yet collected."""
+        with self._lock:
+            return bool(self._queue or self._running or self._finished)
+
     def has_room(self, name: str, planned: int = 0, planned_seconds: float = 0.0) -> bool:
         """Whether an activity of that name would start soon here, on top of others that are about to be submitted."""
+        if self.is_reserved:
+            return False
         if self.in_flight + planned < self.threads:
             return True
         backlog = self._backlog + planned_seconds + self._durations.expected(name)
@@ -128,11 +147,12 @@ class ActivityPool:
 
     def submit(self, work: ClaimedActivity) -> None:
         """Run it when a thread is free."""
-        item = RunningActivity(work, self._durations.expected(work.name))
+        timeout = self._timeout_seconds if work.timeout_seconds is None else work.timeout_seconds
+        item = RunningActivity(work, self._durations.expected(work.name), timeout)
         try:
             definition = registry.activity(work.name)
         except FunctionNotRegistered as error:
-            self._end(item, error=error)
+            self.refuse(work, error)
             return
         if definition.is_async:
             self._submit_async(item, definition)
@@ -143,6 +163,11 @@ class ActivityPool:
             if self._idle < len(self._queue) and self._alive < self.threads:
                 self._start_thread()
             self._ready.notify()
+
+    def refuse(self, work: ClaimedActivity, error: Exception) -> None:
+        """End it with that error, unrun."""
+        item = RunningActivity(work, 0.0, 0.0)
+        self._deliver(FinishedActivity(work, self._event(item, None, error)))
 
     def take_finished(self) -> list[FinishedActivity]:
         """What has ended since the last call, in the order of ending."""
@@ -189,8 +214,7 @@ class ActivityPool:
                     self._alive -= 1
                     self._start_thread()
         for item in overdue:
-            seconds = item.work.timeout_seconds
-            message = f"The activity {item.work.name!r} did not return within {seconds:g} seconds."
+            message = f"The activity {item.work.name!r} did not return within {item.timeout_seconds:g} seconds."
             logger.error("%s instance=%s task=%s", message, item.work.instance_id, item.work.task_id)
             self._deliver(FinishedActivity(item.work, self._event(item, None, TimeoutError(message))))
 
@@ -245,7 +269,7 @@ class ActivityPool:
 
     def _begin(self, item: RunningActivity) -> None:
         item.started = time.monotonic()
-        item.started_at = datetime.now(timezone.utc)
+        item.started_at = datetime.now(UTC)
         self._running[id(item)] = item
 
     def _run(self, item: RunningActivity) -> None:
@@ -326,7 +350,7 @@ class ActivityPool:
             on_detached()
 
     def _event(self, item: RunningActivity, output: str | None, error: BaseException | None) -> HistoryEvent:
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         attributes = {"started_at": (item.started_at or now).isoformat(), "worker": self._worker}
         if error is None:
             event_type, payload = EventType.TASK_COMPLETED, output
@@ -339,26 +363,20 @@ class ActivityPool:
         )
 
 
-def _call(definition: ActivityDefinition, item: RunningActivity) -> object:
+def _call(definition: ActivityDefinition, item: RunningActivity) -> Any:
     """Call the author's function as its signature asks; a coroutine comes back from an async one."""
     work = item.work
-    arguments: list[object] = []
-    if definition.takes_context:
-        arguments.append(
-            ActivityContext(
-                instance_id=work.instance_id,
-                execution=work.execution,
-                task_id=work.task_id,
-                attempt=work.attempt,
-                name=work.name,
-                is_cancelled=lambda: item.is_abandoned,
-            )
-        )
-    if definition.takes_input:
-        arguments.append(definition.decode_input(work.input))
-    return definition.function(*arguments)
+    context = ActivityContext(
+        instance_id=work.instance_id,
+        execution=work.execution,
+        task_id=work.task_id,
+        attempt=work.attempt,
+        name=work.name,
+        tags=work.tags,
+        is_cancelled=lambda: item.is_abandoned,
+    )
+    return definition.function(*definition.arguments(context, work.input))
 
 
 def _is_overdue(item: RunningActivity, now: float) -> bool:
-    timeout = item.work.timeout_seconds
-    return timeout is not None and item.started is not None and now - item.started > timeout
+    return item.started is not None and now - item.started > item.timeout_seconds

@@ -6,10 +6,12 @@ late does no harm.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -17,12 +19,12 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from orchestrations.conf import get_config
 from orchestrations.core.events import HistoryEvent
-from orchestrations.runtime.activities import ActivityPool, FinishedActivity
+from orchestrations.runtime.activities import ActivityPool, FinishedActivity, key_of
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
 from orchestrations.runtime.clock import DatabaseClock
 from orchestrations.runtime.committer import Committer
-from orchestrations.runtime.instances import Advance, HeldInstance, advance_instance, needs_history, wait_ids
+from orchestrations.runtime.instances import Advance, HeldInstance, advance_instance, needs_history, poison, wait_ids
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
 from orchestrations.store import get_store
 from orchestrations.store.contract import (
@@ -41,6 +43,8 @@ CLAIM_SECONDS = 0.01  # while local activities keep the loop busy, the inbox is 
 TIMER_SECONDS = 0.1  # due timers are looked for this often in a long drain
 WAIT_SECONDS = 0.05  # longest wait for a local activity before looking at the inbox again
 SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, after the others
+SUSPICIOUS_DISPATCHES = 3  # an activity taken up so often is given a process to itself while it starts
+ALONE_SECONDS = 1.0  # long enough for what kills its process on sight
 UNKNOWN_CODE_DELAY = timedelta(seconds=10)
 
 
@@ -50,12 +54,19 @@ class Runtime:
     def __init__(self, store: Store | None = None) -> None:
         self.config = get_config()
         self.store = store or get_store()
-        self.pool = ActivityPool(self.config.activity_threads, worker_name(), self._record_in_transaction)
+        self.pool = ActivityPool(
+            self.config.activity_threads,
+            self.config.activity_timeout_seconds,
+            worker_name(),
+            self._record_in_transaction,
+        )
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
         self._clock = DatabaseClock(self.store.now())
         self._held: dict[int, HeldInstance] = {}
+        self._suspects: deque[ClaimedActivity] = deque()
+        self._alone_until = 0.0
         self._stopping = threading.Event()
         self._is_draining = False
         self._claimed_at = self._timers_at = self._activities_at = 0.0
@@ -79,7 +90,7 @@ class Runtime:
                     break
                 if worked:
                     continue
-                if not self.pool.in_flight:
+                if not (self.pool.is_busy or self._suspects):
                     break
                 self.pool.wait(min(WAIT_SECONDS, max(0.0, deadline - time.monotonic())))
         except (OperationalError, InterfaceError):
@@ -96,9 +107,10 @@ class Runtime:
         token = self.lease.ensure()
         self._fire_timers()
         local = self._collect_finished(token)
-        claimed = self._claim_instances(token, bool(local))
+        is_alone = self._run_suspect()
+        claimed = [] if is_alone else self._claim_instances(token, bool(local))
         worked = self._advance(token, claimed, local)
-        return self._claim_activities(token) or worked or bool(local)
+        return (not is_alone and self._claim_activities(token)) or worked or bool(local)
 
     def stop(self) -> None:
         """End the present drain soon, wait for running activities a while, and free everything."""
@@ -273,10 +285,29 @@ class Runtime:
             held = self._held.get(work.instance_pk)
             if held is not None and held.claimed.execution == work.execution:
                 held.in_flight.add(work.task_id)
-            self.pool.submit(work)
+            if work.dispatches > self.config.dispatch_attempts:
+                self.pool.refuse(work, poison(f"the activity {work.name!r}", work.dispatches - 1))
+            elif work.dispatches >= SUSPICIOUS_DISPATCHES:
+                self._suspects.append(work)
+            else:
+                self.pool.submit(work)
         if self._found_activities:
             self.store.notify_workers()
         return bool(works)
+
+    def _run_suspect(self) -> bool:
+        """Start one of the activities that workers have died with; True while nothing else may start beside it.
+
+        What kills its process then takes only itself along, and innocents are not counted as poison with it.
+        """
+        now = time.monotonic()
+        if now >= self._alone_until or not self.pool.is_busy:
+            self._alone_until = 0.0
+            if self._suspects:
+                self._alone_until = now + ALONE_SECONDS
+                self.pool.submit(self._suspects.popleft())
+        self.pool.is_reserved = self._alone_until > 0.0
+        return self.pool.is_reserved
 
     # Between drains ----------------------------------------------------------------------------------------------
 
@@ -285,7 +316,8 @@ class Runtime:
         if self.lease.is_lost:
             return
         token = self.lease.token
-        unstarted = self.pool.take_unstarted()
+        unstarted = self.pool.take_unstarted() + [key_of(work) for work in self._suspects]
+        self._suspects.clear()
         if unstarted:
             self.store.detach_activities(token, unstarted)
         if self._held:
@@ -294,11 +326,20 @@ class Runtime:
                 if held.execution is not None:
                     self.cache.put(pk, held.execution)
             self._held.clear()
-        self.pool.on_detached = self._flush_detached
+        self.pool.on_detached = self._on_detached
         self._flush_detached()
         if unstarted or self._made_timers:
             self._made_timers = False
             self.store.notify_workers()
+
+    def _on_detached(self) -> None:
+        """Record the end of an activity on the thread that ran it, unless that is an event loop's: no ORM there."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._flush_detached()
+        else:
+            self.lease.hurry()
 
     def _flush_detached(self) -> None:
         """Put the ends of activities that no drain collects into their instances' inboxes."""
@@ -313,7 +354,7 @@ class Runtime:
                 if completions:
                     self.store.complete_activities(self.lease.token, completions)
                 self.store.notify_workers()
-        except DatabaseError:
+        except Exception:  # the edge of the process: a result that is lost here would never be noticed
             logger.exception("Could not record %d finished activities; trying again.", len(finished))
             connections[self.store.using].close()
             self.pool.put_back(finished)
@@ -325,6 +366,7 @@ class Runtime:
     def _reset(self) -> None:
         """Forget everything that belongs to a lease which is lost, or to a database that went away."""
         self.pool.abandon_all()
+        self._suspects.clear()
         for pk in list(self._held):
             self._forget(pk)
         if not self.lease.is_lost:

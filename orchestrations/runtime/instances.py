@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.authoring.registry import registry
+from orchestrations.conf import get_config
 from orchestrations.core.actions import Action, CreateSubOrchestration
 from orchestrations.core.episode import Episode, advance, open_execution
 from orchestrations.core.errors import NonDeterminismError
@@ -20,20 +21,27 @@ from orchestrations.core.failures import FailureDetails
 from orchestrations.core.rewind import rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.waits import event_waits
-from orchestrations.limits import DISPATCH_ATTEMPTS
 from orchestrations.models import Instance
 from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
 
 logger = logging.getLogger("orchestrations.runtime")
 
-FUNCTIONS = RegisteredFunctions()
+FUNCTIONS = RegisteredFunctions(registry)
 CHILD_EVENTS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
 
 
 class PoisonMessage(Exception):
-    """The instance was claimed again and again, and each time its worker died before it could commit."""
+    """Work was taken up again and again, and each time its worker died of it."""
 
     is_non_retriable = True
+
+
+def poison(what: str, deaths: int) -> PoisonMessage:
+    """The error for work that has killed so many workers."""
+    return PoisonMessage(
+        f"Workers died {deaths} times while running {what}. Look at the worker's log for what ended them, mend the "
+        "code and rewind the instance."
+    )
 
 
 @dataclass(slots=True)
@@ -121,12 +129,8 @@ def advance_instance(
     terminated = _first(events, EventType.EXECUTION_TERMINATED)
     if terminated is not None:
         return _end_without_code(result, terminated, now)
-    if claimed.attempts > DISPATCH_ATTEMPTS:
-        poison = PoisonMessage(
-            f"Its worker died {claimed.attempts - 1} times while advancing it. Look at the worker's log, mend the code "
-            "and rewind the instance."
-        )
-        return _fail_undelivered(result, events, poison, now)
+    if claimed.attempts > get_config().dispatch_attempts:
+        return _fail_undelivered(result, events, poison("the orchestrator", claimed.attempts - 1), now)
     if not registry.has_orchestrator(claimed.name):
         result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
         return result

@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, F, Value, When
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
 from orchestrations.store import commit, leases, messages, rows, starts
@@ -31,9 +32,9 @@ from orchestrations.store.contract import (
     Recovery,
     Store,
 )
-from orchestrations.store.tables import Tables, chunks
+from orchestrations.store.locking import in_order
+from orchestrations.store.tables import BATCH, Tables, chunks
 
-BATCH = 500  # rows named in one statement of the ORM, and instances purged in one transaction
 WINDOW = 4  # messages looked at for each instance wanted: most instances have one or two
 
 
@@ -89,7 +90,10 @@ class ComposedStore(Store):
 
     @abstractmethod
     def _take_instances(self, token: int, limit: int) -> Taken:
-        """Take leases of instances with something to do: those tried least first, then those that wait longest."""
+        """Take leases of instances with something to do: those tried least first, then those that wait longest.
+
+        One transaction of its own: a worker that dies right after it is found out by its lease and the attempt.
+        """
 
     @abstractmethod
     def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
@@ -101,29 +105,26 @@ class ComposedStore(Store):
 
     @abstractmethod
     def _take_activities(self, token: int, limit: int) -> list[int]:
-        """Take free, visible work items, the oldest first, and return their primary keys."""
+        """Take free, visible work items, the oldest first, in a transaction; returns their primary keys."""
 
     @abstractmethod
     def _load_activities(self, pks: Collection[int]) -> list[ClaimedActivity]:
         """What it takes to run these work items, the oldest first."""
 
     def claim_instances(self, token: int, limit: int, message_limit: int = 5_000) -> Claim:
-        with self.tables.atomic():
-            taken = self._take_instances(token, limit)
-            claimed = taken.instances
-            loaded = self._load_messages(claimed, message_limit) if claimed else []
-            for pk, message in loaded:
-                claimed[pk].messages.append(message)
-            idle = {pk for pk, instance in claimed.items() if not instance.begins and not instance.messages}
-            if free := sorted(idle & taken.were_free):  # another consumed it first, or its messages did not fit
-                self._held(token).filter(pk__in=free).update(lease_token=None, attempts=F("attempts") - 1)
+        taken = self._take_instances(token, limit)
+        claimed = taken.instances
+        loaded = self._load_messages(claimed, message_limit) if claimed else []
+        for pk, message in loaded:
+            claimed[pk].messages.append(message)
+        idle = {pk for pk, instance in claimed.items() if not instance.begins and not instance.messages}
+        self._give_back(token, idle & taken.were_free, attempts=F("attempts") - 1)
         more = len(claimed) >= limit or len(loaded) >= min(limit * WINDOW, message_limit)
         return Claim(taken.now, [instance for pk, instance in claimed.items() if pk not in idle], more)
 
     def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
-        with self.tables.atomic():
-            taken = self._take_activities(token, limit)
-            return self._load_activities(taken) if taken else []
+        taken = self._take_activities(token, limit)
+        return self._load_activities(taken) if taken else []
 
     def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
         return commit.commit(self.tables, token, checkpoints)
@@ -143,8 +144,18 @@ class ComposedStore(Store):
             return self._send(accepted)
 
     def release_instances(self, token: int, pks: Collection[int]) -> None:
+        self._give_back(token, pks)
+
+    def _give_back(self, token: int, pks: Collection[int], **changes: Any) -> list[int]:
+        """Free those that ``token`` still holds, with these changes, and return them."""
+        returned = []
         for batch in chunks(sorted(pks), BATCH):
-            self._held(token).filter(pk__in=batch).update(lease_token=None)
+            with self.tables.atomic():
+                held = Instance.objects.using(self.using).filter(hub=self.hub, lease_token=token, pk__in=batch)
+                locked = in_order(held)
+                held.filter(pk__in=locked).update(lease_token=None, **changes)
+            returned += locked
+        return returned
 
     def abandon_instances(self, token: int, reasons: Mapping[int, str], delay: timedelta) -> None:
         alike: dict[str, list[int]] = defaultdict(list)
@@ -153,30 +164,22 @@ class ComposedStore(Store):
         with self.tables.atomic():
             later = self.tables.now() + delay
             for reason, pks in alike.items():
-                for batch in chunks(pks, BATCH):
-                    self._abandon(token, batch, reason, later)
-
-    def _abandon(self, token: int, pks: Sequence[int], reason: str, later: datetime) -> None:
-        """Not an attempt: nobody died of it."""
-        held = list(self._held(token).filter(pk__in=pks).values_list("pk", flat=True))
-        abandoned = self._held(token).filter(pk__in=held)
-        abandoned.update(
-            lease_token=None,
-            waiting_for=reason,
-            attempts=Case(When(attempts__gt=0, then=F("attempts") - 1), default=Value(0)),
-            claimable_at=Case(When(claimable_at__lt=later, then=Value(later)), default=F("claimable_at")),
-        )
-        inbox = InboxMessage.objects.using(self.using).filter(instance_id__in=held, visible_at__lt=later)
-        inbox.update(visible_at=later)
+                held = self._give_back(
+                    token,
+                    pks,
+                    waiting_for=reason,
+                    attempts=Case(When(attempts__gt=0, then=F("attempts") - 1), default=Value(0)),  # nobody died of it
+                    claimable_at=Case(When(claimable_at__lt=later, then=Value(later)), default=F("claimable_at")),
+                )
+                for batch in chunks(held, BATCH):
+                    inbox = InboxMessage.objects.using(self.using).filter(instance_id__in=batch)
+                    inbox.filter(visible_at__lt=later).update(visible_at=later)
 
     def drop_messages(self, token: int, messages: Mapping[int, Collection[int]]) -> None:
-        for batch in chunks(sorted(messages), BATCH):
-            with self.tables.atomic():
-                addressees = self._held(token).filter(pk__in=batch)
-                held = list(addressees.values_list("pk", flat=True))
-                addressees.filter(pk__in=held).update(lease_token=None, attempts=0)
-                if dropped := [(row,) for pk in held for row in sorted(messages[pk])]:
-                    self.tables.delete(InboxMessage, ("id",), dropped)
+        with self.tables.atomic():
+            held = self._give_back(token, messages, attempts=0)
+            if dropped := [(row,) for pk in held for row in sorted(messages[pk])]:
+                self.tables.delete(InboxMessage, ("id",), dropped)
 
     def detach_activities(self, token: int, keys: Collection[ActivityKey]) -> None:
         by_execution: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -186,9 +189,12 @@ class ComposedStore(Store):
             now = self.tables.now()
             for (pk, execution), task_ids in sorted(by_execution.items()):
                 for batch in chunks(sorted(task_ids), BATCH):
-                    ActivityWorkItem.objects.using(self.using).filter(
+                    held = ActivityWorkItem.objects.using(self.using).filter(
                         instance_id=pk, execution=execution, task_id__in=batch, lease_token=token
-                    ).update(lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=now)
+                    )
+                    held.filter(pk__in=in_order(held)).update(
+                        lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=now
+                    )
 
     # Leases ------------------------------------------------------------------------------------------------------
 
@@ -212,6 +218,3 @@ class ComposedStore(Store):
 
     def recover(self) -> Recovery:
         return leases.recover(self.hub, self.using, self.now())
-
-    def _held(self, token: int) -> QuerySet[Instance]:
-        return Instance.objects.using(self.using).filter(hub=self.hub, lease_token=token)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-from django.db import connections, transaction
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db import transaction
+from django.db.models import Exists, Model, OuterRef
 from django.db.models.functions import Now
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
 from orchestrations.store.contract import Recovery
+from orchestrations.store.locking import in_order, skip_locked
+from orchestrations.store.tables import BATCH, chunks
 
-ModelT = TypeVar("ModelT", bound=Model)
-
+SPREAD = 8  # activities that died together come back apart: one of them may be what kills
 BACK_OFF_LIMIT = timedelta(minutes=10)
 ORPHAN_BATCH = 500  # messages looked at in one sweep
 
@@ -34,9 +34,9 @@ def close(hub: str, using: str, token: int, now: datetime) -> None:
     with transaction.atomic(using):
         WorkerLease.objects.using(using).filter(token=token).delete()
         _free_instances(hub, using, [token])
-        ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token).update(
-            lease_token=None, started_at=None, visible_at=now
-        )
+        held = ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token)
+        for batch in chunks(in_order(held), BATCH):
+            held.filter(pk__in=batch).update(lease_token=None, started_at=None, visible_at=now)
 
 
 def recover(hub: str, using: str, now: datetime) -> Recovery:
@@ -56,16 +56,6 @@ def back_off(dispatches: int) -> timedelta:
     return min(timedelta(seconds=2 ** min(dispatches - 1, 16)), BACK_OFF_LIMIT)
 
 
-def skip_locked(using: str, rows: QuerySet[ModelT]) -> QuerySet[ModelT]:
-    """The rows locked in this order, without those that others are changing; unchanged where nothing can lock rows."""
-    features = connections[using].features
-    if not features.has_select_for_update:
-        return rows
-    return rows.select_for_update(
-        skip_locked=features.has_select_for_update_skip_locked, no_key=features.has_select_for_no_key_update
-    )
-
-
 def _dead_tokens(hub: str, using: str, model: type[Model]) -> list[int]:
     lease = WorkerLease.objects.filter(token=OuterRef("lease_token"))
     held = model._default_manager.using(using).filter(hub=hub, lease_token__isnull=False)
@@ -76,8 +66,8 @@ def _free_instances(hub: str, using: str, tokens: Collection[int]) -> int:
     if not tokens:
         return 0
     held = Instance.objects.using(using).filter(hub=hub, lease_token__in=tokens)
-    locked = skip_locked(using, held.order_by("pk")).values("pk")
-    return held.filter(pk__in=locked).update(lease_token=None)
+    locked = list(skip_locked(held.order_by("pk")).values_list("pk", flat=True))
+    return sum(held.filter(pk__in=batch).update(lease_token=None) for batch in chunks(locked, BATCH))
 
 
 def _free_activities(hub: str, using: str, tokens: Collection[int], now: datetime) -> int:
@@ -87,10 +77,13 @@ def _free_activities(hub: str, using: str, tokens: Collection[int], now: datetim
     freed = 0
     for dispatches in held.order_by("dispatches").values_list("dispatches", flat=True).distinct():
         alike = held.filter(dispatches=dispatches)
-        locked = skip_locked(using, alike.order_by("pk")).values("pk")
-        freed += alike.filter(pk__in=locked).update(
-            lease_token=None, started_at=None, visible_at=now + back_off(dispatches)
-        )
+        locked = list(skip_locked(alike.order_by("pk")).values_list("pk", flat=True))
+        for slot in range(SPREAD):
+            rest = back_off(dispatches) * (1 + slot / SPREAD)
+            for batch in chunks([pk for pk in locked if pk % SPREAD == slot], BATCH):
+                freed += alike.filter(pk__in=batch).update(
+                    lease_token=None, started_at=None, visible_at=now + rest
+                )
     return freed
 
 

@@ -19,7 +19,7 @@ from orchestrations.core.events import HistoryEvent as Event
 from orchestrations.core.status import TERMINAL
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
 from orchestrations.store import rows
-from orchestrations.store.composed import BATCH, ComposedStore, Taken
+from orchestrations.store.composed import ComposedStore, Taken
 from orchestrations.store.contract import (
     ActivityCompletion,
     Checkpoint,
@@ -29,9 +29,9 @@ from orchestrations.store.contract import (
     LoadedHistory,
     NewInstance,
 )
-from orchestrations.store.leases import skip_locked
+from orchestrations.store.locking import skip_locked
 from orchestrations.store.rows import Row
-from orchestrations.store.tables import Tables, Target, TaskKey, chunks
+from orchestrations.store.tables import BATCH, Tables, Target, TaskKey, chunks
 
 KEYS = 100  # alternatives in one condition; SQLite's parser nests them
 
@@ -206,10 +206,10 @@ class OrmStore(ComposedStore):
         self.tables = OrmTables(hub, using)
 
     def _take_instances(self, token: int, limit: int) -> Taken:
-        ready = skip_locked(self.using, self._ready(Q(lease_token__isnull=True) | Q(lease_token=token)))
-        found = {row.pk: row for row in ready[:limit]}
-        taken = self.tables.rows(Instance).filter(pk__in=list(found))
-        if found:
+        ready = skip_locked(self._ready(Q(lease_token__isnull=True) | Q(lease_token=token)))
+        with self.tables.atomic():
+            found = {row.pk: row for row in ready[:limit]}
+            taken = self.tables.rows(Instance).filter(pk__in=list(found))
             taken.update(lease_token=token, attempts=F("attempts") + 1)
         now = self.tables.now()
         parents = self.tables.rows(Instance).filter(pk__in={row.parent_id for row in found.values() if row.parent_id})
@@ -219,9 +219,10 @@ class OrmStore(ComposedStore):
 
     def _ready(self, free: Q) -> QuerySet[Instance]:
         """Instances with something to do: those tried least first, then those that wait longest."""
-        messages = InboxMessage.objects.filter(instance_id=OuterRef("pk"), visible_at__lte=Now())
+        now = self.tables.now()
+        messages = InboxMessage.objects.filter(instance_id=OuterRef("pk"), visible_at__lte=now)
         oldest = messages.order_by("visible_at").values("visible_at")[:1]
-        due = Q(claimable_at__lte=Now())
+        due = Q(claimable_at__lte=now)
         return (
             self.tables.instances()
             .filter(free)
@@ -238,7 +239,7 @@ class OrmStore(ComposedStore):
         )
 
     def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
-        visible = self.tables.rows(InboxMessage).filter(instance_id__in=list(pks), visible_at__lte=Now())
+        visible = self.tables.rows(InboxMessage).filter(instance_id__in=list(pks), visible_at__lte=self.tables.now())
         return [
             (row.instance_id, InboxEvent(row.pk, row.execution, _event(row, row.created_at)))
             for row in visible.order_by("pk")[:limit]
@@ -254,10 +255,11 @@ class OrmStore(ComposedStore):
 
     def _take_activities(self, token: int, limit: int) -> list[int]:
         items = self.tables.rows(ActivityWorkItem)
-        free = items.filter(hub=self.hub, lease_token__isnull=True, visible_at__lte=Now())
-        taken = [row.pk for row in skip_locked(self.using, free.order_by("visible_at", "pk"))[:limit]]
-        if taken:
-            items.filter(pk__in=taken).update(lease_token=token, dispatches=F("dispatches") + 1, started_at=Now())
+        now = self.tables.now()
+        free = items.filter(hub=self.hub, lease_token__isnull=True, visible_at__lte=now)
+        with self.tables.atomic():
+            taken = [row.pk for row in skip_locked(free.order_by("visible_at", "pk"))[:limit]]
+            items.filter(pk__in=taken).update(lease_token=token, dispatches=F("dispatches") + 1, started_at=now)
         return taken
 
     def _load_activities(self, pks: Collection[int]) -> list[ClaimedActivity]:
@@ -284,12 +286,12 @@ class OrmStore(ComposedStore):
 
     def fire_timers(self, limit: int = 500) -> int:
         with self.tables.atomic():
-            pending = self.tables.rows(Timer).filter(hub=self.hub, state=Timer.State.PENDING, due_at__lte=Now())
-            due = list(skip_locked(self.using, pending.order_by("due_at", "pk"))[:limit])
+            timers = self.tables.rows(Timer)
+            pending = timers.filter(hub=self.hub, state=Timer.State.PENDING, due_at__lte=self.tables.now())
+            due = list(skip_locked(pending.order_by("due_at", "pk"))[:limit])
             live = self.tables.instances().filter(pk__in={timer.instance_id for timer in due})
             executions = set(live.exclude(status__in=TERMINAL).values_list("pk", "execution"))
             fired = [timer for timer in due if (timer.instance_id, timer.execution) in executions]
-            timers = self.tables.rows(Timer)
             timers.filter(pk__in=[timer.pk for timer in due]).update(state=Timer.State.CANCELLED)
             timers.filter(pk__in=[timer.pk for timer in fired]).update(state=Timer.State.FIRED)
             self.tables.insert_messages(
@@ -301,19 +303,21 @@ class OrmStore(ComposedStore):
         return len(due)
 
     def next_due_at(self) -> datetime | None:
+        now = self.tables.now()
         free = self.tables.rows(ActivityWorkItem).filter(hub=self.hub, lease_token__isnull=True)
         upcoming = (
             (self.tables.rows(Timer).filter(hub=self.hub, state=Timer.State.PENDING), "due_at"),
-            (self.tables.instances().filter(claimable_at__gt=Now()), "claimable_at"),
-            (self.tables.rows(InboxMessage).filter(hub=self.hub, visible_at__gt=Now()), "visible_at"),
-            (free.filter(visible_at__gt=Now()), "visible_at"),
+            (self.tables.instances().filter(claimable_at__gt=now), "claimable_at"),
+            (self.tables.rows(InboxMessage).filter(hub=self.hub, visible_at__gt=now), "visible_at"),
+            (free.filter(visible_at__gt=now), "visible_at"),
         )
         moments = [queryset.aggregate(due=Min(column))["due"] for queryset, column in upcoming]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def has_work(self) -> bool:
+        now = self.tables.now()
         free = self.tables.rows(ActivityWorkItem).filter(hub=self.hub, lease_token__isnull=True)
-        return self._ready(Q(lease_token__isnull=True)).exists() or free.filter(visible_at__lte=Now()).exists()
+        return self._ready(Q(lease_token__isnull=True)).exists() or free.filter(visible_at__lte=now).exists()
 
 
 def _event(row: InboxMessage | HistoryEvent, timestamp: datetime, sequence: int = 0) -> Event:

@@ -133,8 +133,8 @@ class SqlStore(ComposedStore):
         found = {pk: LoadedHistory(text, []) for pk, text in inputs}
         events = self.tables.fetch(
             f"""SELECT h.instance_id, h.type, h.timestamp, h.task_id, h.name, h.payload, h.attempt, h.attributes,
-                h.sequence FROM {source} CROSS JOIN {HISTORY} AS h WHERE h.instance_id = k.id AND h.execution = k.execution
-                ORDER BY h.instance_id, h.sequence""",
+                h.sequence FROM {source} CROSS JOIN {HISTORY} AS h
+                WHERE h.instance_id = k.id AND h.execution = k.execution ORDER BY h.instance_id, h.sequence""",
             parameters,
         )
         for pk, kind, timestamp, *event in events:

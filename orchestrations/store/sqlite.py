@@ -66,7 +66,7 @@ def adapted(columns: Sequence[Column], given: Collection[Row]) -> Collection[Row
 class SqliteTables(SqlTables):
     """The table operations on SQLite."""
 
-    NOW = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
+    NOW = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"  # as long as ``stored``: they are compared as texts
     LOCK_INSTANCES = ""
 
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:
@@ -74,7 +74,7 @@ class SqliteTables(SqlTables):
         text = msgspec.json.encode(adapted(columns, given)).decode()
         return f"(SELECT {values} FROM json_each(%s)) AS {alias}", [text]
 
-    def execute_many(self, statement: str, given: Collection[Row]) -> None:
+    def execute_many(self, statement: str, given: Collection[Row] | Collection[dict[str, Any]]) -> None:
         """Run one statement for each of the rows of parameters."""
         with self.connection.cursor() as cursor:
             cursor.executemany(statement, list(given))
@@ -100,6 +100,8 @@ class SqliteTables(SqlTables):
             )
         }
         now = self.now()
+        if not held:
+            return held, now
         updates = [(*row, stored(now)) for row in adapted(BELIEF, [given[pk] for pk in held])]
         self.execute_many(
             f"UPDATE {INSTANCE} AS i SET {CHECKPOINT}, last_updated_at = %(now)s WHERE id = %(id)s",
@@ -130,18 +132,20 @@ class SqliteStore(SqlStore):
 
     def _take_instances(self, token: int, limit: int) -> Taken:
         ready, parameters = self.ready(token, limit, "")
-        found = self.tables.fetch(ready, parameters)
-        if not found:
-            return self.taken([], set())
-        source, keys = self.tables.source("k", ID, [(pk,) for pk, _, _ in found])
-        self.tables.execute(
-            f"UPDATE {INSTANCE} SET lease_token = %s, attempts = attempts + 1 WHERE id IN (SELECT id FROM {source})",
-            [token, *keys],
-        )
-        taken = self.tables.fetch(
-            f"SELECT {CLAIMED}, {self.tables.NOW} FROM {source} CROSS JOIN {INSTANCE} AS i WHERE i.id = k.id", keys
-        )
-        return self.taken(taken, {pk for pk, lease_token, _ in found if lease_token is None})
+        with self.tables.atomic():
+            found = self.tables.fetch(ready, parameters)
+            if not found:
+                return self.taken([], set())
+            source, keys = self.tables.source("k", ID, [(pk,) for pk, _, _ in found])
+            self.tables.execute(
+                f"UPDATE {INSTANCE} SET lease_token = %s, attempts = attempts + 1 "
+                f"WHERE id IN (SELECT id FROM {source})",
+                [token, *keys],
+            )
+            claimed = self.tables.fetch(
+                f"SELECT {CLAIMED}, {self.tables.NOW} FROM {source} CROSS JOIN {INSTANCE} AS i WHERE i.id = k.id", keys
+            )
+        return self.taken(claimed, {pk for pk, lease_token, _ in found if lease_token is None})
 
     def _take_activities(self, token: int, limit: int) -> list[int]:
         now = self.tables.NOW

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import OperationalError
 
+from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer
 from orchestrations.store.contract import Created, Message, NewInstance, OnDuplicate
 from orchestrations.store.messages import refusal_of
@@ -15,58 +16,73 @@ from orchestrations.store.tables import Tables, Target
 BELONGINGS = (InboxMessage, HistoryEvent, ActivityWorkItem, Timer, OpenWait)
 """The tables with rows of an instance, in lock order."""
 
-_ROUNDS = 5  # an id can be purged by others between being found taken and being looked at
+_ATTEMPTS = 3
+
+
+class PurgedMeanwhile(OperationalError):
+    """An id was taken when it was to be started, and gone when its instance was looked at. Trying again helps."""
 
 
 def create_instances(tables: Tables, instances: Sequence[NewInstance], on_duplicate: OnDuplicate) -> list[Created]:
-    """Insert Pending instances; the outcome of each in the order given. Of equal ids in one call the first wins."""
+    """Insert Pending instances; the outcome of each in the order given. Of equal ids in one call the first wins.
+
+    Raises PurgedMeanwhile, in a transaction of the caller's, where a purge of one of the ids comes in between.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return _create_instances(tables, instances, on_duplicate)
+        except PurgedMeanwhile:
+            if tables.connection.in_atomic_block:
+                raise
+    return _create_instances(tables, instances, on_duplicate)
+
+
+def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_duplicate: OnDuplicate) -> list[Created]:
+    """Look, replace the ended, then insert the absent in one statement by ascending id.
+
+    So that nobody waits in a circle: an insert waits for whoever is changing a row with its id, so nothing is inserted
+    that is known to exist; and row locks are taken before there are inserts that others could wait for.
+    """
     wanted: dict[str, NewInstance] = {}
     for instance in instances:
         wanted.setdefault(instance.instance_id, instance)
-    started: dict[str, int] = {}
-    existing: dict[str, Target] = {}
     with tables.atomic():
-        undecided = dict(wanted)
-        for _ in range(_ROUNDS):
-            if not undecided:
-                break
-            started.update(_start(tables, undecided, replace=on_duplicate is OnDuplicate.REPLACE_TERMINAL))
-            taken = undecided.keys() - started.keys()
-            existing.update((target.instance_id, target) for target in (tables.find((), taken) if taken else ()))
-            undecided = {key: undecided[key] for key in sorted(taken - existing.keys())}
-        if undecided:
-            raise OperationalError(f"The ids {sorted(undecided)} are started and purged too often. Try again.")
-    return [_outcome(instance, wanted, started, existing) for instance in instances]
+        known = {target.instance_id: target for target in tables.find((), wanted)}
+        ended = [key for key, target in known.items() if target.status in TERMINAL]
+        replaceable = ended if on_duplicate is OnDuplicate.REPLACE_TERMINAL else []
+        absent = sorted(wanted.keys() - known.keys())
+        started = _replace_ended(tables, [wanted[key] for key in replaceable]) if replaceable else {}
+        if absent:
+            started |= tables.insert_instances([wanted[key] for key in absent])
+        if overtaken := {*replaceable, *absent} - started.keys():
+            now_known = {target.instance_id: target for target in tables.find((), overtaken)}
+            if len(now_known) < len(overtaken):
+                raise PurgedMeanwhile(f"Purged while being started: {sorted(overtaken - now_known.keys())}. Try again.")
+            known |= now_known
+    return _outcomes(instances, started, known)
 
 
-def _start(tables: Tables, wanted: Mapping[str, NewInstance], *, replace: bool) -> dict[str, int]:
-    """Start those whose id is free or, with ``replace``, was that of an ended instance.
-
-    By ascending id, so that two callers who insert the same ids wait for each other in the same order.
-    """
-    ordered = [wanted[key] for key in sorted(wanted)]
-    started = tables.insert_instances(ordered)
-    taken = [instance for instance in ordered if instance.instance_id not in started]
-    if taken and replace:
-        replaced = tables.replace_ended(taken)
-        forgetful = {instance.instance_id for instance in taken if not instance.keep_history}
-        forget(tables, [pk for instance_id, pk in replaced.items() if instance_id in forgetful])
-        started.update(replaced)
-    return started
+def _replace_ended(tables: Tables, instances: Sequence[NewInstance]) -> dict[str, int]:
+    replaced = tables.replace_ended(instances)
+    forgetful = [instance.instance_id for instance in instances if not instance.keep_history]
+    forget(tables, [replaced[instance_id] for instance_id in forgetful if instance_id in replaced])
+    return replaced
 
 
-def _outcome(
-    instance: NewInstance,
-    wanted: Mapping[str, NewInstance],
-    started: Mapping[str, int],
-    existing: Mapping[str, Target],
-) -> Created:
-    instance_id = instance.instance_id
-    if found := existing.get(instance_id):
-        return Created(instance_id, found.pk, False, found.status)
-    if wanted[instance_id] is instance:
-        return Created(instance_id, started[instance_id], True)
-    return Created(instance_id, started[instance_id], False, "Pending")
+def _outcomes(
+    instances: Sequence[NewInstance], started: Mapping[str, int], known: Mapping[str, Target]
+) -> list[Created]:
+    outcomes = []
+    told: set[str] = set()
+    for instance_id in (instance.instance_id for instance in instances):
+        if instance_id not in started:
+            outcomes.append(Created(instance_id, known[instance_id].pk, False, known[instance_id].status))
+        elif instance_id in told:
+            outcomes.append(Created(instance_id, started[instance_id], False, RuntimeStatus.PENDING.value))
+        else:
+            outcomes.append(Created(instance_id, started[instance_id], True))
+            told.add(instance_id)
+    return outcomes
 
 
 def start_children(tables: Tables, children: Sequence[NewInstance], now: datetime) -> list[Message]:

@@ -18,6 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from orchestrations.store.contract import ActivityCompletion, Checkpoint, NewInstance
 from orchestrations.store.rows import Row
 
+BATCH = 500  # rows named in one statement of the ORM, and instances purged in one transaction
+
 TaskKey = tuple[int, int, int]
 """An instance's primary key, the execution, the task id."""
 

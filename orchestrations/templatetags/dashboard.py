@@ -30,16 +30,20 @@ def status_badge(status: str, asks_person: bool = False) -> dict[str, object]:
 
 
 @register.simple_tag
-def moment(instant: datetime | None) -> str | SafeString:
-    """An instant as the time of day, with the date where it is not today, and the whole of it in the title."""
+def moment(instant: datetime | None, is_precise: bool = False) -> str | SafeString:
+    """An instant as the time of day, with the date where it is not today, and the whole of it in the title.
+
+    ``is_precise`` adds the milliseconds.
+    """
     if instant is None:
         return "—"
     instant = instant.astimezone(UTC)
+    milliseconds = f".{instant.microsecond // 1000:03}"
     return format_html(
         '<time datetime="{}" title="{} UTC" class="nowrap">{}</time>',
         instant.isoformat(timespec="milliseconds"),
-        f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03}",
-        durations.clock(instant, timezone.now()),
+        f"{instant:%Y-%m-%d %H:%M:%S}{milliseconds}",
+        durations.clock(instant, timezone.now()) + (milliseconds if is_precise else ""),
     )
 
 

@@ -223,7 +223,8 @@ def test_a_django_model_is_refused_with_advice():
 def test_the_message_says_what_and_what_to_do():
     assert str(rejection({"a": Opaque()})) == (
         "activity 'charge': parameter 'order' holds a value of the type tests.authoring.test_payloads.Opaque, "
-        "which has no JSON form at $.a. Pass JSON values, dataclasses, enums, datetimes, Decimals or UUIDs, or convert it first."
+        "which has no JSON form at $.a. "
+        "Pass JSON values, dataclasses, enums, datetimes, Decimals or UUIDs, or convert it first."
     )
 
 
@@ -234,6 +235,10 @@ def test_classes_with_their_own_json_methods_are_converted_by_them():
 
 
 def test_pydantic_models_are_validated_where_pydantic_is_in_use(monkeypatch):
+    class ValidationError(ValueError):
+        def errors(self):
+            return [{"loc": ("amount",), "msg": "Field required"}]
+
     class BaseModel:
         def __init__(self, **values):
             self.__dict__.update(values)
@@ -245,21 +250,21 @@ def test_pydantic_models_are_validated_where_pydantic_is_in_use(monkeypatch):
         @classmethod
         def model_validate(cls, value):
             if "amount" not in value:
-                raise ValueError("amount: field required")
+                raise ValidationError
             return cls(**value)
 
     class Payment(BaseModel):
         pass
 
     pydantic = ModuleType("pydantic")
-    pydantic.BaseModel = BaseModel
+    pydantic.BaseModel, pydantic.ValidationError = BaseModel, ValidationError
     monkeypatch.setitem(__import__("sys").modules, "pydantic", pydantic)
 
     text = payloads.encode({"p": Payment(amount=3)}, SUBJECT)
     assert text == '{"p":{"amount":3}}'
     assert payloads.decode(text, dict[str, Payment], SUBJECT)["p"].amount == 3
     with pytest.raises(
-        PayloadRejected, match=r"can't be read as list\[.*Payment\]: amount: field required - at \$\[0\]"
+        PayloadRejected, match=r"can't be read as list\[.*Payment\]: amount: Field required - at \$\[0\]"
     ):
         payloads.decode("[{}]", list[Payment], SUBJECT)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrations.core.definitions import OrchestratorDefinition
@@ -13,7 +14,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class PlainFunctions:
@@ -63,6 +64,7 @@ class Driver:
         text = None if input is None else json.dumps(input)
         self.facts = InstanceFacts("i1", self.definition.name, input=text)
         self.history: list[HistoryEvent] = []
+        self.episodes: list[Episode] = []
         self.now = START
         self.execution: Execution = open_execution(self.definition, PlainFunctions(), self.facts)
 
@@ -71,10 +73,16 @@ class Driver:
         self.now += timedelta(seconds=1)
         return HistoryEvent(type, self.now, task_id=task_id, **fields)
 
+    def stamp(self, event: HistoryEvent) -> HistoryEvent:
+        """A copy of the event, one second after the last one."""
+        self.now += timedelta(seconds=1)
+        return replace(event, timestamp=self.now, attributes=dict(event.attributes))
+
     def feed(self, *events: HistoryEvent) -> Episode:
         """Feed events as one episode."""
         episode = advance(self.execution, events)
         self.history += episode.events
+        self.episodes.append(episode)
         return episode
 
     def start(self) -> Episode:

@@ -18,7 +18,12 @@ class Drive(Protocol):
     """Lets the engine work until nothing more can happen now, or until the instance has ended."""
 
     def __call__(
-        self, client: OrchestrationClient, instance_id: str, *, until_ended: bool = False
+        self,
+        client: OrchestrationClient,
+        instance_id: str,
+        *,
+        until_ended: bool = False,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> OrchestrationStatus: ...
 
 
@@ -37,17 +42,21 @@ def client(transactional_db: None) -> OrchestrationClient:
 def drive(transactional_db: None) -> Iterator[Drive]:
     runtime = Runtime()
 
-    def drive(client: OrchestrationClient, instance_id: str, *, until_ended: bool = False) -> OrchestrationStatus:
+    def drive(
+        client: OrchestrationClient,
+        instance_id: str,
+        *,
+        until_ended: bool = False,
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> OrchestrationStatus:
         def settled() -> OrchestrationStatus | None:
-            runtime.drain(DRAIN_SECONDS)
+            runtime.drain(drain_seconds)
             status = client.get_status(instance_id)
             assert status is not None
-            if status.is_terminal:
-                return status
             due_at = runtime.store.next_due_at()
             is_due = due_at is not None and due_at <= runtime.store.now()
             is_idle = not (is_due or runtime.pool.in_flight or runtime.store.has_work())
-            return status if is_idle and not until_ended else None
+            return status if is_idle and (status.is_terminal or not until_ended) else None
 
         return eventually(settled)
 

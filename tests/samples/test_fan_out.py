@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from durable_admin.samples.fan_out import Gallery, make_gallery
-from tests.samples.conftest import Run
+from orchestrations import OrchestrationClient
+from tests.samples.conftest import Drive, Run
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 100])
@@ -22,3 +23,11 @@ def test_the_custom_status_tells_the_progress(run: Run) -> None:
 
 def test_an_empty_album_has_an_empty_page(run: Run) -> None:
     assert run(make_gallery, Gallery(album="sea", photos=0)).output["thumbnails"] == 0
+
+
+def test_thumbnails_that_outlast_a_worker_s_turn_are_counted(client: OrchestrationClient, drive: Drive) -> None:
+    instance_id = client.start_new(
+        make_gallery, client_input=Gallery(album="sea", photos=4, at_once=2, seconds_each=0.1)
+    )
+
+    assert drive(client, instance_id, until_ended=True, drain_seconds=0.01).output["thumbnails"] == 4

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 
 from orchestrations import queries
@@ -18,15 +19,22 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound
 from orchestrations.models import AuditEntry, Instance
-from orchestrations.permissions import Action, Person, can
+from orchestrations.permissions import Action, can
+
+if TYPE_CHECKING:
+    from orchestrations.permissions import Person
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]
 
 
 def signed_in(view: View[Arguments]) -> View[Arguments]:
-    """Let signed-in people through. Others are sent to the sign-in page; a partial gets 401 and a reload instead."""
+    """Let signed-in people through. Others are sent to the sign-in page; a partial gets 401 and a reload instead.
 
+    No cache keeps what they see: it is theirs alone, and it changes.
+    """
+
+    @never_cache
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
@@ -67,7 +75,7 @@ def require(request: HttpRequest, action: Action, instance: Instance | None = No
 
 def person(request: HttpRequest) -> Person:
     """Who asks, in the type that the permissions speak of."""
-    return request.user  # type: ignore[return-value]
+    return request.user
 
 
 def check_hub(hub: str) -> None:

@@ -19,7 +19,7 @@ class InstanceFilterForm(forms.Form):
     """The list's filter, all of it in the URL."""
 
     status = forms.ChoiceField(
-        choices=[("", "Any status"), *((status.value, status.value) for status in RuntimeStatus), (WAITING, "Waiting for human")],
+        choices=[*((status.value, status.value) for status in RuntimeStatus), (WAITING, "Waiting for human")],
         required=False,
     )
     name = forms.CharField(label="Orchestrator", max_length=NAME_LENGTH, required=False)

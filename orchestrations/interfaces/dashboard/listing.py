@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Case, Exists, OuterRef, QuerySet, When
+from django.db.models.functions import Substr
 
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.presentation.why import doing
+from orchestrations.interfaces.dashboard.versions import row_version
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import Instance, OpenWait
 from orchestrations.paging import CappedCount, Cursor, Page, keyset_page
@@ -16,6 +20,19 @@ from orchestrations.queries import LIST_COLUMNS, InstanceFilter, filter_instance
 
 WAITING = "waiting"  # the derived status: running, and a person is asked
 NEWER_CAP = 99
+ASKED = OpenWait.objects.filter(instance_id=OuterRef("pk")).exclude(title="")
+REASON_CHARACTERS = 200  # of a terminated instance's reason, in a list
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """One instance as a list shows it. ``version`` changes when the row does."""
+
+    instance: Instance
+    asks_person: bool
+    why: str
+    version: str
+    no_longer_matches: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +43,15 @@ class Listing:
     asks_person: bool = False
 
     def rows(self, hub: str) -> QuerySet[Instance]:
-        """The instances, in no order, each with ``asks_person``; no payload columns."""
-        rows = with_asks(filter_instances(hub, self.where))
-        return rows.filter(status=RuntimeStatus.RUNNING.value, asks_person=True) if self.asks_person else rows
+        """The instances, in no order."""
+        rows = filter_instances(hub, self.where)
+        if self.asks_person:
+            rows = rows.filter(Exists(ASKED), status=RuntimeStatus.RUNNING.value)
+        return rows
 
     def page(self, hub: str, cursor: str | None) -> Page[Instance]:
         """One page, newest first. Raises InvalidCursor."""
-        return keyset_page(self.rows(hub), "created_at", cursor=cursor, limit=LIST_PAGE)
+        return keyset_page(with_asks(self.rows(hub)), "created_at", cursor=cursor, limit=LIST_PAGE)
 
     def newer(self, hub: str, newest: str) -> CappedCount:
         """How many instances were created after the row that ``newest`` marks. Raises InvalidCursor."""
@@ -52,12 +71,26 @@ def rows_again(hub: str, pks: Collection[int]) -> list[Instance]:
     return [found[pk] for pk in pks if pk in found]
 
 
+def shown(instance: Instance, now: datetime, *, no_longer_matches: bool = False) -> ListRow:
+    """What a list shows of an instance, read by ``with_asks`` or without its annotations."""
+    return ListRow(
+        instance=instance,
+        asks_person=getattr(instance, "asks_person", False),
+        why=doing(instance, getattr(instance, "last_words", None), now),
+        version=row_version(instance),
+        no_longer_matches=no_longer_matches,
+    )
+
+
 def marker(page: Page[Instance]) -> str:
     """What ``newer`` needs to know of a first page; empty for an empty page."""
     return Cursor(page.items[0].pk, page.items[0].created_at, backwards=True).sign() if page.items else ""
 
 
 def with_asks(rows: QuerySet[Instance]) -> QuerySet[Instance]:
-    """The rows with the list's columns and ``asks_person``: whether a person is asked."""
-    asked = OpenWait.objects.filter(instance_id=OuterRef("pk")).exclude(title="")
-    return rows.only(*LIST_COLUMNS).annotate(asks_person=Exists(asked))
+    """The rows with the list's columns, ``asks_person`` (whether a person is asked) and ``last_words``.
+
+    The latter is the beginning of a terminated instance's output, which is the reason; no other payload is touched.
+    """
+    reason = Case(When(status=RuntimeStatus.TERMINATED.value, then=Substr("output", 1, REASON_CHARACTERS)))
+    return rows.only(*LIST_COLUMNS).annotate(asks_person=Exists(ASKED), last_words=reason)

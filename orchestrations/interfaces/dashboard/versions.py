@@ -53,6 +53,11 @@ def with_coming(rows: QuerySet[Instance]) -> QuerySet[Instance]:
     return rows.annotate(coming=Subquery(newest.values("pk")[:1]))
 
 
+def coming_of(instance: Instance) -> int | None:
+    """What ``with_coming`` has found for the instance."""
+    return instance.coming  # type: ignore[attr-defined, no-any-return]
+
+
 def approvals_version(hub: str) -> str:
     """What changes when a question to a person is asked or closed anywhere in the hub."""
     asked = OpenWait.objects.using(get_config().database).filter(hub=hub).exclude(title="")
@@ -62,7 +67,7 @@ def approvals_version(hub: str) -> str:
 def tick(request: HttpRequest, topics: dict[str, str]) -> HttpResponse:
     """Answer a tick: 204 where the page's version ``v`` is current, else 200 naming the topics that changed.
 
-    ``topics`` maps the event that regions listen for to its version now; ``v`` holds them in that order, joined by dots.
+    ``topics`` maps the event that regions listen for to its version now; ``v`` has them in that order, joined by dots.
     """
     known = request.GET.get("v", "").split(".")
     known += [""] * (len(topics) - len(known))

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from django.urls import re_path
 
 from orchestrations.interfaces.management_api.views import dispatch
 
+
+def in_any_letter_case(path: str) -> str:
+    """A pattern for the path. It spells the cases out, since Django can't reverse patterns with inline flags."""
+    letters = (f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else re.escape(letter) for letter in path)
+    return "^" + "".join(letters)
+
+
+BASE = in_any_letter_case("runtime/webhooks/durabletask/")
+"""Where a site includes this module: ``re_path(BASE, include("orchestrations.interfaces.management_api.urls"))``."""
+
 app_name = "management_api"
-urlpatterns = [re_path(r"(?s)^(?P<path>.*)\Z", dispatch, name="route")]
+urlpatterns = [re_path(r"^(?P<path>[\s\S]*)\Z", dispatch, name="route")]

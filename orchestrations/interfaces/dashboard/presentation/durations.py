@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 SECONDS_PER_DAY = 86_400
+ISO_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
 
 
 def duration(span: timedelta) -> str:
@@ -42,6 +44,11 @@ def clock(instant: datetime, now: datetime) -> str:
 def distance(instant: datetime, now: datetime) -> str:
     """How far off an instant is: ``in 1 h 12 m`` or ``5 m ago``."""
     return f"in {roughly(instant - now)}" if instant > now else f"{roughly(now - instant)} ago"
+
+
+def spoken(text: str, now: datetime) -> str:
+    """A line of the engine's with its ISO instants as people read them."""
+    return ISO_INSTANT.sub(lambda found: clock(datetime.fromisoformat(found[0]), now), text)
 
 
 def parse_instant(value: object) -> datetime | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.presentation.durations import duration, parse_instant
 from orchestrations.interfaces.dashboard.presentation.waits import Wait
-from orchestrations.models import HistoryEvent, Instance
+from orchestrations.models import HistoryEvent, InboxMessage, Instance
 
 FOLD_FROM = 10  # like siblings in a row from which they are drawn as one
 
@@ -127,7 +127,7 @@ class _Gatherer:
 
 
 def gather(
-    instance: Instance, events: Sequence[HistoryEvent], waits: Iterable[Wait], started: dict[int, datetime], now: datetime
+    instance: Instance, events: Sequence[HistoryEvent], waits: Iterable[Wait], started: dict[int, datetime]
 ) -> list[Lane]:
     """The rows of a timeline: the orchestrator first, then its tasks as they were decided, then its open event waits.
 
@@ -147,7 +147,7 @@ def gather(
     return [_root(instance), *lanes]
 
 
-def attributes(event: HistoryEvent) -> dict[str, object]:
+def attributes(event: HistoryEvent | InboxMessage) -> dict[str, object]:
     """What only this type of event has; empty where nothing readable is stored."""
     try:
         value = json.loads(event.attributes or "{}")
@@ -188,9 +188,15 @@ def _folded(run: list[Lane]) -> Lane:
     failed = sum(lane.state.startswith("failed") for lane in run)
     succeeded = sum(lane.state.startswith("completed") for lane in run)
     unfinished = len(run) - failed - succeeded
-    parts = [f"{succeeded} ok"] * bool(succeeded) + [f"{failed} failed"] * bool(failed) + [f"{unfinished} open"] * bool(unfinished)
+    counts = {"ok": succeeded, "failed": failed, "open": unfinished}
     start = min(span.start for span in spans)
     end = None if any(span.end is None for span in spans) else max(span.end for span in spans if span.end)
     kind = "failed" if failed else "running" if unfinished else "completed"
-    label = f"{run[0].label} x{len(run)}"
-    return Lane(label, ", ".join(parts), [Span(kind, "ran" if end else "wait", start, end)], run[0].sequence, len(run))
+    label = f"{run[0].label} ×{len(run)}"
+    return Lane(
+        label,
+        ", ".join(f"{count} {word}" for word, count in counts.items() if count),
+        [Span(kind, "ran" if end else "wait", start, end)],
+        run[0].sequence,
+        len(run),
+    )

@@ -15,14 +15,21 @@ MARGIN = 16.0
 AXIS_HEIGHT = 30.0
 ROW_HEIGHT = 28.0
 BAR_HEIGHT = 16.0
+NOTE_ROOM = 150.0  # for the words beside a folded row's bar
 LEAST_WIDTH = 2.0  # of a span, so that none is invisible
 POINT_SIZE = 6.0
 IDLE_SHARE = 0.2  # of the whole from which an idle gap is shrunk
 IDLE_WIDTH = 44.0
+INSET_SHARE = 0.04  # of the busy time that stays visible at both ends of an idle gap
 TICKS = 6
 LABEL_CHARACTERS = 27
-STEPS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
-                 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000)  # fmt: skip
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+STEPS_SECONDS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
+    *(MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE),
+    *(HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 30 * DAY),
+)
+BUSY = ("ran", "queued", "point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Row:
     y: str
     text_y: str
     bars: list[Bar]
+    note: str = ""
+    note_x: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +127,23 @@ def _idle_stretches(
 ) -> list[tuple[datetime, datetime]]:
     """Gaps in which nothing ran that are longer than their share; waiting is idle."""
     threshold = (end - start) * IDLE_SHARE
-    busy = sorted(
-        (span.start, span.end or now) for lane in lanes for span in lane.spans if span.part in ("ran", "queued", "point")
-    )
+    busy = sorted((span.start, span.end or now) for lane in lanes for span in lane.spans if span.part in BUSY)
     gaps: list[tuple[datetime, datetime]] = []
     reached = start
     for begin, until in [*busy, (end, end)]:
         if busy and begin - reached > threshold:
-            inset = (begin - reached) * 0.02
-            gaps.append((reached + inset, begin - inset))
+            gaps.append((reached, begin))
         reached = max(reached, until)
-    return gaps
+    inset = (end - start - sum((until - begin for begin, until in gaps), timedelta())) * INSET_SHARE
+    return [(begin + inset, until - inset) for begin, until in gaps if until - begin > inset * 3]
 
 
 def _row(lane: Lane, index: int, scale: Scale, now: datetime) -> Row:
     top = AXIS_HEIGHT + ROW_HEIGHT * index
     label = lane.label if len(lane.label) <= LABEL_CHARACTERS else f"{lane.label[: LABEL_CHARACTERS - 1]}…"
+    right = max(scale.x(span.end or now) for span in lane.spans)
+    is_inside = lane.folded > 1 and right > WIDTH - NOTE_ROOM
+    left = min(scale.x(span.start) for span in lane.spans)
     return Row(
         label=label,
         description=lane.description(now),
@@ -141,6 +151,8 @@ def _row(lane: Lane, index: int, scale: Scale, now: datetime) -> Row:
         y=_units(top),
         text_y=_units(top + ROW_HEIGHT / 2 + 4.5),
         bars=[_bar(span, top, scale, now) for span in lane.spans],
+        note=lane.state if lane.folded > 1 else "",
+        note_x=_units(left - NOTE_ROOM if is_inside and left - NOTE_ROOM > LABEL_WIDTH else right + 8),
     )
 
 
@@ -150,7 +162,7 @@ def _bar(span: Span, top: float, scale: Scale, now: datetime) -> Bar:
     shape = {"queued": " queued", "backoff": " backoff", "wait": " open"}.get(span.part, "" if span.end else " open")
     css = f"span{shape} is-{span.kind}"
     if span.part == "point":
-        corners = [(left, middle - POINT_SIZE), (left + POINT_SIZE, middle), (left, middle + POINT_SIZE), (left - POINT_SIZE, middle)]
+        corners = [(left + x * POINT_SIZE, middle + y * POINT_SIZE) for x, y in ((0, -1), (1, 0), (0, 1), (-1, 0))]
         return Bar(css, "", "", "", "", " ".join(f"{x:.1f},{y:.1f}" for x, y in corners))
     height = BAR_HEIGHT / 2 if span.part == "backoff" else BAR_HEIGHT
     return Bar(css, _units(left), _units(middle - height / 2), _units(max(right - left, LEAST_WIDTH)), _units(height))

@@ -90,6 +90,7 @@ PURGE = Verb(
 VERBS = {verb.slug: verb for verb in (RAISE, RESUME, SUSPEND, REWIND, RESTART, TERMINATE, PURGE)}
 
 
-def offered(actions: Collection[Action]) -> list[Verb]:
-    """The verbs of these actions, in the order of the buttons."""
-    return [verb for verb in VERBS.values() if verb.action in actions]
+def offered(status: str, actions: Collection[Action]) -> list[Verb]:
+    """The verbs of these actions, in the order of the buttons. Starting again is offered once an instance has ended."""
+    is_live = not RuntimeStatus(status).is_terminal
+    return [verb for verb in VERBS.values() if verb.action in actions and not (verb is RESTART and is_live)]

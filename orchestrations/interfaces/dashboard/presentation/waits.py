@@ -40,7 +40,7 @@ class Wait:
         attempts = f", {self.attempts}" if self.attempts else ""
         match self.kind:
             case "Human":
-                return f"A person is asked{since}: {self.title}{due}."
+                return f"Waiting for a person{since}: {self.title}{due}."
             case "ExternalEvent":
                 return f"Waiting for the external event {self.name}{since}{due}."
             case "Retry":
@@ -48,11 +48,11 @@ class Wait:
                 what = self.name or "The task"
                 return f"{what} failed and is tried again{when}{attempts}."
             case "Activity":
-                return f"The activity {self.name} has been running or queued{since}{attempts}{due}."
+                return f"The activity {self.name} has been running or queued{since}{attempts}."
             case "SubOrchestration":
                 return f"Waiting for the sub-orchestration {self.name}{since}{attempts}."
             case "Timer":
-                return f"Waiting for a timer{due or since}."
+                return f"Waiting for {f'the timer {self.name}' if self.name else 'a timer'}{due or since}."
             case _:
                 return f"And {self.count} more."
 
@@ -72,8 +72,8 @@ def _read(entry: dict[str, object]) -> Wait:
     attempt = _integer(entry.get("attempt"))
     if kind == "ExternalEvent" and entry.get("title"):
         kind = "Human"
-    elif kind == "Timer" and attempt:
-        kind = "Retry"
+    elif kind in ("Activity", "SubOrchestration") and entry.get("due_at"):
+        kind = "Retry"  # the instant at which it is tried again
     elif kind not in URGENCY:
         kind = "More"
     return Wait(

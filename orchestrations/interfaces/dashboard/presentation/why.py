@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, duration, roughly
+from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, duration, roughly, spoken
 from orchestrations.interfaces.dashboard.presentation.failures import read_failure
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.models import Instance
@@ -66,6 +66,20 @@ def explain(instance: Instance, control: Requested | None, coming: Sequence[Requ
     return Why(why.kind, why.lead, (*why.more, *words))
 
 
+def doing(instance: Instance, last_words: str | None, now: datetime) -> str:
+    """The same in a few words, for a row of a list: the error, the wait, the start to come, or the reason of its end.
+
+    ``last_words`` is the beginning of a terminated instance's output.
+    """
+    if instance.error:
+        return instance.error
+    if instance.waiting_for:
+        return spoken(instance.waiting_for, now)
+    if instance.status == RuntimeStatus.PENDING and instance.scheduled_start_at and instance.scheduled_start_at > now:
+        return f"starts at {clock(instance.scheduled_start_at, now)}"
+    return (last_words or "").strip('"')
+
+
 def _pending(instance: Instance, control: Requested | None, now: datetime) -> Why:
     if instance.claimable_at and instance.claimable_at > now:
         when = f"Starts {distance(instance.claimable_at, now)} ({clock(instance.claimable_at, now)})."
@@ -77,7 +91,7 @@ def _pending(instance: Instance, control: Requested | None, now: datetime) -> Wh
 def _running(instance: Instance, control: Requested | None, now: datetime) -> Why:
     waits = read_waits(instance.waits)
     if not waits:
-        lead = instance.waiting_for or (
+        lead = spoken(instance.waiting_for, now) or (
             "A worker is advancing it now." if instance.lease_token else "Ready to go on; waiting for a worker."
         )
         return Why("running", lead, _died(instance))
@@ -141,7 +155,8 @@ def _others(waits: list[Wait]) -> tuple[str, ...]:
 def _died(instance: Instance) -> tuple[str, ...]:
     if instance.attempts < 2:
         return ()
-    return (f"{instance.attempts - 1} of its claims ended without a commit: a worker died or was refused by the database.",)
+    count = instance.attempts - 1
+    return (f"{count} of its claims ended without a commit: a worker died, or the database refused it.",)
 
 
 def _ended(instance: Instance, now: datetime) -> str:

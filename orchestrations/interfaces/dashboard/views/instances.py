@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from orchestrations import queries
@@ -15,8 +16,8 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound, InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.forms import InstanceFilterForm
-from orchestrations.interfaces.dashboard.listing import WAITING, Listing, marker, rows_again
-from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, WAITING_FOR_HUMAN
+from orchestrations.interfaces.dashboard.listing import WAITING, Listing, marker, rows_again, shown
+from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, WAITING_FOR_HUMAN, Badge
 from orchestrations.interfaces.dashboard.versions import digest, row_version, tick
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import Instance
@@ -29,7 +30,7 @@ FILTERS = ("status", "name", "id", "children")
 @signed_in
 def home(request: HttpRequest) -> HttpResponse:
     """Send people to what they may see: the list, or their approvals."""
-    if can(request.user, Action.VIEW):  # type: ignore[arg-type]
+    if can(request.user, Action.VIEW):
         return redirect("dashboard:instances", hub=get_config().task_hub)
     return redirect("dashboard:approvals")
 
@@ -55,13 +56,11 @@ def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
     listing, pks = _listing(request), _shown(request)
     found = rows_again(hub, pks)
     matching = listing.matching(hub, pks)
-    for row in found:
-        row.no_longer_matches = row.pk not in matching  # type: ignore[attr-defined]
     newest = request.GET.get("newest", "")
     newer = _newer(request, listing, hub)
     context = {"hub": hub, "chips": _chips(request, hub, listing), "newer_count": newer, "is_refresh": True}
     return render(
-        request, "dashboard/instances/_rows.html", context | _live_rows(request, hub, found, newest, newer)
+        request, "dashboard/instances/_rows.html", context | _live_rows(request, hub, found, newest, newer, matching)
     )
 
 
@@ -113,15 +112,19 @@ def _results(request: HttpRequest, hub: str, listing: Listing) -> dict[str, obje
 
 
 def _live_rows(
-    request: HttpRequest, hub: str, items: list[Instance], newest: str, newer: CappedCount | None
+    request: HttpRequest,
+    hub: str,
+    items: list[Instance],
+    newest: str,
+    newer: CappedCount | None,
+    matching: set[int] | None = None,
 ) -> dict[str, object]:
     """What the table's body needs to be rendered and to keep itself up to date."""
-    for row in items:
-        row.row_version = row_version(row)  # type: ignore[attr-defined]
-    shown = request.GET.get("ids") or ",".join(str(row.pk) for row in items)
-    query = urlencode({**_filters(request), "ids": shown, "newest": newest, "first": "" if newer is None else "1"})
+    now = timezone.now()
+    ids = request.GET.get("ids") or ",".join(str(row.pk) for row in items)
+    query = urlencode({**_filters(request), "ids": ids, "newest": newest, "first": "" if newer is None else "1"})
     return {
-        "rows": items,
+        "rows": [shown(row, now, no_longer_matches=matching is not None and row.pk not in matching) for row in items],
         "rows_url": f"{reverse('dashboard:rows', args=[hub])}?{query}",
         "tick_url": f"{reverse('dashboard:instances_tick', args=[hub])}?{query}",
         "version": _rows_version(items, newer),
@@ -136,14 +139,18 @@ def _chips(request: HttpRequest, hub: str, listing: Listing) -> list[dict[str, o
     chips: list[dict[str, object]] = [{"label": "All", "url": _url(request, hub, status=""), "current": not chosen}]
     for status in RuntimeStatus:
         if counts[status].value or status == chosen:
-            url = _url(request, hub, status=status.value)
-            badge = BADGES[status]
-            chips.append({"label": badge.label, "badge": badge, "count": counts[status], "url": url, "current": chosen == status})
-    if counts[RuntimeStatus.RUNNING].value or chosen == WAITING:
-        url = _url(request, hub, status=WAITING)
-        badge = WAITING_FOR_HUMAN
-        chips.append({"label": badge.label, "badge": badge, "url": url, "current": chosen == WAITING})
+            chips.append(_chip(request, hub, status.value, BADGES[status], counts[status]))
+        if status is RuntimeStatus.RUNNING and (counts[status].value or chosen == WAITING):
+            chips.append(_chip(request, hub, WAITING, WAITING_FOR_HUMAN))
     return chips
+
+
+def _chip(
+    request: HttpRequest, hub: str, status: str, badge: Badge, count: CappedCount | None = None
+) -> dict[str, object]:
+    is_current = request.GET.get("status") == status
+    url = _url(request, hub, status=status)
+    return {"label": badge.label, "badge": badge, "count": count, "url": url, "current": is_current}
 
 
 def _listing(request: HttpRequest) -> Listing:

@@ -1,0 +1,100 @@
+"""External events and the waits for them: who gets which event, so that each is seen once and none is lost.
+
+Events of one name are taken in the order in which they came, by the oldest wait that the orchestrator could still see
+complete. An event that a wait took, and that the orchestrator then dropped without looking (the loser of a
+``task_any``), goes to the next wait of that name, or over to the next generation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from orchestrations.core.events import HistoryEvent
+from orchestrations.core.tasks import ExternalEventTask, Task
+
+
+class ExternalEvents:
+    """The lines of waits and the buffered events of one execution, by casefolded name."""
+
+    def __init__(self) -> None:
+        self._waits: dict[str, list[ExternalEventTask]] = {}  # running, oldest first
+        self._buffered: dict[str, deque[HistoryEvent]] = {}  # never an empty one
+        self._taken: dict[str, list[ExternalEventTask]] = {}  # ended with an event that may be unseen yet
+
+    def offer(self, event: HistoryEvent, awaited: Task | None) -> None:
+        """Give a new event to the first wait that can be observed, or keep it."""
+        key = (event.name or "").casefold()
+        self._buffered.setdefault(key, deque()).append(event)
+        for wait in list(self._waits.get(key, ())):
+            if wait.can_be_observed(awaited):
+                self.give(wait, awaited)
+            if key not in self._buffered or (awaited is not None and awaited.has_ended):
+                return
+
+    def add(self, wait: ExternalEventTask) -> None:
+        """Put a new wait in line; it takes an event that came early at once."""
+        self._waits.setdefault(wait.name.casefold(), []).append(wait)
+        self.give(wait, None)
+
+    def give(self, wait: ExternalEventTask, awaited: Task | None) -> None:
+        """Complete the wait with the oldest event of its name that nobody has seen, if there is one."""
+        key = wait.name.casefold()
+        self._take_back(key, awaited)
+        buffered = self._buffered.get(key)
+        if not buffered or wait.has_ended:
+            return
+        event = buffered.popleft()
+        if not buffered:
+            del self._buffered[key]
+        self.forget(wait)
+        self._taken.setdefault(key, []).append(wait)
+        wait.take(event)
+        if wait.timer is not None:
+            wait.timer.cancel()
+
+    def give_to(self, awaited: Task) -> None:
+        """Let the waits in what is awaited now take what came before, until it has ended."""
+        if not self._buffered and not self._taken:
+            return
+        for leaf in awaited.leaves():
+            if awaited.has_ended:
+                return
+            if isinstance(leaf, ExternalEventTask) and not leaf.has_ended:
+                self.give(leaf, awaited)
+
+    def forget(self, wait: ExternalEventTask) -> None:
+        """Take the wait out of its line."""
+        line = self._waits.get(wait.name.casefold(), [])
+        if wait in line:
+            line.remove(wait)
+
+    def open_waits(self, awaited: Task | None) -> list[ExternalEventTask]:
+        """The waits that would take an event now, oldest first."""
+        waits = (wait for line in self._waits.values() for wait in line if wait.can_be_observed(awaited))
+        return sorted(waits, key=_age)
+
+    def unseen(self) -> list[HistoryEvent]:
+        """The events that the orchestrator has never seen, in order."""
+        events = [event for buffered in self._buffered.values() for event in buffered]
+        for taken in self._taken.values():
+            events += [wait.event for wait in taken if wait.event is not None and not wait.was_seen]
+        return sorted(events, key=_sequence)
+
+    def _take_back(self, key: str, awaited: Task | None) -> None:
+        """Buffer again what waits took that the orchestrator has dropped without ever seeing the event."""
+        taken = [wait for wait in self._taken.pop(key, ()) if not wait.was_seen]
+        dropped = [wait for wait in taken if not wait.can_be_observed(awaited)]
+        if len(dropped) < len(taken):
+            self._taken[key] = [wait for wait in taken if wait not in dropped]
+        if dropped:
+            events = [*self._buffered.get(key, ()), *(wait.give_back() for wait in dropped)]
+            self._buffered[key] = deque(sorted(events, key=_sequence))
+            self._waits[key] = sorted([*self._waits.get(key, ()), *dropped], key=_age)
+
+
+def _age(wait: ExternalEventTask) -> int:
+    return int(wait.id or 0)
+
+
+def _sequence(event: HistoryEvent) -> int:
+    return event.sequence

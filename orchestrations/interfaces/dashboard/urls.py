@@ -1,0 +1,40 @@
+"""Where each page of the dashboard answers. The task hub is part of the address, so that a link keeps its meaning."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from orchestrations.interfaces.dashboard.converters import HubConverter, InstanceIdConverter
+from orchestrations.interfaces.dashboard.views import acts, approvals, instance, instances, preferences
+
+register_converter(HubConverter, "hub")
+register_converter(InstanceIdConverter, "instance_id")
+
+app_name = "dashboard"
+
+ONE = "hubs/<hub:hub>/i/<instance_id:instance_id>/"
+QUESTION = "approvals/<hub:hub>/<instance_id:instance_id>/<int:wait>/"
+
+urlpatterns = [
+    path("", instances.home, name="home"),
+    path("theme/", preferences.theme, name="theme"),
+    path("hubs/<hub:hub>/instances/", instances.instances, name="instances"),
+    path("hubs/<hub:hub>/instances/rows/", instances.rows, name="rows"),
+    path("hubs/<hub:hub>/instances/tick/", instances.instances_tick, name="instances_tick"),
+    path("hubs/<hub:hub>/instances/names/", instances.names, name="names"),
+    path("hubs/<hub:hub>/go/", instances.go, name="go"),
+    path(ONE, instance.page, name="instance"),
+    path(f"{ONE}live/", instance.live, name="live"),
+    path(f"{ONE}tick/", instance.tick, name="tick"),
+    path(f"{ONE}answers/", instance.answers, name="answers"),
+    path(f"{ONE}e/<int:execution>/<int:sequence>/", instance.event, name="event"),
+    path(f"{ONE}download/<slug:part>.json", instance.payload, name="payload"),
+    path(f"{ONE}do/<slug:slug>/", acts.act, name="act"),
+    path(f"{ONE}<slug:tab>/", instance.page, name="instance_tab"),
+    path("approvals/", approvals.inbox, name="approvals"),
+    path("approvals/tick/", approvals.inbox_tick, name="approvals_tick"),
+    path("approvals/badge/", approvals.inbox_badge, name="approvals_badge"),
+    path(QUESTION, approvals.approval, name="approval"),
+    path(f"{QUESTION}outcome/", approvals.outcome, name="outcome"),
+    path(f"{QUESTION}tick/", approvals.outcome_tick, name="outcome_tick"),
+]

@@ -1,0 +1,148 @@
+"""Failure details: the whole chain of causes, whatever the exception is like, in a size that can be stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrations.core.errors import TaskFailedError
+from orchestrations.core.failures import FailureDetails
+from orchestrations.limits import FAILURE_CHAIN, FAILURE_MESSAGE_CHARACTERS, STACK_TRACE_CHARACTERS
+
+
+class CardDeclined(ValueError):
+    """An author's error."""
+
+
+class Fatal(Exception):
+    """An error that no retry mends."""
+
+    is_non_retriable = True
+
+
+class NoText(Exception):
+    """An error whose parts fail."""
+
+    def __str__(self):
+        raise KeyError("x")
+
+    @property
+    def is_non_retriable(self):
+        raise KeyError("x")
+
+
+def caught(error, cause=None):
+    try:
+        raise error from cause
+    except BaseException as raised:
+        return raised
+
+
+def test_the_chain_of_causes_survives_storage():
+    details = FailureDetails.from_exception(caught(RuntimeError("outer"), caught(CardDeclined("inner"))))
+
+    assert FailureDetails.from_json(details.to_json()) == details
+    assert details.inner_failure.message == "inner"
+    assert "raise error from cause" in details.stack_trace
+
+
+def test_an_error_raised_while_handling_another_has_it_as_its_cause():
+    try:
+        try:
+            raise CardDeclined("first")
+        except CardDeclined:
+            raise RuntimeError("second")  # noqa: B904
+    except RuntimeError as error:
+        assert FailureDetails.from_exception(error).inner_failure.message == "first"
+
+
+def test_raise_from_none_hides_the_cause():
+    try:
+        try:
+            raise CardDeclined("first")
+        except CardDeclined:
+            raise RuntimeError("second") from None
+    except RuntimeError as error:
+        assert FailureDetails.from_exception(error).inner_failure is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (CardDeclined, True),
+        (ValueError, True),
+        (Exception, True),
+        (KeyError, False),
+        ("CardDeclined", True),
+        ("ValueError", True),
+        ("tests.core.test_failures.CardDeclined", True),
+        ("Declined", False),
+        ("test_failures.CardDeclined", False),
+    ],
+)
+def test_is_caused_by_knows_subclasses_and_names_anywhere_in_the_chain(asked, answer):
+    child = TaskFailedError("child failed", FailureDetails.from_exception(CardDeclined("no")))
+    parent = TaskFailedError("parent failed", FailureDetails.from_json(FailureDetails.from_exception(child).to_json()))
+
+    assert parent.is_caused_by(asked) is answer
+    assert FailureDetails.from_exception(caught(RuntimeError(), parent)).is_caused_by(asked) is answer
+
+
+def test_the_chain_is_cut_where_it_gets_too_long():
+    error = ValueError("root")
+    for number in range(100):
+        error = TaskFailedError(f"level {number}", FailureDetails.from_exception(error))
+
+    details, length = FailureDetails.from_exception(error), 0
+    while details is not None:
+        details, length = details.inner_failure, length + 1
+
+    assert length == FAILURE_CHAIN + 1
+
+
+def test_a_cycle_of_causes_is_cut():
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+
+    assert FailureDetails.from_exception(first).message == "first"
+
+
+def test_an_error_that_can_not_be_described_is_described_all_the_same():
+    details = FailureDetails.from_exception(NoText())
+
+    assert details.message == "<NoText whose __str__ raised KeyError>"
+    assert details.is_non_retriable is False
+
+
+def test_what_no_database_holds_is_escaped():
+    details = FailureDetails.from_exception(caught(ValueError("a\x00b\ud800")))
+
+    assert details.message == "a\\x00b\\ud800"
+    assert "\x00" not in details.stack_trace
+
+
+def test_long_texts_keep_the_beginning_of_the_message_and_the_end_of_the_trace():
+    def deep(level):
+        if not level:
+            raise ValueError("x" * 10_000)
+        deep(level - 1) if level % 2 else deep(level - 1)
+
+    with pytest.raises(ValueError, match="x") as raised:
+        deep(500)
+    details = FailureDetails.from_exception(raised.value)
+
+    assert len(details.message) == FAILURE_MESSAGE_CHARACTERS
+    assert len(details.stack_trace) == STACK_TRACE_CHARACTERS
+
+
+def test_a_non_retriable_error_says_so():
+    assert FailureDetails.from_exception(Fatal()).is_non_retriable is True
+
+
+def test_the_summary_is_one_short_line():
+    details = FailureDetails("shop.errors.CardDeclined", "no money\nat all " + "x" * 1000)
+
+    assert details.summary == "CardDeclined: no money"
+
+
+def test_details_from_elsewhere_may_lack_keys():
+    assert FailureDetails.from_json({"errorMessage": "m", "stackTrace": None}).message == "m"

@@ -1,0 +1,141 @@
+"""Retry policies: how long to wait, and when to give up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from orchestrations.core.errors import TaskFailedError
+from orchestrations.core.events import EventType
+from orchestrations.core.failures import FailureDetails
+from orchestrations.core.retries import RetryOptions, RetryPolicy
+from tests.core.cases import done, error, failed, fired, output, run
+from tests.core.plain import START
+
+
+def seconds(number):
+    return timedelta(seconds=number)
+
+
+def policy(**fields):
+    return RetryPolicy(**{"first_retry_interval": seconds(2), "max_number_of_attempts": 5, **fields})
+
+
+class Fatal(Exception):
+    is_non_retriable = True
+
+
+@pytest.mark.parametrize(
+    ("fields", "delays"),
+    [
+        ({}, [2, 2, 2]),
+        ({"backoff_coefficient": 3}, [2, 6, 18]),
+        ({"backoff_coefficient": 1.5}, [2, 3, 4.5]),
+        ({"backoff_coefficient": 3, "max_retry_interval": seconds(10)}, [2, 6, 10]),
+        ({"max_retry_interval": seconds(0)}, [0, 0, 0]),
+        ({"first_retry_interval": seconds(0), "backoff_coefficient": float("inf")}, [0, 0, 0]),
+    ],
+)
+def test_the_delay_is_first_times_coefficient_to_the_retries_before_up_to_the_cap(fields, delays):
+    assert [policy(**fields).delay_before(attempt) for attempt in (2, 3, 4)] == [seconds(delay) for delay in delays]
+
+
+@pytest.mark.parametrize("coefficient", [2, 10.0, 1e300, float("inf")])
+def test_a_patient_policy_never_waits_longer_than_a_year(coefficient):
+    patient = policy(backoff_coefficient=coefficient, max_number_of_attempts=10_000)
+
+    assert patient.delay_before(9_999) == timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    ("fields", "attempt", "now", "cause", "answer"),
+    [
+        ({}, 5, 0, ValueError(), True),
+        ({}, 6, 0, ValueError(), False),
+        ({"retry_timeout": seconds(10)}, 2, 9.9, ValueError(), True),
+        ({"retry_timeout": seconds(10)}, 2, 10, ValueError(), False),
+        ({}, 2, 0, Fatal(), False),
+        ({"non_retryable": [KeyError]}, 2, 0, KeyError(), False),
+        ({"non_retryable": [LookupError]}, 2, 0, KeyError(), False),
+        ({"non_retryable": ["KeyError"]}, 2, 0, KeyError(), False),
+        ({"non_retryable": [KeyError]}, 2, 0, ValueError(), True),
+        ({"handle": lambda error: error.is_caused_by(KeyError)}, 2, 0, KeyError(), True),
+        ({"handle": lambda error: error.is_caused_by(KeyError)}, 2, 0, ValueError(), False),
+    ],
+)
+def test_another_attempt_is_allowed_while_nothing_speaks_against_it(fields, attempt, now, cause, answer):
+    failure = TaskFailedError("failed", FailureDetails.from_exception(cause))
+
+    assert policy(**fields).allows(attempt, failure, START, START + seconds(now)) is answer
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"first_retry_interval": seconds(-1)},
+        {"max_number_of_attempts": 0},
+        {"backoff_coefficient": 0.9},
+        {"backoff_coefficient": float("nan")},
+        {"max_retry_interval": seconds(-1)},
+    ],
+    ids=str,
+)
+def test_a_policy_that_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValueError, match="must"):
+        policy(**fields)
+
+
+def test_retry_options_are_a_policy_in_milliseconds():
+    options = RetryOptions(1500, 4, 2.0, 60_000, 90_000)
+
+    assert options.first_retry_interval == seconds(1.5)
+    assert (options.max_number_of_attempts, options.backoff_coefficient) == (4, 2.0)
+    assert (options.max_retry_interval, options.retry_timeout) == (seconds(60), seconds(90))
+
+
+def calling_with(retry):
+    def orchestrator(context):
+        return (yield context.call_activity_with_retry("a", retry))
+
+    return orchestrator
+
+
+def test_all_attempts_share_the_task_id_and_count_from_one():
+    driver = run(calling_with(policy()), failed(1), fired(1, 2), failed(1, attempt=2), fired(1, 3), done(1, 7, 3))
+
+    scheduled = [event for event in driver.history if event.type is EventType.TASK_SCHEDULED]
+    assert [(event.task_id, event.attempt) for event in scheduled] == [(1, 1), (1, 2), (1, 3)]
+    assert output(driver) == 7
+
+
+def test_the_retry_timeout_counts_on_the_orchestrations_clock_from_the_first_attempt():
+    retry = policy(retry_timeout=seconds(3))  # the failures come 1, 3 seconds after the first dispatch
+
+    driver = run(calling_with(retry), failed(1), fired(1, 2), failed(1, attempt=2))
+
+    assert error(driver).is_caused_by(ValueError)
+
+
+def test_a_predicate_that_fails_ends_the_attempts_and_says_why():
+    seen = []
+
+    def broken(failure):
+        raise ZeroDivisionError("in handle")
+
+    def orchestrator(context):
+        try:
+            yield context.call_activity("a", retry=policy(handle=broken))
+        except TaskFailedError as failure:
+            seen.append(failure)
+
+    run(orchestrator, failed(1))
+
+    assert isinstance(seen[0].__cause__, ZeroDivisionError)
+
+
+def test_a_predicate_that_exits_ends_the_attempts_and_not_the_worker():
+    def exits(failure):
+        raise SystemExit
+
+    assert error(run(calling_with(policy(handle=exits)), failed(1))).is_caused_by(ValueError)

@@ -1,0 +1,169 @@
+"""Who may see and do what; and that nothing happens by looking."""
+
+from __future__ import annotations
+
+import pytest
+from django.core import serializers
+from django.test import Client
+from django.urls import reverse
+
+from orchestrations.models import AuditEntry, InboxMessage, Instance, OpenWait
+from tests import rows
+
+ACTS = {
+    "raise": ("Running", {"name": "go", "payload": "{}"}),
+    "suspend": ("Running", {"reason": "because"}),
+    "resume": ("Suspended", {"reason": "because"}),
+    "terminate": ("Running", {"reason": "because"}),
+    "rewind": ("Failed", {"reason": "because"}),
+    "purge": ("Completed", {"reason": "because", "confirm": "one"}),
+}
+PAGES = (
+    "/hubs/default/instances/",
+    "/hubs/default/instances/rows/",
+    "/hubs/default/instances/tick/",
+    "/hubs/default/instances/names/",
+    "/hubs/default/go/?id=one",
+    "/hubs/default/i/one/",
+    "/hubs/default/i/one/live/",
+    "/hubs/default/i/one/tick/",
+    "/hubs/default/i/one/answers/",
+    "/hubs/default/i/one/history/",
+    "/hubs/default/i/one/children/",
+    "/hubs/default/i/one/payloads/",
+    "/hubs/default/i/one/audit/",
+)
+
+
+def act_url(slug: str, instance_id: str = "one") -> str:
+    return reverse("dashboard:act", args=["default", instance_id, slug])
+
+
+def everything() -> list[str]:
+    models = (Instance, InboxMessage, OpenWait, AuditEntry)
+    return [serializers.serialize("json", model.objects.order_by("pk")) for model in models]
+
+
+@pytest.mark.parametrize("slug", ACTS)
+@pytest.mark.parametrize("role, expected", [("anonymous", 302), ("viewer", 403), ("approver", 403), ("operator", 302)])
+def test_an_act_needs_its_right(sign_in, slug, role, expected):
+    status, form = ACTS[slug]
+    rows.instance("one", status=status)
+    before = everything()
+
+    response = sign_in(role).post(act_url(slug), form)
+
+    assert response.status_code == expected
+    assert (everything() != before) == (role == "operator")
+    assert AuditEntry.objects.count() == (role == "operator")
+
+
+@pytest.mark.parametrize("slug", ACTS)
+def test_a_missing_right_is_named(viewer, slug):
+    rows.instance("one", status=ACTS[slug][0])
+
+    response = viewer.get(act_url(slug))
+
+    assert response.status_code == 403
+    assert "orchestrations." in response.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_for_who_may_view(sign_in, path):
+    rows.instance("one")
+
+    assert sign_in("viewer").get(path).status_code in (200, 204, 302)
+    assert sign_in("approver").get(path).status_code == 403
+    anonymous = sign_in("anonymous").get(path)
+    assert anonymous.status_code == 302
+    assert anonymous["Location"].startswith("/accounts/login/?next=/hubs/")
+
+
+def test_a_part_of_a_page_tells_who_is_signed_out_to_reload(client, db):
+    response = client.get("/hubs/default/instances/tick/", headers={"HX-Request": "true"})
+
+    assert response.status_code == 401
+    assert response["HX-Refresh"] == "true"
+
+
+@pytest.mark.parametrize("slug", ACTS)
+def test_every_post_needs_its_csrf_token(operator, slug):
+    status, form = ACTS[slug]
+    rows.instance("one", status=status)
+    strict = Client(enforce_csrf_checks=True, headers={"HX-Request": "true"})
+    strict.cookies = operator.cookies
+    before = everything()
+
+    assert strict.post(act_url(slug), form).status_code == 403
+    assert everything() == before
+
+
+def test_looking_changes_nothing(operator):
+    instance = rows.instance("one")
+    wait = rows.wait(instance, title="May I?")
+    before = everything()
+
+    for path in (*PAGES, *(act_url(slug) for slug in ACTS), f"/approvals/default/one/{wait.pk}/", "/approvals/", "/"):
+        operator.get(path)
+        operator.head(path)
+
+    assert everything() == before
+
+
+def test_what_is_unknown_is_not_found(operator):
+    rows.instance("one")
+
+    for path in (
+        "/hubs/default/i/two/",
+        "/hubs/default/i/two/do/terminate/",
+        "/hubs/default/i/one/no-such-tab/",
+        "/hubs/default/i/one/e/1/99/",
+        "/hubs/default/i/one/do/explode/",
+        "/hubs/elsewhere/instances/",
+        "/hubs/default/instances/?cursor=forged",
+        "/approvals/default/two/1/",
+    ):
+        assert operator.get(path).status_code == 404, path
+
+
+def test_an_instance_of_another_hub_is_not_found_here(operator):
+    rows.instance("theirs", hub="other")
+
+    assert operator.get("/hubs/default/i/theirs/").status_code == 404
+    assert operator.get("/hubs/other/i/theirs/").status_code == 200
+
+
+def test_payloads_need_a_permission_of_their_own(viewer, operator):
+    rows.instance("one", input='{"secret": "canary"}', status="Completed", output='"canary"')
+
+    assert "canary" not in viewer.get("/hubs/default/i/one/payloads/").text
+    assert viewer.get("/hubs/default/i/one/download/input.json").status_code == 403
+    assert "canary" in operator.get("/hubs/default/i/one/payloads/").text
+    file = operator.get("/hubs/default/i/one/download/input.json")
+    assert file.json() == {"secret": "canary"}
+    assert file["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example/", "https://evil.example/", "\\\\evil.example", "javascript:alert(1)"]
+)
+def test_the_theme_switch_leads_nowhere_else(client, db, target):
+    response = client.post("/theme/", {"theme": "dark", "next": target})
+
+    assert response["Location"] == "/"
+    assert response.cookies["theme"].value == "dark"
+
+
+def test_the_theme_is_rendered_by_the_server(viewer):
+    assert 'data-theme="system"' in viewer.get("/hubs/default/instances/").text
+    viewer.cookies["theme"] = "dark"
+    assert 'data-theme="dark"' in viewer.get("/hubs/default/instances/").text
+    viewer.cookies["theme"] = '"><script>'
+    assert 'data-theme="system"' in viewer.get("/hubs/default/instances/").text
+
+
+def test_what_somebody_saw_is_kept_in_no_cache(viewer):
+    response = viewer.get("/hubs/default/instances/")
+
+    assert "no-store" in response["Cache-Control"]
+    assert "script-src 'self'" in response["Content-Security-Policy"]

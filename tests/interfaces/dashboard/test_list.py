@@ -1,0 +1,185 @@
+"""The instances list: what it shows, what it costs, and how it keeps itself up to date."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from orchestrations.models import Instance
+from tests import rows
+
+LIST = "/hubs/default/instances/"
+
+
+def ids(text: str) -> list[str]:
+    return re.findall(r'class="mono id"><a href="[^"]*">([^<]+)</a>', text)
+
+
+def tick_url(text: str) -> str:
+    url = re.search(r'data-tick="([^"]+)"', text)[1].replace("&amp;", "&")
+    return f"{url}&v={version(text)}"
+
+
+def version(text: str) -> str:
+    return re.search(r'id="rows"[^>]* data-version="([^"]+)"', text)[1]
+
+
+def rows_url(text: str) -> str:
+    return re.search(r'hx-get="([^"]+/rows/[^"]+)"', text)[1].replace("&amp;", "&")
+
+
+def test_it_shows_the_newest_first_and_roots_only(viewer):
+    parent = rows.instance("older", minutes=1)
+    rows.instance("newer", minutes=2)
+    rows.instance("child", minutes=3, parent=parent)
+
+    assert ids(viewer.get(LIST).text) == ["newer", "older"]
+    assert ids(viewer.get(LIST, {"children": "on"}).text) == ["child", "newer", "older"]
+
+
+@pytest.mark.parametrize(
+    "query, expected",
+    [
+        ({"status": "Failed"}, ["c-1"]),
+        ({"name": "bill"}, ["b-1"]),
+        ({"id": "b-"}, ["b-1"]),
+        ({"id": "b-", "status": "Failed"}, []),
+        ({"status": "waiting"}, ["a-1"]),
+    ],
+)
+def test_it_filters(viewer, query, expected):
+    rows.wait(rows.instance("a-1"), title="May I?")
+    rows.instance("b-1", name="bill")
+    rows.instance("c-1", status="Failed", error="ValueError: no")
+
+    assert ids(viewer.get(LIST, query).text) == expected
+
+
+def test_a_status_that_does_not_exist_is_refused_in_words(viewer):
+    response = viewer.get(LIST, {"status": "Sleeping"})
+
+    assert response.status_code == 422
+    assert "Sleeping is not one of the available choices" in response.text
+
+
+def test_it_goes_to_older_and_newer_pages(viewer):
+    for number in range(120):
+        rows.instance(f"i-{number:03}", minutes=number)
+
+    first = viewer.get(LIST).text
+    older = re.search(r'href="([^"]+)" rel="next"', first)[1].replace("&amp;", "&")
+    second = viewer.get(older).text
+    newer = re.search(r'href="([^"]+)" rel="prev"', second)[1].replace("&amp;", "&")
+
+    assert ids(first) == [f"i-{number:03}" for number in range(119, 69, -1)]
+    assert ids(second) == [f"i-{number:03}" for number in range(69, 19, -1)]
+    assert ids(viewer.get(newer).text) == ids(first)
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_it_costs_the_same_few_queries_for_one_row_and_for_fifty(viewer, django_assert_max_num_queries, count):
+    for number in range(count):
+        rows.wait(rows.instance(minutes=number), title="May I?")
+
+    with django_assert_max_num_queries(6):
+        viewer.get(LIST)
+
+
+def test_the_list_never_reads_payloads(viewer, django_assert_max_num_queries):
+    rows.instance("one", input='"canary"', output='"canary"', status="Completed")
+
+    with django_assert_max_num_queries(6) as queries:
+        viewer.get(LIST)
+
+    for query in queries.captured_queries:
+        assert '"durable_instance"."input"' not in query["sql"]
+
+
+def test_why_is_said_in_a_few_words(viewer):
+    rows.instance("a", status="Failed", error="ValueError: amount must be positive")
+    rows.instance("b", waiting_for="activity charge, attempt 2 of 5, next try 2026-03-01T12:30:00+00:00")
+    rows.instance("c", status="Terminated", output='"duplicate run"')
+
+    text = viewer.get(LIST).text
+
+    assert "ValueError: amount must be positive" in text
+    assert "next try 2026-03-01 12:30:00" in text
+    assert ">duplicate run</td>" in text
+
+
+def test_a_tick_says_nothing_while_nothing_changes(viewer):
+    rows.instance("one")
+    page = viewer.get(LIST).text
+
+    assert viewer.get(tick_url(page)).status_code == 204
+
+
+def test_a_tick_names_what_to_fetch_when_a_row_changes(viewer):
+    instance = rows.instance("one")
+    page = viewer.get(LIST).text
+    Instance.objects.filter(pk=instance.pk).update(status="Completed", last_updated_at=rows.NOON.replace(hour=13))
+
+    response = viewer.get(tick_url(page))
+
+    assert response.status_code == 200
+    assert response["HX-Trigger"] == '{"dash:instances": {}}'
+
+
+def test_rows_are_patched_where_they_stand_and_new_ones_only_counted(viewer):
+    changed = rows.instance("one", minutes=1)
+    rows.instance("two", minutes=2)
+    page = viewer.get(LIST).text
+    Instance.objects.filter(pk=changed.pk).update(status="Completed")
+    rows.instance("three", minutes=3)
+
+    again = viewer.get(rows_url(page)).text
+
+    assert ids(again) == ["two", "one"]
+    assert "Show 1 new instance<" in again
+    assert "Completed" in again
+    assert viewer.get(tick_url(again)).status_code == 204
+
+
+def test_a_row_that_stops_matching_stays_and_says_so(viewer):
+    instance = rows.instance("one")
+    page = viewer.get(LIST, {"status": "Running"}).text
+    Instance.objects.filter(pk=instance.pk).update(status="Completed")
+
+    again = viewer.get(rows_url(page)).text
+
+    assert ids(again) == ["one"]
+    assert "No longer matches." in again
+
+
+def test_an_older_page_counts_no_new_instances(viewer):
+    for number in range(60):
+        rows.instance(minutes=number)
+    older = re.search(r'href="([^"]+)" rel="next"', viewer.get(LIST).text)[1].replace("&amp;", "&")
+    page = viewer.get(older).text
+    rows.instance(minutes=90)
+
+    assert viewer.get(tick_url(page)).status_code == 204
+
+
+def test_empty_lists_say_which_and_what_next(viewer):
+    assert "No instances yet" in viewer.get(LIST).text
+    filtered = viewer.get(LIST, {"status": "Failed"}).text
+    assert "No instance matches" in filtered
+    assert "Clear the filter" in filtered
+
+
+def test_going_to_an_id_opens_it_and_to_a_beginning_lists(viewer):
+    rows.instance("order 7&co")
+
+    assert viewer.get("/hubs/default/go/", {"id": "order 7&co"})["Location"] == "/hubs/default/i/order%207&co/"
+    assert viewer.get("/hubs/default/go/", {"id": "order"})["Location"] == f"{LIST}?id=order&children=on"
+
+
+def test_htmx_gets_the_results_alone_and_going_back_the_whole_page(viewer):
+    part = viewer.get(LIST, headers={"HX-Request": "true"})
+    back = viewer.get(LIST, headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
+
+    assert "<html" not in part.text
+    assert "<html" in back.text
+    assert "HX-Request" in part["Vary"]

@@ -1,0 +1,114 @@
+"""Spans of time in words, and the geometry of the timeline."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.converters import InstanceIdConverter
+from orchestrations.interfaces.dashboard.presentation.durations import distance, duration, roughly
+from orchestrations.interfaces.dashboard.presentation.payloads import PRETTY_BYTES, show_payload
+from orchestrations.interfaces.dashboard.presentation.spans import Lane, Span
+from orchestrations.interfaces.dashboard.presentation.statuses import BADGES
+from orchestrations.interfaces.dashboard.presentation.timeline import LABEL_WIDTH, WIDTH, lay_out
+from orchestrations.interfaces.dashboard.presentation.verbs import VERBS
+from orchestrations.interfaces.dashboard.presentation.waits import read_waits
+from orchestrations.interfaces.dashboard.presentation.why import EXPLANATIONS
+from orchestrations.interfaces.dashboard.views.acts import FORMS, PERFORM
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "seconds, measured, said",
+    [
+        (-1, "0 ms", "0 s"),
+        (0.34, "340 ms", "0 s"),
+        (2.34, "2.3 s", "2 s"),
+        (61, "00:01:01", "1 m 1 s"),
+        (3600, "01:00:00", "1 h"),
+        (4320, "01:12:00", "1 h 12 m"),
+        (86_400 * 2 + 7869, "2 d 02:11:09", "2 d 2 h"),
+    ],
+)
+def test_spans_of_time_in_words(seconds, measured, said):
+    span = timedelta(seconds=seconds)
+
+    assert (duration(span), roughly(span)) == (measured, said)
+
+
+def test_distances_look_both_ways():
+    assert distance(at(90), NOON) == "in 1 m 30 s"
+    assert distance(NOON, at(90)) == "1 m 30 s ago"
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", '[7, {"kind": []}]', '[{"kind": "Unheard of", "since": "yesterday"}]'])
+def test_waits_that_make_no_sense_break_no_page(text):
+    for wait in read_waits(text):
+        assert wait.sentence(NOON)
+
+
+@pytest.mark.parametrize("instance_id", [".", "..", "~", "~2E", "a/b", "#?\\", "plain", "é ~ %"])
+def test_an_id_survives_its_way_through_a_url(instance_id):
+    converter = InstanceIdConverter()
+    segment = converter.to_url(instance_id)
+
+    assert "/" not in segment
+    assert segment not in (".", "..")
+    assert converter.to_python(segment) == instance_id
+
+
+def test_every_status_has_its_look_and_its_sentence():
+    assert set(BADGES) == set(EXPLANATIONS) == set(RuntimeStatus)
+
+
+def test_every_verb_has_its_form_and_its_call():
+    assert {verb.action for verb in VERBS.values()} == set(FORMS) == set(PERFORM)
+
+
+def test_a_large_payload_is_cut_and_a_broken_one_shown_as_it_is():
+    large = show_payload('"' + "x" * PRETTY_BYTES + '"')
+
+    assert not large.is_whole
+    assert len(large.text) < PRETTY_BYTES
+    assert show_payload("{oops").text == "{oops"
+    assert show_payload(None) is None
+    assert show_payload('{"b": 1, "a": "é"}').text == '{\n  "b": 1,\n  "a": "é"\n}'
+
+
+def lanes(*spans: Span) -> list[Lane]:
+    root = Lane("root", "running", [Span("running", "wait", NOON, None)])
+    return [root, *(Lane("task", "completed", [span]) for span in spans)]
+
+
+def test_bars_stay_within_the_picture_and_none_is_invisible():
+    timeline = lay_out(lanes(Span("completed", "ran", at(1), at(1)), Span("completed", "ran", at(2), at(9))), at(10))
+
+    bars = [bar for row in timeline.rows for bar in row.bars]
+    assert all(float(bar.width) >= 2 for bar in bars)
+    assert all(float(bar.x) >= LABEL_WIDTH and float(bar.x) + float(bar.width) <= WIDTH for bar in bars)
+
+
+def test_an_idle_stretch_is_shrunk_and_labelled():
+    timeline = lay_out(lanes(Span("completed", "ran", at(0), at(10)), Span("running", "ran", at(7210), None)), at(7220))
+
+    (band,) = timeline.idle
+    assert band.label.startswith("1 h 59 m")
+    assert float(band.width) < 100
+    first, second = timeline.rows[1].bars[0], timeline.rows[2].bars[0]
+    assert float(first.width) > 200
+    assert float(second.width) > 200
+
+
+def test_nothing_is_shrunk_where_nothing_ran():
+    assert not lay_out(lanes(), at(7200)).idle
+
+
+def test_a_picture_of_one_instant_is_drawn():
+    assert lay_out(lanes(), NOON).rows

@@ -1,0 +1,196 @@
+"""Keys and capabilities: who gets in, and that no URL that is handed out holds the key."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from orchestrations.interfaces.management_api.authentication import Verb
+from orchestrations.models import AuditEntry, InboxMessage
+from tests import rows
+from tests.interfaces.management_api.conftest import BASE, SYSTEM_KEY, Caller
+
+LINKS = {
+    "statusQueryGetUri": ("GET", "status"),
+    "sendEventPostUri": ("POST", "raiseEvent"),
+    "terminatePostUri": ("POST", "terminate"),
+    "rewindPostUri": ("POST", "rewind"),
+    "purgeHistoryDeleteUri": ("DELETE", "purge"),
+    "restartPostUri": ("POST", "restart"),
+    "suspendPostUri": ("POST", "suspend"),
+    "resumePostUri": ("POST", "resume"),
+}
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-functions-key": SYSTEM_KEY}, basic("", SYSTEM_KEY), basic("any", SYSTEM_KEY), basic(SYSTEM_KEY, "")],
+    ids=["header", "password", "user and password", "user"],
+)
+def test_the_key_may_come_in_a_header(stranger, headers):
+    rows.instance("order", status="Completed")
+
+    assert stranger.get("instances/order", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["code", "Code", "CODE"])
+def test_the_key_may_come_in_the_query(stranger, name):
+    rows.instance("order", status="Completed")
+
+    assert stranger.get("instances/order", query_params={name: SYSTEM_KEY}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"x-functions-key": "wrong"},
+        {"x-functions-key": SYSTEM_KEY.upper()},
+        {"x-functions-key": "\u00e9"},
+        basic("any", "wrong"),
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic /w=="},
+        {"Authorization": f"Bearer {SYSTEM_KEY}"},
+    ],
+)
+@pytest.mark.parametrize("path", ["instances", "instances/order", "orchestrators/echo", "nonsense", ""])
+def test_without_the_key_every_path_is_closed(stranger, path, headers):
+    rows.instance("order", status="Completed")
+
+    response = stranger.get(path, headers=headers)
+
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert "key" in response.json()["Message"]
+
+
+def test_a_session_does_not_let_anybody_in(stranger):
+    stranger._client.force_login(User.objects.create_superuser("root"))
+
+    assert stranger.get("instances").status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-functions-key": ""}, {"x-functions-key": "None"}])
+def test_a_site_without_a_key_lets_nobody_in(stranger, settings, headers):
+    settings.DURABLE = {}
+
+    for method, path in (("GET", "instances"), ("POST", "orchestrators/echo"), ("DELETE", "instances/x")):
+        response = stranger.call(method, path, headers=headers)
+        assert response.status_code == 401
+        assert "DURABLE_SYSTEM_KEY" in response.json()["Message"]
+
+
+@pytest.fixture
+def links(api) -> dict[str, str]:
+    return api.post("orchestrators/echo/order").json()
+
+
+def use(caller: Caller, method: str, link: str):
+    return caller.call(method, link.replace("{eventName}", "go"), content_type="application/json")
+
+
+@pytest.mark.parametrize("name", list(LINKS))
+def test_each_link_does_what_it_says_without_a_key(stranger, links, name):
+    method, verb = LINKS[name]
+    rows.Instance.objects.update(status={"rewind": "Failed", "purge": "Completed"}.get(verb, "Running"))
+
+    assert use(stranger, method, links[name]).status_code in (200, 202)
+
+
+@pytest.mark.parametrize("verb", [verb for _, verb in LINKS.values()])
+@pytest.mark.parametrize("name", list(LINKS))
+def test_a_link_opens_its_own_verb_only(stranger, links, name, verb):
+    code = re.search(r"code=([^&]+)", links[name])[1]
+    other = next(link for other, link in links.items() if LINKS.get(other, ("", ""))[1] == verb)
+    method, own = next(pair for pair in LINKS.values() if pair[1] == verb)
+
+    response = use(stranger, method, re.sub(r"code=[^&]+", f"code={code}", other))
+
+    assert (response.status_code == 403) is (LINKS[name][1] != own)
+
+
+def test_a_link_opens_its_own_instance_only(stranger, links):
+    rows.instance("other")
+
+    assert use(stranger, "POST", links["terminatePostUri"].replace("/order/", "/other/")).status_code == 403
+    assert not InboxMessage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "orchestrators/echo"), ("GET", "instances"), ("DELETE", "instances")]
+)
+def test_a_link_opens_nothing_without_an_instance(stranger, links, method, path):
+    code = re.search(r"code=([^&]+)", links["statusQueryGetUri"])[1]
+
+    assert stranger.call(method, f"{path}?code={code}").status_code == 403
+
+
+def test_an_altered_link_is_refused(stranger, links):
+    assert use(stranger, "GET", links["statusQueryGetUri"][:-1] + "~").status_code == 401
+
+
+def test_a_link_ends_after_a_day(stranger, links):
+    with time_machine.travel(timezone.now() + timezone.timedelta(hours=23, minutes=59)):
+        assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 202
+    with time_machine.travel(timezone.now() + timezone.timedelta(hours=24, minutes=1)):
+        assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 401
+
+
+def test_a_new_key_ends_all_links(stranger, links, settings):
+    settings.DURABLE = {"SYSTEM_KEY": "another"}
+
+    assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 401
+
+
+def test_the_key_is_in_no_answer(stranger):
+    rows.instance("other")
+    key = {"code": SYSTEM_KEY}
+    answers = [
+        stranger.call("POST", f"orchestrators/echo/order?code={SYSTEM_KEY}"),
+        stranger.get("instances/other", query_params=key),
+        stranger.get("instances/unknown", query_params=key),
+        stranger.get("nonsense", query_params=key),
+        stranger.get("instances", query_params=key),
+        stranger.call("POST", "instances/other/restart", query_params=key),
+    ]
+    for answer in answers:
+        told = f"{answer.headers}{answer.content.decode()}"
+        assert SYSTEM_KEY not in told
+        assert SYSTEM_KEY.replace(" ", "+") not in told
+        assert SYSTEM_KEY.replace(" ", "%20") not in told
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_polling_does_not_prolong_a_link(stranger, links):
+    code = re.search(r"code=([^&]+)", links["statusQueryGetUri"])[1]
+
+    location = use(stranger, "GET", links["statusQueryGetUri"]).headers["Location"]
+
+    assert f"code={code}" in location
+
+
+def test_the_audit_trail_tells_the_key_from_a_link(api, stranger, links):
+    use(stranger, "POST", links["suspendPostUri"])
+    api.post("instances/order/resume")
+
+    assert list(AuditEntry.objects.order_by("id").values_list("action", "actor_name", "via")) == [
+        ("start", "system key", "Management API"),
+        ("suspend", "management link", "Management API"),
+        ("resume", "system key", "Management API"),
+    ]
+
+
+def test_every_verb_of_a_link_is_known():
+    assert {verb for _, verb in LINKS.values()} <= set(Verb)
+    assert BASE.startswith("/runtime/")

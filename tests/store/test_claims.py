@@ -1,0 +1,170 @@
+"""Claiming instances, giving them back, and loading their history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from orchestrations.core.events import EventType
+from orchestrations.models import InboxMessage, Instance
+from orchestrations.store.contract import NewInstance
+from tests.store.episodes import HOUR, checkpoint, event, raised, row, to
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_instance_is_claimed_by_one_worker_only(store, running, open_lease):
+    running()
+
+    assert store.claim_instances(open_lease("other:1"), 10).instances == []
+
+
+def test_nothing_to_do_is_an_empty_claim_with_the_time(store, token):
+    before = store.now()
+
+    claim = store.claim_instances(token, 10)
+
+    assert (claim.instances, claim.more) == ([], False)
+    assert before <= claim.now <= store.now()
+
+
+def test_a_claim_counts_the_attempt_and_a_commit_forgets_them(store, running, token):
+    claimed = running()
+    store.release_instances(token, [claimed.pk])
+
+    [again] = store.claim_instances(token, 10).instances
+    assert (claimed.attempts, again.attempts) == (1, 2)
+
+    store.commit(token, [checkpoint(again)])
+    assert row(again.pk).attempts == 0
+
+
+def test_what_has_been_tried_often_comes_last(store, start, token):
+    often = start("often")
+    Instance.objects.filter(pk=often).update(attempts=3)
+    start("seldom")
+
+    assert [one.instance_id for one in store.claim_instances(token, 10).instances] == ["seldom", "often"]
+    assert [one.attempts for one in store.claim_instances(token, 10).instances] == [2, 5]
+
+
+def test_what_waits_longest_comes_first(store, start, token):
+    for instance_id, hours in (("b", 1), ("a", 3), ("c", 2)):
+        pk = start(instance_id)
+        Instance.objects.filter(pk=pk).update(claimable_at=store.now() - hours * HOUR)
+
+    assert [one.instance_id for one in store.claim_instances(token, 10).instances] == ["a", "c", "b"]
+
+
+def test_a_claim_says_when_its_limit_cut_it_short(store, token):
+    store.create_instances([NewInstance(f"order-{number}", "order") for number in range(5)])
+
+    first = store.claim_instances(token, 3)
+    second = store.claim_instances(token, 10)
+
+    assert (len(first.instances), first.more) == (3, True)
+    assert len(second.instances) == 5  # its own two times three, and the rest
+    assert not second.more
+
+
+def test_the_message_limit_never_skips_an_earlier_message_of_an_instance(store, start, token):
+    for instance_id in ("order-1", "order-2"):
+        start(instance_id)
+    Instance.objects.update(claimable_at=None)
+    for number in range(6):
+        store.send([to("order-1" if number < 4 else "order-2", raised(str(number)))])
+
+    first = store.claim_instances(token, 10, message_limit=3)
+
+    [instance] = first.instances
+    assert [message.event.name for message in instance.messages] == ["0", "1", "2"]
+    assert first.more
+    left = Instance.objects.get(instance_id="order-2")
+    assert (left.lease_token, left.attempts) == (None, 0)
+
+
+def test_an_instance_that_is_kept_goes_on_with_its_new_messages(store, running, token):
+    claimed = running()
+    store.commit(token, [checkpoint(claimed, release=False)])
+    store.send([to("order-1")])
+
+    [again] = store.claim_instances(token, 10).instances
+
+    assert (again.pk, again.begins, again.attempts) == (claimed.pk, False, 1)
+
+
+def test_a_released_instance_is_free_for_anyone(store, running, token, open_lease, claim):
+    claimed = running()
+
+    store.release_instances(token, [claimed.pk])
+
+    assert claim(open_lease("other:1")).pk == claimed.pk
+
+
+def test_nobody_releases_what_another_holds(store, running, token, open_lease):
+    claimed = running()
+
+    store.release_instances(open_lease("other:1"), [claimed.pk])
+
+    assert row(claimed.pk).lease_token == token
+
+
+def test_an_abandoned_instance_rests_and_says_why(store, running, token):
+    claimed = running()
+    store.send([to("order-1")])
+
+    store.abandon_instances(token, {claimed.pk: "no orchestrator named order"}, timedelta(minutes=1))
+
+    now = row(claimed.pk)
+    assert (now.lease_token, now.attempts, now.waiting_for) == (None, 0, "no orchestrator named order")
+    assert store.claim_instances(token, 10).instances == []
+    assert store.next_due_at() == now.claimable_at == InboxMessage.objects.get().visible_at
+
+
+def test_nobody_abandons_what_another_holds(store, running, token, open_lease):
+    claimed = running()
+
+    store.abandon_instances(open_lease("other:1"), {claimed.pk: "why not"}, HOUR)
+
+    assert (row(claimed.pk).lease_token, row(claimed.pk).waiting_for) == (token, "")
+
+
+def test_a_child_knows_its_parent(store, running, token):
+    parent = running("parent")
+    child = NewInstance("child", "order", parent_pk=parent.pk, parent_execution=1, parent_task_id=4)
+    store.commit(token, [checkpoint(parent, children=[child])])
+
+    [claimed] = store.claim_instances(token, 10).instances
+
+    assert (claimed.parent_pk, claimed.parent_instance_id) == (parent.pk, "parent")
+    assert (claimed.parent_execution, claimed.parent_task_id) == (1, 4)
+
+
+def test_history_is_loaded_in_order_for_each_execution_asked_for(store, start, token):
+    start("order-1", input="1")
+    start("order-2", input="2")
+    one, other = sorted(store.claim_instances(token, 10).instances, key=lambda instance: instance.pk)
+    attributes = {"fire_at": "2026-03-01T12:00:00+00:00", "tags": {"a": "b"}}
+    first = event(EventType.TIMER_CREATED, task_id=3, attempt=2, attributes=attributes)
+    store.commit(token, [checkpoint(one, history=[first, raised('é\\"')]), checkpoint(other, history=[raised("c")])])
+
+    loaded = store.load_history({one.pk: 1, other.pk: 2})
+
+    assert loaded[one.pk].input == "1"
+    assert loaded[one.pk].events == [first, raised('é\\"', sequence=2)]
+    assert (loaded[other.pk].input, loaded[other.pk].events) == ("2", [])
+    assert store.load_history({}) == {}
+
+
+def test_an_instance_that_is_gone_has_no_history(store):
+    assert store.load_history({404: 1}) == {}
+
+
+def test_a_message_whose_instance_is_gone_holds_up_nobody(store, start, token):
+    InboxMessage.objects.create(hub=store.hub, instance_id=404, type="EventRaised", visible_at=store.now() - HOUR)
+    start()
+
+    assert len(store.claim_instances(token, 10).instances) == 1
+    store.recover()
+    assert not InboxMessage.objects.exists()
