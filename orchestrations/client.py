@@ -444,6 +444,7 @@ class OrchestrationClient:
             version=check_version(definition.version if version is None else version),
             input=text,
             tags=check_tags(tags),
+            has_fresh_id=instance_id is None,
         )
 
     def _message_event(self, kind: EventType, attributes: dict[str, Any]) -> HistoryEvent:

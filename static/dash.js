@@ -46,7 +46,7 @@
 
   function interval(element) {
     const usual = Number(element.dataset.interval || "5") * 1000;
-    if (failures) return Math.min(usual * 2 ** failures, LONGEST_BACKOFF_MS);
+    if (failures) return Math.min(usual * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
     return Date.now() - lastInput > IDLE_AFTER_MS ? Math.max(usual, IDLE_INTERVAL_MS) : usual;
   }
 

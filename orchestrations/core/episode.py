@@ -38,16 +38,20 @@ def open_execution(
 
 
 def advance(execution: Execution, new_events: Sequence[HistoryEvent]) -> Episode:
-    """Feed the new events in order to an execution that is in memory."""
+    """Feed the new events in order to an execution that is in memory.
+
+    After a rewind the actions are those of everything that is open when the last event has been taken, since nothing of
+    the execution that failed is in motion any more.
+    """
     episode = Episode(execution)
+    is_rewound = False
     for event in new_events:
         episode.events += execution.apply(event)
-        actions = execution.take_actions()
-        if event.type is EventType.EXECUTION_REWOUND:
-            # What is open must be put in motion again, which covers what was decided just now.
-            actions = [action for action in actions if calls.is_one_way(action)]
-            actions += calls.open_actions(execution)
-        episode.actions += actions
+        is_rewound = is_rewound or event.type is EventType.EXECUTION_REWOUND
+    episode.actions = execution.take_actions()
+    if is_rewound:
+        one_way = [action for action in episode.actions if calls.is_one_way(action)]
+        episode.actions = [*calls.open_actions(execution), *one_way]
     return episode
 
 

@@ -107,24 +107,31 @@ class Execution:
         code did, at which line.
         """
         self.is_replaying = True
-        expected: deque[Decision] = deque()
         try:
-            for event in history:
-                if event.is_decided:
-                    self._match(event, expected)
-                    continue
-                if expected and event.type is not EventType.EXECUTION_REWOUND:
-                    raise matching.decided_too_much(expected[0], event)
-                if not matching.accepts(self, event):
-                    raise matching.not_awaited(event, self.location)
-                self._process(event, event.sequence)
-                expected.extend(self._take_decided())
-        finally:
-            self.is_replaying = False
-        if expected and not rewinding:
-            raise matching.decided_too_much(expected[0], None)
+            expected = self._replay(history)
+            if expected and not rewinding:
+                raise matching.decided_too_much(expected[0], None)
+        except BaseException:
+            self.discard()
+            raise
+        self.is_replaying = False
         self._decided = list(expected)
         self.actions = [decision.action for decision in expected]
+
+    def _replay(self, history: Sequence[HistoryEvent]) -> deque[Decision]:
+        """Feed stored events, and return what the code decided beyond them."""
+        expected: deque[Decision] = deque()
+        for event in history:
+            if event.is_decided:
+                self._match(event, expected)
+                continue
+            if expected and event.type is not EventType.EXECUTION_REWOUND:
+                raise matching.decided_too_much(expected[0], event)
+            if not matching.accepts(self, event):
+                raise matching.not_awaited(event, self.location)
+            self._process(event, event.sequence)
+            expected.extend(self._take_decided())
+        return expected
 
     def apply(self, event: HistoryEvent) -> list[HistoryEvent]:
         """Process a new event and return the events to append: it and the decisions it caused, numbered.

@@ -142,7 +142,7 @@ class Task:
             return True
         if self.was_seen:
             return False
-        return not self._parents or any(parent.can_be_observed(awaited) for parent in self._parents)
+        return not self._parents or any(parent.can_show(self, awaited) for parent in self._parents)
 
     def leaves(self) -> Iterator[Task]:
         """The tasks that it is made of: itself, unless it is composite."""
@@ -305,6 +305,10 @@ class CompositeTask(Task):
         """A child has ended."""
         raise NotImplementedError
 
+    def can_show(self, child: Task, awaited: Task | None) -> bool:
+        """Whether the orchestrator could see the child end through this task."""
+        return self.can_be_observed(awaited)
+
     def child_reopened(self, child: Task) -> None:
         """A child that had ended, unseen by the orchestrator, waits again."""
         self.pending += 1
@@ -382,6 +386,10 @@ class WhenAnyTask(CompositeTask):
         """Finish with the first child."""
         if not self.has_ended:
             self.complete(child)
+
+    def can_show(self, child: Task, awaited: Task | None) -> bool:
+        """Whether the orchestrator could see the child end through this task: only as its winner."""
+        return (not self.has_ended or self._result is child) and self.can_be_observed(awaited)
 
     def child_reopened(self, child: Task) -> None:
         """Look for another winner if it was that child."""

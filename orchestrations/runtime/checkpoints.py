@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -277,6 +278,7 @@ def _timer_is_open(execution: Execution, action: CreateTimer) -> bool:
     return task is not None and not task.is_completed
 
 
+@lru_cache(maxsize=4_096)
 def _source(location: Location | None) -> tuple[str, str]:
     """The place in words, relative to the project where it is inside, and its line of code."""
     if location is None:

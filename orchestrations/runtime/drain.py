@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
@@ -39,8 +39,9 @@ from orchestrations.store.contract import (
 
 logger = logging.getLogger("orchestrations.runtime")
 
-CLAIM_SECONDS = 0.01  # while local activities keep the loop busy, the inbox is looked at this often
+CLAIM_SECONDS = 0.02  # while local activities keep the loop busy, the inbox is looked at this often
 TIMER_SECONDS = 0.1  # due timers are looked for this often in a long drain
+LONGEST_DRAIN_SECONDS = 30.0  # even if nobody else wants the worker
 WAIT_SECONDS = 0.05  # longest wait for a local activity before looking at the inbox again
 SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, after the others
 SUSPICIOUS_DISPATCHES = 3  # an activity taken up so often is given a process to itself while it starts
@@ -74,25 +75,26 @@ class Runtime:
 
     # The drain ---------------------------------------------------------------------------------------------------
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float, gives_way: Callable[[], bool] = lambda: True) -> None:
         """Work until there is nothing to do, or for about that long; then let go of what is still running here.
 
+        When the time is over and ``gives_way()`` is False, it goes on: letting go costs the next worker a replay.
         Activities that run on are completed by their own threads. Raises DatabaseError when the database stays away.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         self.pool.on_detached = None
         self._is_draining = True
         self._claimed_at = self._timers_at = self._activities_at = 0.0
         try:
             while not self._stopping.is_set():
                 worked = self.turn()
-                if time.monotonic() >= deadline:
+                elapsed = time.monotonic() - began
+                if elapsed >= LONGEST_DRAIN_SECONDS or (elapsed >= seconds and gives_way()):
                     break
-                if worked:
-                    continue
-                if not (self.pool.is_busy or self._suspects):
-                    break
-                self.pool.wait(min(WAIT_SECONDS, max(0.0, deadline - time.monotonic())))
+                if not worked:
+                    if not (self.pool.is_busy or self._suspects):
+                        break
+                    self.pool.wait(WAIT_SECONDS)
         except (OperationalError, InterfaceError):
             self._reset()
             raise
@@ -154,7 +156,8 @@ class Runtime:
 
     def _claim_instances(self, token: int, has_local: bool) -> list[ClaimedInstance]:
         now = time.monotonic()
-        if has_local and not self._found_instances and now - self._claimed_at < CLAIM_SECONDS:
+        has_work = has_local or self.pool.is_busy
+        if has_work and not self._found_instances and now - self._claimed_at < CLAIM_SECONDS:
             return []
         claim = self.store.claim_instances(token, self.config.batch_size)
         self._clock.set(claim.now)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import msgspec
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
@@ -77,15 +77,22 @@ class LeaseKeeper:
     @contextlib.contextmanager
     def episode(self, instance_id: str) -> Iterator[None]:
         """Bound the time that the author's orchestrator may run before it waits."""
-        thread = threading.get_ident()
-        self._episode = (thread, time.monotonic(), instance_id)
+        self._episode = (threading.get_ident(), time.monotonic(), instance_id)
         try:
             yield
         finally:
-            with self._guard:
-                self._episode = None
-                # An exception that was sent a moment too late must not strike the loop.
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+            self._leave_episode()
+
+    def _leave_episode(self) -> None:
+        """An exception that was sent a moment too late must not strike the loop: let it come, and drop it."""
+        is_left = False
+        while not is_left:
+            try:
+                with self._guard:
+                    self._episode = None
+                is_left = _interruptible()
+            except EpisodeTimeout:
+                continue
 
     # The thread --------------------------------------------------------------------------------------------------
 
@@ -95,13 +102,16 @@ class LeaseKeeper:
             if self._wake.wait(TICK_SECONDS):
                 self._wake.clear()
             self._stop_long_episode()
-            self._pool.expire()
-            self._flush()
+            try:
+                self._pool.expire()
+                self._flush()
+            except Exception:  # the edge of the thread: without it the lease would die with a defect elsewhere
+                logger.exception("Looking after running activities failed; trying again.")
             if time.monotonic() - renewed < self._config.heartbeat_seconds or self.is_lost:
                 continue
             try:
                 alive = self._store.renew_lease(self.token, self._duration, self._pool.in_flight)
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 logger.warning("The heartbeat could not be written: %s", error)
                 connections.close_all()
                 alive = time.monotonic() - renewed < self._config.lease_seconds
@@ -122,6 +132,11 @@ class LeaseKeeper:
             thread, _, instance_id = self._episode
             logger.error("The orchestrator ran for %g seconds without waiting. instance=%s", limit, instance_id)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(EpisodeTimeout))
+
+
+def _interruptible() -> bool:
+    """A call, where the interpreter delivers what another thread has sent."""
+    return True
 
 
 def worker_name() -> str:

@@ -30,6 +30,8 @@ class NewInstance:
     parent_pk: int | None = None
     parent_execution: int | None = None
     parent_task_id: int | None = None
+    has_fresh_id: bool = False
+    """The id was made at random just now, so that looking for an instance which has it is not worth a statement."""
     keep_history: bool = False
     """When it replaces an ended instance: keep the rows of the earlier executions (a retried sub-orchestration)."""
 

@@ -47,7 +47,8 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
     for instance in instances:
         wanted.setdefault(instance.instance_id, instance)
     with tables.atomic():
-        known = {target.instance_id: target for target in tables.find((), wanted)}
+        looked_for = [key for key, instance in wanted.items() if not instance.has_fresh_id]
+        known = {target.instance_id: target for target in tables.find((), looked_for)}
         ended = [key for key, target in known.items() if target.status in TERMINAL]
         replaceable = ended if on_duplicate is OnDuplicate.REPLACE_TERMINAL else []
         absent = sorted(wanted.keys() - known.keys())

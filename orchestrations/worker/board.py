@@ -35,6 +35,9 @@ class Board:
         self._begun = RawValue("Q", 0)  # written by workers; a lost increment heals by `forget_handed_out`
         self._forgotten = RawValue("Q", 0)  # handed out, and never arrived
         self._handed_out_at = RawValue("d", 0.0)
+        self._tasks_queued = RawValue("Q", 0)  # the site's own tasks; written by the pusher alone
+        self._tasks_begun = RawValue("Q", 0)
+        self._is_stopping = RawValue("b", 0)
         self._pushed_at = RawValue("d", time.monotonic())
 
     # Workers -----------------------------------------------------------------------------------------------------
@@ -49,6 +52,16 @@ class Board:
         """Note that a drain task has reached this worker."""
         self._begun.value += 1
         self.mark(DRAINING)
+
+    def begin_task(self) -> None:
+        """Note that a task of the site's has reached this worker."""
+        self._tasks_begun.value += 1
+        self.mark(EXECUTING)
+
+    @property
+    def wants_workers(self) -> bool:
+        """Whether a draining worker should give way: the site's own tasks wait, or the cluster is to stop."""
+        return bool(self._is_stopping.value) or self._tasks_begun.value < self._tasks_queued.value
 
     def workers(self) -> Workers:
         """Count the living, wiping the marks of the dead."""
@@ -75,6 +88,15 @@ class Board:
         self._forgotten.value = max(min(self._forgotten.value, self._handed_out.value - self._begun.value), 0)
         self._handed_out.value += 1
         self._handed_out_at.value = time.monotonic()
+
+    def queue_tasks(self, count: int) -> None:
+        """Note that tasks of the site's go to the workers."""
+        self._tasks_queued.value = max(self._tasks_queued.value, self._tasks_begun.value) + count
+
+    def set_stopping(self, is_stopping: bool) -> None:
+        """Tell the workers that the cluster is to stop, or starts anew."""
+        self._is_stopping.value = is_stopping
+        self._tasks_queued.value = self._tasks_begun.value
 
     @property
     def waiting_seconds(self) -> float:

@@ -60,7 +60,7 @@ class TaskHubBroker(ORM):
             return None
 
     def _next(self) -> list[tuple[int | None, str]] | None:
-        if board.waiting_seconds > PATIENCE_SECONDS:
+        if board.waiting_seconds > PATIENCE_SECONDS and board.workers().idle:
             board.forget_handed_out()
         is_called = board.waiting_seconds > 0
         if not is_called or time.monotonic() - self._looked_at > LOOK_SECONDS:
@@ -78,7 +78,8 @@ class TaskHubBroker(ORM):
         """Tasks of the site's. Asked only where there is one, because the parent sleeps where there is none."""
         close_old_connections()
         if OrmQ.objects.using(get_store().using).filter(key=self.list_key, lock__lt=timezone.now()).exists():
-            tasks: list[tuple[int | None, str]] | None = super().dequeue()
+            tasks: list[tuple[int | None, str]] = super().dequeue() or []
+            board.queue_tasks(len(tasks))
             return tasks
         return None
 

@@ -79,12 +79,13 @@ class Supervisor:
         With ``once`` it stops as soon as it has started.
         """
         restarts = 0
+        self._take_signals()
         while not self._stopping.is_set():
             cluster = SupervisedCluster()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: self._stopping.set())
+            self._take_signals()  # django-q2's cluster has just put its own handlers, which can block, in place
             started = time.monotonic()
             board.forget_handed_out()
+            board.set_stopping(False)
             board.beat()
             cluster.start()
             if once:
@@ -99,13 +100,18 @@ class Supervisor:
             restarts = 0 if time.monotonic() - started > HEALTHY_SECONDS else restarts + 1
             self._stopping.wait(RESTART_SECONDS[min(restarts, len(RESTART_SECONDS) - 1)])
 
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+
     def _watch(self, cluster: SupervisedCluster) -> str | None:
         """Return what is wrong with the cluster, or None when it is time to stop."""
         begun, since = board.begun, time.monotonic()
         while not self._stopping.wait(WATCH_SECONDS):
             if not cluster.sentinel.is_alive():
                 return f"the sentinel ended with exit code {cluster.sentinel.exitcode}"
-            if board.pusher_silent_seconds > SILENT_SECONDS:
+            # With every worker busy the pusher may wait for a place in the queue for as long as they are.
+            if board.pusher_silent_seconds > SILENT_SECONDS and board.workers().idle:
                 return f"the pusher has been silent for {SILENT_SECONDS:g} seconds"
             if board.begun != begun or board.waiting_seconds == 0 or not board.workers().idle:
                 begun, since = board.begun, time.monotonic()
@@ -114,7 +120,9 @@ class Supervisor:
         return None
 
     def _stop(self, cluster: SupervisedCluster) -> None:
-        cluster.stop_event.set()
+        board.set_stopping(True)
+        # Setting the event blocks for ever if the sentinel was killed while it waited for it.
+        threading.Thread(target=cluster.stop_event.set, daemon=True).start()
         if not cluster.join(get_config().stop_seconds + STOP_MARGIN_SECONDS):
             logger.critical("The cluster did not stop in time and is killed.")
         cluster.kill()

@@ -9,7 +9,7 @@ from multiprocessing.util import Finalize
 from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
 
 from orchestrations.runtime.drain import Runtime
-from orchestrations.worker.board import DRAINING, EXECUTING, IDLE, board
+from orchestrations.worker.board import IDLE, board
 
 logger = logging.getLogger("orchestrations.worker")
 
@@ -31,7 +31,7 @@ def drain() -> None:
     board.begin_drain()
     try:
         engine = runtime()
-        engine.drain(engine.config.drain_seconds)
+        engine.drain(engine.config.drain_seconds, gives_way=lambda: board.wants_workers)
     except Exception:
         logger.exception("A drain ended early.")
 
@@ -41,7 +41,8 @@ def _spawned(**kwargs: object) -> None:
 
 
 def _begins(func: object, **kwargs: object) -> None:
-    board.mark(DRAINING if func is drain else EXECUTING)
+    if func is not drain:
+        board.begin_task()
 
 
 def _ended(**kwargs: object) -> None:

@@ -100,4 +100,5 @@ class Driver:
 
     def reload(self) -> None:
         """Drop the execution from memory and replay it from its history."""
+        self.execution.discard()
         self.execution = open_execution(self.definition, PlainFunctions(), self.facts, self.history)

@@ -122,7 +122,7 @@ def orchestrator_of(program: Node, seen: list[tuple[str, Any]], broken: set[str]
 
     def orchestrator(context: Any) -> Iterator[Task]:
         seen.clear()
-        result = yield from _run(context, program, seen, broken or set())
+        result = yield from _run(context, program, seen, set() if broken is None else broken)
         context.set_custom_status(result)
         return result
 

@@ -1,6 +1,6 @@
 """Pictures of every page, to be looked at: ``python -m tests.e2e.screenshots FOLDER [PAGE ...]``.
 
-Fills the empty database that ``DATABASE_URL`` names with scenes, serves the site from this process, and takes each page
+Fills the empty database that ``DATABASE_URL`` names (it must name one) with scenes, serves the site from this process, and takes each page
 light and dark, at 1280 and 390 pixels.
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 def main() -> None:
     """Write the pictures into the folder of the first argument."""
+    if not os.environ.get("DATABASE_URL"):
+        sys.exit("Set DATABASE_URL to a scratch database: the scenes are written into it.")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "durable_admin.settings")
     import django
 

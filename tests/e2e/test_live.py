@@ -157,15 +157,18 @@ def test_a_page_says_since_when_it_is_stale_and_recovers(people, open_page, forg
 def test_a_paused_page_asks_nothing(people, open_page):
     instance = scenes.add(timezone.now(), "first")
     page = open_page("admin", LIST)
+    page.clock.install()
+    page.reload()
     asked: list[str] = []
     page.get_by_role("button", name="Live").click()
     page.on("request", lambda request: asked.append(request.url))
     Instance.objects.filter(pk=instance.pk).update(status="Completed", last_updated_at=timezone.now())
 
+    page.clock.run_for(30_000)
     expect(page.get_by_role("button", name="Paused")).to_have_attribute("aria-pressed", "false")
-    page.wait_for_timeout(4000)
     assert not asked
     page.get_by_role("button", name="Paused").click()
+    page.clock.run_for(2_000)
     expect(row(page, "first")).to_contain_text("Completed")
 
 

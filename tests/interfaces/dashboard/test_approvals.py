@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connections
+from django.test import Client
 
 from orchestrations.models import AuditEntry, HistoryEvent, InboxMessage, Instance, OpenWait
 from tests import rows
@@ -148,3 +152,25 @@ def test_the_inbox_learns_of_new_questions_by_ticks(approver, wait):
     rows.wait(rows.instance("two"), title="And this?", request={"groups": ["approvers"]})
     assert approver.get("/approvals/tick/", {"v": version})["HX-Trigger"] == '{"dash:approvals": {}}'
     assert "And this?" in approver.get("/approvals/", headers=HTMX).text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_answer_at_once_one_is_told_that_the_other_did(sign_in, wait):
+    browsers = [sign_in("approver")]
+    User.objects.create_user("dana").groups.add(Group.objects.get(name="approvers"))
+    browsers.append(sign_in("dana"))
+    together = threading.Barrier(len(browsers))
+
+    def answer(browser: Client) -> int:
+        together.wait()
+        try:
+            return browser.post(url(wait), {"decision": "approve"}).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(browsers)) as pool:
+        statuses = sorted(pool.map(answer, browsers))
+
+    assert statuses == [302, 409]
+    assert InboxMessage.objects.count() == 1
+    assert AuditEntry.objects.count() == 1

@@ -27,7 +27,8 @@ class Verb:
     @property
     def allowed_words(self) -> str:
         """The statuses in which it is possible, in the order of the enumeration."""
-        return ", ".join(status.value for status in RuntimeStatus if self.action in legal_actions(status))
+        *others, last = [status.value for status in RuntimeStatus if self.action in legal_actions(status)]
+        return f"{', '.join(others)} or {last}" if others else last
 
 
 RAISE = Verb(

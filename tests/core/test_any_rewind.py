@@ -1,0 +1,140 @@
+"""Any orchestrator that fails anywhere: once mended and rewound, it ends as one that never failed, without doing again
+what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrations.core.episode import advance
+from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.rewind import rewind
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.waits import event_waits
+from tests.core.cases import output, rewound, started
+from tests.core.plain import Driver, PlainFunctions
+from tests.core.programs import (
+    RETRIES,
+    All,
+    Call,
+    Crash,
+    First,
+    Guard,
+    Listen,
+    Node,
+    Pause,
+    Send,
+    Steps,
+    World,
+    orchestrator_of,
+)
+
+CULPRITS = ("x", "y", "z")  # calls that fail until they are mended
+BUGS = ("p", "q")  # lines of the orchestrator that fail until they are mended
+HANDLED = "handled"  # a call that always fails, and whose failure is handled
+
+retries = st.sampled_from(sorted(RETRIES))
+work = (
+    st.builds(Call, st.sampled_from("ab"), retries, st.booleans())
+    | st.builds(Pause, st.integers(0, 9))
+    | st.builds(Listen, st.sampled_from(["e", "f"]))
+)
+fan_outs = st.builds(All, st.lists(work, max_size=3).map(tuple)) | st.builds(First, work.map(lambda node: (node,)))
+safe = work | fan_outs | st.builds(Send, st.sampled_from("ab"), st.booleans())
+handled = st.builds(
+    lambda before, call, after, handler: Guard(All((*before, call, *after)), handler, raises=False),
+    st.lists(work, max_size=2),
+    st.builds(Call, st.just(HANDLED), retries, st.booleans()),
+    st.lists(work, max_size=1),
+    safe,
+)
+culprits = st.builds(Call, st.sampled_from(CULPRITS), retries, st.booleans())
+fragile_fan_outs = st.recursive(
+    culprits | work, lambda inner: st.builds(All, st.lists(inner, min_size=1, max_size=4).map(tuple)), max_leaves=5
+)
+programs = st.recursive(
+    safe | handled | fragile_fan_outs | st.builds(Crash, st.sampled_from(BUGS)),
+    lambda inner: st.builds(Steps, st.lists(inner, min_size=1, max_size=4).map(tuple))
+    | st.builds(Guard, inner, safe | handled, st.just(True)),
+    max_leaves=10,
+)
+
+
+class Life:
+    """One instance from its start to its end, with whatever fails on the way."""
+
+    def __init__(self, program: Node, broken: set[str], choose: Callable[[int], int]) -> None:
+        self.broken = broken
+        self.seen: list[tuple[str, Any]] = []
+        self.driver = Driver(orchestrator_of(program, self.seen, broken))
+        self.world = World(self.driver)
+        self.choose = choose
+
+    def go_on(self) -> RuntimeStatus:
+        """Let things happen until it ends."""
+        while self.driver.execution.completion is None:
+            if self.choose(3) == 0:
+                self.driver.reload()
+            self._feed(self._next())
+        return self.driver.execution.status
+
+    def _next(self) -> HistoryEvent:
+        execution = self.driver.execution
+        if not execution.has_started:
+            return started()
+        open_tasks = self.world.open_tasks()
+        if not open_tasks:
+            return self.world.raise_event(event_waits(execution)[0].name)
+        task_id = open_tasks[self.choose(len(open_tasks))]
+        name = getattr(execution.tasks[task_id], "name", "")
+        return self.world.answer(task_id, fails=name in self.broken or name == HANDLED)
+
+    def _feed(self, event: HistoryEvent) -> None:
+        self.driver.feed(self.driver.stamp(event))
+
+    def rewind(self) -> None:
+        """Begin the execution that takes the failed one's place, and check that it has kept what was done."""
+        driver = self.driver
+        done = self._done_for_good()
+        driver.execution.discard()
+        plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
+        driver.execution, driver.history = plan.execution, list(plan.kept)
+        driver.history += advance(plan.execution, [driver.stamp(rewound()), *plan.redelivered]).events
+        undone = [task_id for task_id in done if not plan.execution.tasks[task_id].has_ended]
+        assert undone == [], "completed work would run again"
+
+    def _done_for_good(self) -> list[int]:
+        """Tasks begun before the first failure that was not foreseen, and completed by now."""
+        history = self.driver.history
+        failures = {EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED}
+        results = {EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED, EventType.TIMER_FIRED}
+        names = {event.task_id: event.name for event in history if event.is_decided}
+        fatal = (e.sequence for e in history if e.type in failures and names[e.task_id] in CULPRITS)
+        first = next(fatal, len(history))
+        begun = {event.task_id for event in history if event.is_decided and event.sequence < first}
+        ended = [e.task_id for e in history if e.type in results and (e.type is not EventType.TIMER_FIRED or not e.attempt)]
+        return [task_id for task_id in ended if task_id in begun]
+
+
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs, st.data())
+def test_mended_and_rewound_it_ends_as_if_it_had_never_failed(program, data):
+    choose = lambda count: data.draw(st.integers(0, count - 1))  # noqa: E731
+    untroubled = Life(program, set(), choose)
+    assert untroubled.go_on() is RuntimeStatus.COMPLETED
+
+    troubled = Life(program, {*CULPRITS, *BUGS}, choose)
+    patience = 3
+    while troubled.go_on() is not RuntimeStatus.COMPLETED:
+        assert troubled.driver.execution.status is RuntimeStatus.FAILED
+        if patience and choose(2):
+            patience -= 1  # rewound although nothing is mended
+        else:
+            troubled.broken.discard(sorted(troubled.broken)[choose(len(troubled.broken))])
+        troubled.rewind()
+
+    assert output(troubled.driver) == output(untroubled.driver)
+    assert troubled.seen == untroubled.seen
