@@ -24,6 +24,12 @@ SQLITE_OPTIONS = {
         f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout={SQLITE_WAIT_SECONDS * 1000};"
     ),
 }
+POSTGRESQL_OPTIONS = {
+    # The engine runs a few statements over and over: prepared on the server they take half the time. A connection
+    # pooler in transaction mode must know prepared statements, as PgBouncer does from 1.21 on.
+    "server_side_binding": True,
+    "prepare_threshold": 2,
+}
 SCHEMES = tuple(environ.Env.DB_SCHEMES)
 
 
@@ -44,6 +50,8 @@ def database_settings(url: str, *, pooled: bool) -> dict[str, Any]:
     options = database.setdefault("OPTIONS", {})
     if database["ENGINE"] == "django.db.backends.sqlite3":
         options.update(SQLITE_OPTIONS)
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        options.update(POSTGRESQL_OPTIONS)
     if pooled:
         database["CONN_MAX_AGE"] = 0
         if database["ENGINE"] == "django.db.backends.postgresql":

@@ -28,7 +28,7 @@ class ExternalEvents:
         for wait in list(self._waits.get(key, ())):
             if wait.can_be_observed(awaited):
                 self.give(wait, awaited)
-            if key not in self._buffered or (awaited is not None and awaited.has_ended):
+            if key not in self._buffered:
                 return
 
     def add(self, wait: ExternalEventTask) -> None:
@@ -53,12 +53,10 @@ class ExternalEvents:
             wait.timer.cancel()
 
     def give_to(self, awaited: Task) -> None:
-        """Let the waits in what is awaited now take what came before, until it has ended."""
+        """Let the waits in what is awaited now take what came before."""
         if not self._buffered and not self._taken:
             return
         for leaf in awaited.leaves():
-            if awaited.has_ended:
-                return
             if isinstance(leaf, ExternalEventTask) and not leaf.has_ended:
                 self.give(leaf, awaited)
 

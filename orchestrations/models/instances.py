@@ -40,7 +40,13 @@ class Instance(models.Model):
     )
 
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="children"
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="children",
     )
     parent_execution = models.IntegerField(null=True, blank=True)
     parent_task_id = models.IntegerField(null=True, blank=True)

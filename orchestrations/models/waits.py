@@ -31,9 +31,7 @@ class OpenWait(models.Model):
 
     class Meta:
         db_table = "durable_wait"
-        constraints = [
-            models.UniqueConstraint(fields=["instance", "execution", "wait_id"], name="durable_wait_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["instance", "execution", "wait_id"], name="durable_wait_once")]
         indexes = [
             models.Index(fields=["hub", "due_at", "id"], name="durable_wait_due"),
             models.Index(fields=["hub", "id"], name="durable_wait_asked", condition=~models.Q(title="")),

@@ -73,9 +73,7 @@ class Timer(models.Model):
     class Meta:
         db_table = "durable_timer"
         constraints = [
-            models.UniqueConstraint(
-                fields=["instance", "execution", "task_id", "attempt"], name="durable_timer_once"
-            )
+            models.UniqueConstraint(fields=["instance", "execution", "task_id", "attempt"], name="durable_timer_once")
         ]
         indexes = [models.Index(fields=["hub", "due_at"], name="durable_timer_due", condition=Q(state="Pending"))]
 
@@ -115,9 +113,7 @@ class ActivityWorkItem(models.Model):
             models.Index(
                 fields=["hub", "visible_at", "id"], name="durable_activity_free", condition=Q(lease_token__isnull=True)
             ),
-            models.Index(
-                fields=["lease_token"], name="durable_activity_lease", condition=Q(lease_token__isnull=False)
-            ),
+            models.Index(fields=["lease_token"], name="durable_activity_lease", condition=Q(lease_token__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from django.db import close_old_connections, connections, transaction
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections, transaction
 
 from orchestrations.authoring.activities import ActivityContext, ActivityDefinition
 from orchestrations.authoring.registry import registry
@@ -45,6 +46,8 @@ class RunningActivity:
     started: float | None = None  # time.monotonic()
     started_at: datetime | None = None
     is_abandoned: bool = False  # timed out or no longer ours: whatever it returns is ignored
+    is_unwanted: bool = False  # its execution has ended: what it returns is delivered, and finds nobody
+    is_async: bool = False
     future: asyncio.Future[None] | None = None
 
     @property
@@ -55,11 +58,14 @@ class RunningActivity:
 
 @dataclass(slots=True)
 class FinishedActivity:
-    """An activity's end as the event that records it. ``recorded`` says that its own transaction did that already."""
+    """An activity's end as the event that records it."""
 
     work: ClaimedActivity
     event: HistoryEvent
     recorded: bool = False
+    """Its own transaction has recorded it already, or its work item is gone: there is nothing to write."""
+    is_doubtful: bool = False
+    """Its own transaction may have recorded another end: this one counts only while the work item is still there."""
 
     @property
     def key(self) -> ActivityKey:
@@ -73,6 +79,10 @@ def key_of(work: ClaimedActivity) -> ActivityKey:
 
 
 Recorder = Callable[[FinishedActivity], bool]
+
+
+class NotRecorded(Exception):
+    """The work item is gone or another's, so that what a transactional activity wrote must be undone."""
 
 
 @dataclass(slots=True)
@@ -107,6 +117,7 @@ class ActivityPool:
         self._alive = 0
         self._idle = 0
         self._backlog = 0.0
+        self._slow = 0  # threads whose activity has run for longer than what may wait for it should
         self._is_closed = False
         self.is_reserved = False  # nothing may start beside what runs now
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -132,14 +143,16 @@ class ActivityPool:
         if self.in_flight + planned < self.threads:
             return True
         backlog = self._backlog + planned_seconds + self._durations.expected(name)
-        return backlog / self.threads < BACKLOG_SECONDS and self.in_flight + planned < MOST_QUEUED
+        quick = self.threads - self._slow
+        return backlog < BACKLOG_SECONDS * quick and self.in_flight + planned < MOST_QUEUED
 
     @property
     def room(self) -> int:
         """How many activities of average length could be taken now and still start soon."""
         known = self._durations.seconds.values()
         average = max(sum(known) / len(known) if known else UNKNOWN_SECONDS, 0.0001)
-        return min(MOST_QUEUED, int(self.threads * (1 + BACKLOG_SECONDS / average))) - self.in_flight
+        quick = self.threads - self._slow
+        return min(MOST_QUEUED, int(quick * (1 + BACKLOG_SECONDS / average))) - (self.in_flight - self._slow)
 
     def expected_seconds(self, name: str) -> float:
         """The running average of that activity's duration here."""
@@ -174,7 +187,18 @@ class ActivityPool:
         with self._lock:
             finished = list(self._finished)
             self._finished.clear()
+            self._slow = self._count_slow()
         return finished
+
+    def _count_slow(self) -> int:
+        """Nothing is to queue behind threads that are long at it: others may have room for it at once."""
+        since = time.monotonic() - BACKLOG_SECONDS
+        slow = 0
+        for item in self._running.values():  # in the order of starting
+            if item.started is None or item.started > since:
+                break
+            slow += not item.is_async
+        return slow
 
     def put_back(self, finished: list[FinishedActivity]) -> None:
         """Return what could not be recorded, to be collected again."""
@@ -188,6 +212,21 @@ class ActivityPool:
             self._queue.clear()
             self._backlog = 0.0
         return withdrawn
+
+    def cancel_execution(self, instance_pk: int, execution: int) -> None:
+        """Start nothing more of an execution that has ended, and tell what runs that its result is not wanted."""
+        with self._lock:
+            unwanted = [item for item in self._queue if _is_of(item, instance_pk, execution)]
+            for item in unwanted:
+                self._queue.remove(item)
+                self._backlog = max(0.0, self._backlog - item.expected_seconds)
+            for item in self._running.values():
+                item.is_unwanted = item.is_unwanted or _is_of(item, instance_pk, execution)
+
+    def running(self) -> list[RunningActivity]:
+        """What runs at this moment."""
+        with self._lock:
+            return list(self._running.values())
 
     def wait(self, seconds: float) -> None:
         """Return when something has ended, or after that time."""
@@ -206,12 +245,8 @@ class ActivityPool:
         with self._lock:
             overdue = [item for item in self._running.values() if _is_overdue(item, now)]
             for item in overdue:
-                item.is_abandoned = True
-                self._running.pop(id(item), None)
-                if item.future is not None:
-                    item.future.cancel()
-                else:
-                    self._alive -= 1
+                self._abandon(item)
+                if not item.is_async:
                     self._start_thread()
         for item in overdue:
             message = f"The activity {item.work.name!r} did not return within {item.timeout_seconds:g} seconds."
@@ -221,20 +256,36 @@ class ActivityPool:
     def abandon_all(self) -> None:
         """Forget everything in flight: its lease is lost, and others will run it."""
         with self._lock:
-            for item in self._running.values():
-                item.is_abandoned = True
+            for item in list(self._running.values()):
+                self._abandon(item)
             self._queue.clear()
             self._finished.clear()
             self._backlog = 0.0
 
+    def _abandon(self, item: RunningActivity) -> None:
+        """Expect nothing more of it. Its thread ends with it, and no longer counts."""
+        item.is_abandoned = True
+        self._running.pop(id(item), None)
+        if not item.is_async:
+            self._alive -= 1
+        elif self._loop is not None and item.future is not None:
+            self._loop.call_soon_threadsafe(item.future.cancel)
+
     def close(self, seconds: float) -> None:
-        """Start nothing more and wait up to that long for what runs."""
+        """Start nothing more, not even what is queued, and wait up to that long for what runs."""
         deadline = time.monotonic() + seconds
         with self._lock:
             self._is_closed = True
             self._ready.notify_all()
             while self._running and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+    def give_up(self) -> None:
+        """Abandon what still runs, and stop the event loop."""
+        self.abandon_all()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop = None
 
     # Threads -----------------------------------------------------------------------------------------------------
 
@@ -255,13 +306,13 @@ class ActivityPool:
 
     def _next(self) -> RunningActivity | None:
         with self._lock:
-            while not self._queue:
-                if self._is_closed:
-                    self._alive -= 1
-                    return None
+            while not self._queue and not self._is_closed:
                 self._idle += 1
                 self._ready.wait()
                 self._idle -= 1
+            if self._is_closed:
+                self._alive -= 1
+                return None
             item = self._queue.popleft()
             self._backlog = max(0.0, self._backlog - item.expected_seconds)
             self._begin(item)
@@ -273,14 +324,18 @@ class ActivityPool:
         self._running[id(item)] = item
 
     def _run(self, item: RunningActivity) -> None:
-        definition = registry.activity(item.work.name)
-        close_old_connections()
         try:
+            close_old_connections()
+            definition = registry.activity(item.work.name)
             if definition.transactional:
                 self._run_transactional(item, definition)
                 return
             result = _call(definition, item)
             output = definition.encode_output(result)
+        except NotRecorded:
+            message = "An activity's writes are undone: its work item is gone. activity=%s instance=%s task=%s"
+            logger.warning(message, item.work.name, item.work.instance_id, item.work.task_id)
+            self._end(item, finished=FinishedActivity(item.work, self._event(item, None, None), recorded=True))
         except BaseException as error:  # SystemExit and the like are the activity's failure, not the thread's
             self._end(item, error=error)
         else:
@@ -289,19 +344,27 @@ class ActivityPool:
             close_old_connections()
 
     def _run_transactional(self, item: RunningActivity, definition: ActivityDefinition) -> None:
-        with transaction.atomic(using=get_config().database):
-            output = definition.encode_output(_call(definition, item))
-            finished = FinishedActivity(item.work, self._event(item, output, None), recorded=True)
-            if not self._record(finished):
-                raise RuntimeError("Another worker has this activity now; what it wrote here is undone.")
+        has_returned = False
+        try:
+            with transaction.atomic(using=get_config().database):
+                output = definition.encode_output(_call(definition, item))
+                has_returned = True
+                finished = FinishedActivity(item.work, self._event(item, output, None), recorded=True)
+                if item.is_abandoned or not self._record(finished):
+                    raise NotRecorded
+        except (DatabaseError, InterfaceError) as error:  # raised by COMMIT, it does not say whether all is written
+            if not has_returned:
+                raise
+            finished = FinishedActivity(item.work, self._event(item, None, error), is_doubtful=True)
         self._end(item, finished=finished)
 
     # Async activities --------------------------------------------------------------------------------------------
 
     def _submit_async(self, item: RunningActivity, definition: ActivityDefinition) -> None:
+        item.is_async = True
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="activity-loop", daemon=True).start()
+            threading.Thread(target=_serve, args=(self._loop,), name="activity-loop", daemon=True).start()
         with self._lock:
             self._begin(item)
 
@@ -312,12 +375,16 @@ class ActivityPool:
                 if not item.is_abandoned:
                     self._end(item, error=RuntimeError("The activity was cancelled from inside."))
             except BaseException as error:
+                if isinstance(error, (DatabaseError, InterfaceError)):
+                    # On the thread of its database calls, whose broken connection would fail the next ones too.
+                    await sync_to_async(close_old_connections)()
                 self._end(item, error=error)
             else:
                 self._end(item, output=output)
 
         def start() -> None:
-            item.future = asyncio.ensure_future(run())
+            if not item.is_abandoned:
+                item.future = asyncio.ensure_future(run())
 
         self._loop.call_soon_threadsafe(start)
 
@@ -373,9 +440,23 @@ def _call(definition: ActivityDefinition, item: RunningActivity) -> Any:
         attempt=work.attempt,
         name=work.name,
         tags=work.tags,
-        is_cancelled=lambda: item.is_abandoned,
+        is_cancelled=lambda: item.is_abandoned or item.is_unwanted,
     )
     return definition.function(*definition.arguments(context, work.input))
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run an event loop until it is stopped, and what is left in it to its end."""
+    loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
+
+
+def _is_of(item: RunningActivity, instance_pk: int, execution: int) -> bool:
+    return item.work.instance_pk == instance_pk and item.work.execution == execution
 
 
 def _is_overdue(item: RunningActivity, now: float) -> bool:

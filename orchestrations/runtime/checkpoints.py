@@ -232,9 +232,7 @@ def _told_to_parent(
 ) -> HistoryEvent:
     """How the child ended, as the parent's history will have it. A terminated child is a failure with its reason."""
     if status == RuntimeStatus.COMPLETED:
-        return HistoryEvent(
-            EventType.SUB_ORCHESTRATION_COMPLETED, now, task_id=claimed.parent_task_id, payload=output
-        )
+        return HistoryEvent(EventType.SUB_ORCHESTRATION_COMPLETED, now, task_id=claimed.parent_task_id, payload=output)
     if failure is None:
         reason = f": {msgspec.json.decode(output)}" if output else "."
         details = FailureDetails("OrchestrationTerminated", f"{claimed.instance_id!r} was terminated{reason}")
@@ -266,9 +264,7 @@ def _child(claimed: ClaimedInstance, execution: Execution, action: CreateSubOrch
 
 def _is_open(execution: Execution, task_id: int, attempt: int) -> bool:
     task = execution.tasks.get(task_id)
-    return (
-        isinstance(task, ActionTask) and not task.is_completed and task.retry_at is None and task.attempt == attempt
-    )
+    return isinstance(task, ActionTask) and not task.is_completed and task.retry_at is None and task.attempt == attempt
 
 
 def _timer_is_open(execution: Execution, action: CreateTimer) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
+from orchestrations.core.events import EventType
+from orchestrations.core.failures import FailureDetails
 from orchestrations.models import Instance
-from orchestrations.store.contract import Checkpoint, CommitResult, Store
+from orchestrations.store.contract import ActivityCompletion, Checkpoint, CommitResult, Store
 
 logger = logging.getLogger("orchestrations.runtime")
 
@@ -19,7 +23,7 @@ REFUSED_DELAY = timedelta(seconds=30)  # before an instance that the database re
 
 
 class Committer:
-    """Commits checkpoints through the store."""
+    """Commits checkpoints and completions through the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,6 +47,27 @@ class Committer:
             lost |= self.commit(token, [checkpoint]).lost
         return CommitResult(lost)
 
+    def complete(self, token: int, completions: Sequence[ActivityCompletion]) -> None:
+        """Put the ends of activities into inboxes. One that the database refuses becomes a failure that says so.
+
+        What is given twice counts once. Raises OperationalError when the database is away; then nothing is lost by
+        giving all of them again.
+        """
+        try:
+            self._store.complete_activities(token, completions)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError as error:
+            if len(completions) > 1:
+                logger.warning("The database refused %d completions; writing them singly: %s", len(completions), error)
+                for completion in completions:
+                    self.complete(token, [completion])
+            elif completions[0].event.type is EventType.TASK_COMPLETED:
+                logger.error("The database refuses the result of an activity. key=%s: %s", completions[0].key, error)
+                self.complete(token, [_failed(completions[0], error)])
+            else:
+                raise
+
     def _commit_patiently(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
         was_cut = False
         for pause in (*RETRY_SECONDS, None):
@@ -64,11 +89,20 @@ class Committer:
     def _written_before(self, checkpoints: Sequence[Checkpoint], lost: set[int]) -> set[int]:
         """Which of the instances that did not answer stand exactly where our first, unanswered commit put them."""
         rows = Instance.objects.using(self._store.using).filter(pk__in=lost)
-        stand = {pk: (execution, sequence) for pk, execution, sequence in rows.values_list("pk", "execution", "last_sequence")}
+        stand = {
+            pk: (execution, sequence)
+            for pk, execution, sequence in rows.values_list("pk", "execution", "last_sequence")
+        }
         return {c.pk for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)}
 
     def _refused(self, token: int, checkpoint: Checkpoint, error: DatabaseError) -> CommitResult:
         logger.error("The database refuses what instance pk=%s wants to write: %s", checkpoint.pk, error)
-        reason = f"the database refused its last step: {str(error).splitlines()[0]}"
+        first_line = str(error).partition("\n")[0]
+        reason = f"the database refused its last step: {first_line}"
         self._store.abandon_instances(token, {checkpoint.pk: reason[:300]}, REFUSED_DELAY)
         return CommitResult({checkpoint.pk})
+
+
+def _failed(completion: ActivityCompletion, error: DatabaseError) -> ActivityCompletion:
+    payload = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
+    return replace(completion, event=replace(completion.event, type=EventType.TASK_FAILED, payload=payload))

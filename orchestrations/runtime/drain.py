@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from orchestrations.conf import get_config
+from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
 from orchestrations.runtime.activities import ActivityPool, FinishedActivity, key_of
 from orchestrations.runtime.cache import OrchestratorCache
@@ -95,18 +96,19 @@ class Runtime:
                     if not (self.pool.is_busy or self._suspects):
                         break
                     self.pool.wait(WAIT_SECONDS)
-        except (OperationalError, InterfaceError):
-            self._reset()
-            raise
-        finally:
             self._is_draining = False
             self._park()
+        except BaseException:  # what is in memory may differ from what is written: begin anew with another lease
+            self._is_draining = False
+            self._reset()
+            raise
 
     def turn(self) -> bool:
         """Once round the loop; False where there was nothing to do."""
         if self.lease.is_lost:
             self._reset()
-        token = self.lease.ensure()
+            self.lease.ensure()
+        token = self.lease.token
         self._fire_timers()
         local = self._collect_finished(token)
         is_alone = self._run_suspect()
@@ -121,6 +123,7 @@ class Runtime:
         self.pool.close(self.config.stop_seconds)
         self._flush_detached()
         self.lease.close()
+        self.pool.give_up()
         self.cache.clear()
 
     # Parts of a turn ---------------------------------------------------------------------------------------------
@@ -139,18 +142,20 @@ class Runtime:
         local: dict[int, list[FinishedActivity]] = {}
         elsewhere: list[FinishedActivity] = []
         for finished in self.pool.take_finished():
-            held = self._held.get(finished.key.instance_pk)
-            is_ours = held is not None and finished.work.task_id in held.in_flight
+            work = finished.work
+            held = self._held.get(work.instance_pk)
+            # Task ids begin anew with each execution, and an earlier one's activity may still have been running.
+            is_ours = held is not None and held.claimed.execution == work.execution and work.task_id in held.in_flight
             if held is not None and is_ours:
-                held.in_flight.discard(finished.work.task_id)
+                held.in_flight.discard(work.task_id)
             if finished.recorded:
                 self._found_instances = True
-            elif is_ours:
-                local.setdefault(finished.key.instance_pk, []).append(finished)
+            elif is_ours and not finished.is_doubtful:
+                local.setdefault(work.instance_pk, []).append(finished)
             else:
                 elsewhere.append(finished)
         if elsewhere:
-            self.store.complete_activities(token, [_completion(finished) for finished in elsewhere])
+            self._committer.complete(token, [_completion(finished) for finished in elsewhere])
             self._found_instances = True
         return local
 
@@ -206,17 +211,21 @@ class Runtime:
         dropped: dict[int, list[int]] = {}
         for held, messages in batch:
             events = [finished.event for finished in local.get(held.pk, ())]
-            advance = self._advance_one(held, messages, events, histories.get(held.pk), now)
-            if advance.abandon_reason:
-                abandoned[held.pk] = advance.abandon_reason
+            advance, built = self._advance_one(held, messages, events, histories.get(held.pk), builder, now)
+            if built is not None:
+                written.append((held, *built))
             elif advance.is_idle:
                 dropped[held.pk] = advance.consumed
             else:
-                written.append((held, *builder.build(advance)))
+                abandoned[held.pk] = advance.abandon_reason
+        lost: set[int] = set()
         if written:
-            result = self._committer.commit(token, [checkpoint for _, checkpoint, _ in written])
+            lost = self._committer.commit(token, [checkpoint for _, checkpoint, _ in written]).lost
             for held, checkpoint, activities in written:
-                self._settle(held, checkpoint, activities, is_lost=held.pk in result.lost)
+                self._settle(held, checkpoint, activities, is_lost=held.pk in lost)
+        unwritten = [finished for pk in (*lost, *abandoned, *dropped) for finished in local.get(pk, ())]
+        if unwritten:  # the instance learns of them when it is next taken up, here or elsewhere
+            self._committer.complete(token, [_completion(finished) for finished in unwritten])
         if abandoned:
             self.store.abandon_instances(token, abandoned, UNKNOWN_CODE_DELAY)
         if dropped:
@@ -230,17 +239,22 @@ class Runtime:
         messages: Sequence[InboxEvent],
         events: Sequence[HistoryEvent],
         loaded: LoadedHistory | None,
+        builder: CheckpointBuilder,
         now: datetime,
-    ) -> Advance:
+    ) -> tuple[Advance, tuple[Checkpoint, list[ClaimedActivity]] | None]:
+        """What became of it, with what to write and to run, unless there is nothing to write."""
         instance_id = held.claimed.instance_id
         try:
             with self.lease.episode(instance_id):
-                return advance_instance(held, messages, events, loaded, now)
+                advance = advance_instance(held, messages, events, loaded, now)
+            return advance, None if advance.is_idle or advance.abandon_reason else builder.build(advance)
         except (OperationalError, InterfaceError):
             raise
-        except Exception as error:  # the dispatcher's edge: a defect of the engine holds up one instance, not all
+        # The dispatcher's edge: a defect of the engine or a replay that takes too long holds up one instance, not all.
+        except (Exception, EpisodeTimeout) as error:
             logger.exception("Advancing an instance failed. instance=%s", instance_id)
-            return Advance(held, abandon_reason=f"the engine failed on it: {type(error).__name__}: {error}"[:300])
+            reason = f"the engine failed on it: {type(error).__name__}: {error}"[:300]
+            return Advance(held, abandon_reason=reason), None
 
     def _settle(
         self, held: HeldInstance, checkpoint: Checkpoint, activities: Sequence[ClaimedActivity], *, is_lost: bool
@@ -259,7 +273,9 @@ class Runtime:
             checkpoint.children or checkpoint.messages or checkpoint.claimable_at
         )
         self._found_activities = self._found_activities or len(checkpoint.work_items) > len(activities)
-        if execution is None or execution.completion is not None:
+        if checkpoint.ends_execution and not checkpoint.keeps_activities and held.in_flight:
+            self.pool.cancel_execution(held.pk, checkpoint.execution)
+        if execution is None or execution.completion is not None or checkpoint.completed_at is not None:
             self._forget(held.pk)
         elif checkpoint.release:
             del self._held[held.pk]
@@ -353,10 +369,9 @@ class Runtime:
         if not finished:
             return
         try:
-            with transaction.atomic(using=self.store.using):
-                if completions:
-                    self.store.complete_activities(self.lease.token, completions)
-                self.store.notify_workers()
+            if completions:
+                self._committer.complete(self.lease.token, completions)
+            self.store.notify_workers()
         except Exception:  # the edge of the process: a result that is lost here would never be noticed
             logger.exception("Could not record %d finished activities; trying again.", len(finished))
             connections[self.store.using].close()
@@ -374,7 +389,7 @@ class Runtime:
             self._forget(pk)
         if not self.lease.is_lost:
             self.lease.is_lost = True
-            with contextlib.suppress(DatabaseError):
+            with contextlib.suppress(DatabaseError, InterfaceError):
                 connections[self.store.using].close()
                 self.store.close_lease(self.lease.token)
 

@@ -55,6 +55,7 @@ class HeldInstance:
 
     @property
     def pk(self) -> int:
+        """The instance's primary key."""
         return self.claimed.pk
 
 
@@ -204,9 +205,7 @@ def _end_without_code(result: Advance, terminated: HistoryEvent, now: datetime) 
     return result
 
 
-def _fail_undelivered(
-    result: Advance, events: Sequence[HistoryEvent], error: Exception, now: datetime
-) -> Advance:
+def _fail_undelivered(result: Advance, events: Sequence[HistoryEvent], error: Exception, now: datetime) -> Advance:
     """Fail, keeping the new events as facts that the code has not seen; a rewind delivers them."""
     logger.error("%s instance=%s", error, result.held.claimed.instance_id)
     failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
@@ -277,14 +276,18 @@ def _without_live_children(claimed: ClaimedInstance, actions: Sequence[Action]) 
     return [
         action
         for action in actions
-        if not (isinstance(action, CreateSubOrchestration) and not action.fire_and_forget and action.instance_id in kept)
+        if not (
+            isinstance(action, CreateSubOrchestration) and not action.fire_and_forget and action.instance_id in kept
+        )
     ]
 
 
 def live_children(claimed: ClaimedInstance) -> list[int]:
     """Children that a recursive termination takes along."""
     live = [RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW]
-    return list(Instance.objects.filter(parent_id=claimed.pk, status__in=live).order_by("pk").values_list("pk", flat=True))
+    return list(
+        Instance.objects.filter(parent_id=claimed.pk, status__in=live).order_by("pk").values_list("pk", flat=True)
+    )
 
 
 def _first(events: Sequence[HistoryEvent], event_type: EventType) -> HistoryEvent | None:

@@ -52,7 +52,12 @@ class LeaseKeeper:
             functions = {"orchestrators": sorted(registry.orchestrators()), "activities": sorted(registry.activities())}
             host = socket.gethostname()
             self.token = self._store.open_lease(
-                worker_name(), host, os.getpid(), self._duration, self._pool.threads, msgspec.json.encode(functions).decode()
+                worker_name(),
+                host,
+                os.getpid(),
+                self._duration,
+                self._pool.threads,
+                msgspec.json.encode(functions).decode(),
             )
             self.is_lost = False
             if self._thread is None:

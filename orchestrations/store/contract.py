@@ -16,6 +16,8 @@ from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
 
+OVERDUE = timedelta(milliseconds=50)  # work that waits so long is more than those who drain can take
+
 
 @dataclass(slots=True)
 class NewInstance:
@@ -349,8 +351,11 @@ class Store(ABC):
         """When the next timer, scheduled start or hidden message becomes due; None when nothing is waiting for time."""
 
     @abstractmethod
-    def has_work(self) -> bool:
-        """Whether any free instance or work item could be claimed now. A hint, cheap, without locks."""
+    def has_work(self, *, overdue: bool = False) -> bool:
+        """Whether any free instance or work item could be claimed now. A hint, cheap, without locks.
+
+        With ``overdue`` only what has waited longer than a draining worker takes to come round (OVERDUE).
+        """
 
     # Leases ------------------------------------------------------------------------------------------------------
 

@@ -81,9 +81,7 @@ def _free_activities(hub: str, using: str, tokens: Collection[int], now: datetim
         for slot in range(SPREAD):
             rest = back_off(dispatches) * (1 + slot / SPREAD)
             for batch in chunks([pk for pk in locked if pk % SPREAD == slot], BATCH):
-                freed += alike.filter(pk__in=batch).update(
-                    lease_token=None, started_at=None, visible_at=now + rest
-                )
+                freed += alike.filter(pk__in=batch).update(lease_token=None, started_at=None, visible_at=now + rest)
     return freed
 
 

@@ -6,7 +6,7 @@ It needs a statement for a row in places. Where the database can't skip locked r
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -21,6 +21,7 @@ from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, 
 from orchestrations.store import rows
 from orchestrations.store.composed import ComposedStore, Taken
 from orchestrations.store.contract import (
+    OVERDUE,
     ActivityCompletion,
     Checkpoint,
     ClaimedActivity,
@@ -206,7 +207,7 @@ class OrmStore(ComposedStore):
         self.tables = OrmTables(hub, using)
 
     def _take_instances(self, token: int, limit: int) -> Taken:
-        ready = skip_locked(self._ready(Q(lease_token__isnull=True) | Q(lease_token=token)))
+        ready = skip_locked(self._ready(Q(lease_token__isnull=True) | Q(lease_token=token), self.tables.now()))
         with self.tables.atomic():
             found = {row.pk: row for row in ready[:limit]}
             taken = self.tables.rows(Instance).filter(pk__in=list(found))
@@ -217,9 +218,8 @@ class OrmStore(ComposedStore):
         instances = {pk: _claimed(row, now, parent_ids.get(row.parent_id)) for pk, row in found.items()}
         return Taken(now, instances, {pk for pk, row in found.items() if row.lease_token is None})
 
-    def _ready(self, free: Q) -> QuerySet[Instance]:
+    def _ready(self, free: Q, now: datetime) -> QuerySet[Instance]:
         """Instances with something to do: those tried least first, then those that wait longest."""
-        now = self.tables.now()
         messages = InboxMessage.objects.filter(instance_id=OuterRef("pk"), visible_at__lte=now)
         oldest = messages.order_by("visible_at").values("visible_at")[:1]
         due = Q(claimable_at__lte=now)
@@ -314,10 +314,10 @@ class OrmStore(ComposedStore):
         moments = [queryset.aggregate(due=Min(column))["due"] for queryset, column in upcoming]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def has_work(self) -> bool:
-        now = self.tables.now()
+    def has_work(self, *, overdue: bool = False) -> bool:
+        now = self.tables.now() - (OVERDUE if overdue else timedelta(0))
         free = self.tables.rows(ActivityWorkItem).filter(hub=self.hub, lease_token__isnull=True)
-        return self._ready(Q(lease_token__isnull=True)).exists() or free.filter(visible_at__lte=now).exists()
+        return self._ready(Q(lease_token__isnull=True), now).exists() or free.filter(visible_at__lte=now).exists()
 
 
 def _event(row: InboxMessage | HistoryEvent, timestamp: datetime, sequence: int = 0) -> Event:

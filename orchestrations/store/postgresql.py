@@ -15,7 +15,7 @@ from django.db import models
 
 from orchestrations.models import ActivityWorkItem
 from orchestrations.store.composed import Taken
-from orchestrations.store.contract import ActivityCompletion, Checkpoint
+from orchestrations.store.contract import OVERDUE, ActivityCompletion, Checkpoint
 from orchestrations.store.rows import Row
 from orchestrations.store.sql import (
     ACTIVITY,
@@ -63,6 +63,7 @@ class PostgresqlTables(SqlTables):
     """The table operations on PostgreSQL."""
 
     NOW = "statement_timestamp()"
+    OVERDUE = f"statement_timestamp() - INTERVAL '{OVERDUE.total_seconds()} seconds'"
     LOCK_INSTANCES = "FOR NO KEY UPDATE OF i"
 
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:
@@ -93,14 +94,14 @@ class PostgresqlTables(SqlTables):
 
     def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
         source, parameters = self.source("b", BELIEF, [belief_row(checkpoint) for checkpoint in checkpoints])
-        answered = self.fetch(
-            f"""WITH b AS MATERIALIZED (SELECT * FROM {source}), held AS MATERIALIZED (
+        update = f"UPDATE {INSTANCE} AS i SET {CHECKPOINT}, last_updated_at = {self.NOW}"
+        if len(checkpoints) == 1:  # no order to keep: a third faster, and an idle worker's commits are like this
+            statement = f"{update} FROM {source} WHERE {HELD}"
+        else:
+            statement = f"""WITH b AS MATERIALIZED (SELECT * FROM {source}), held AS MATERIALIZED (
                 SELECT i.id FROM b CROSS JOIN {INSTANCE} AS i WHERE {HELD} ORDER BY i.id FOR NO KEY UPDATE OF i
-            )
-            UPDATE {INSTANCE} AS i SET {CHECKPOINT}, last_updated_at = {self.NOW} FROM held CROSS JOIN b
-            WHERE i.id = held.id AND b.id = held.id RETURNING i.id, i.last_updated_at""",
-            [*parameters, token],
-        )
+            ) {update} FROM held CROSS JOIN b WHERE i.id = held.id AND b.id = held.id"""
+        answered = self.fetch(f"{statement} RETURNING i.id, i.last_updated_at", [*parameters, token])
         return {pk for pk, _ in answered}, answered[0][1] if answered else self.now()
 
     def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:

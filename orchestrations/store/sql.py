@@ -139,6 +139,8 @@ class SqlTables(Tables):
 
     NOW: ClassVar[str]
     """An expression for the clock."""
+    OVERDUE: ClassVar[str]
+    """An expression for the moment since when work is overdue."""
     LOCK_INSTANCES: ClassVar[str]
     """What makes a SELECT from instances, under the alias ``i``, lock them."""
 

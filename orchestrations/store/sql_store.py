@@ -167,8 +167,8 @@ class SqlStore(ComposedStore):
         )
         return min((instant(moment) for moment in due if moment is not None), default=None)
 
-    def has_work(self) -> bool:
-        now, hub = self.tables.NOW, self.hub
+    def has_work(self, *, overdue: bool = False) -> bool:
+        now, hub = self.tables.OVERDUE if overdue else self.tables.NOW, self.hub
         [(found,)] = self.tables.fetch(
             f"""SELECT EXISTS (
                     SELECT 1 FROM {INSTANCE} WHERE hub = %s AND claimable_at <= {now} AND lease_token IS NULL

@@ -15,7 +15,7 @@ from django.db import models
 from orchestrations.models import ActivityWorkItem
 from orchestrations.store import rows
 from orchestrations.store.composed import Taken
-from orchestrations.store.contract import ActivityCompletion, Checkpoint
+from orchestrations.store.contract import OVERDUE, ActivityCompletion, Checkpoint
 from orchestrations.store.rows import Row
 from orchestrations.store.sql import (
     ACTIVITY,
@@ -67,6 +67,7 @@ class SqliteTables(SqlTables):
     """The table operations on SQLite."""
 
     NOW = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"  # as long as ``stored``: they are compared as texts
+    OVERDUE = f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', '-{OVERDUE.total_seconds()} seconds')"
     LOCK_INSTANCES = ""
 
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:

@@ -103,12 +103,12 @@ class Board:
         """How long a drain task has been on its way without reaching a worker; 0 when none is."""
         if self._begun.value + self._forgotten.value >= self._handed_out.value:
             return 0.0
-        return max(time.monotonic() - self._handed_out_at.value, 1e-9)
+        return float(max(time.monotonic() - self._handed_out_at.value, 1e-9))
 
     @property
     def idle_seconds(self) -> float:
         """How long ago the last drain task was handed out."""
-        return time.monotonic() - self._handed_out_at.value
+        return float(time.monotonic() - self._handed_out_at.value)
 
     def forget_handed_out(self) -> None:
         """Give up on drain tasks that never arrived, so that new ones are handed out."""
@@ -121,7 +121,7 @@ class Board:
     @property
     def pusher_silent_seconds(self) -> float:
         """How long the pusher has not been heard of."""
-        return time.monotonic() - self._pushed_at.value
+        return float(time.monotonic() - self._pushed_at.value)
 
     @property
     def begun(self) -> int:

@@ -26,7 +26,8 @@ from orchestrations.worker.tasks import drain
 
 logger = logging.getLogger("orchestrations.worker")
 
-LOOK_SECONDS = 0.02  # a running drain is given this long to take new work before another worker is called
+LOOK_SECONDS = 0.02  # between two looks at the tables while workers are busy
+GLANCE_SECONDS = 0.004  # between two looks at whether they still are
 PATIENCE_SECONDS = 5.0  # a drain task that has not reached a worker by then is taken for lost
 LONGEST_WAIT_SECONDS = 0.5  # the pusher must look at its stop event
 PULSE_SECONDS = 5.0  # a drain is handed out this often even without work, so that a wedged cluster is noticed
@@ -60,18 +61,21 @@ class TaskHubBroker(ORM):
             return None
 
     def _next(self) -> list[tuple[int | None, str]] | None:
+        is_called = board.waiting_seconds > 0
+        if (is_called or board.is_draining) and time.monotonic() - self._looked_at < LOOK_SECONDS:
+            # Who drains takes what arrives; hints are many then, and each look is three queries.
+            self._wait(GLANCE_SECONDS)
+            return None
+        self._looked_at = time.monotonic()
         if board.waiting_seconds > PATIENCE_SECONDS and board.workers().idle:
             board.forget_handed_out()
-        is_called = board.waiting_seconds > 0
-        if not is_called or time.monotonic() - self._looked_at > LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            if tasks := self._queued():
-                return tasks
+        if tasks := self._queued():
+            return tasks
         self._sweep()
         if not is_called and (self._has_work() or board.idle_seconds > PULSE_SECONDS):
             board.hand_out()
             return [(None, _drain_task())]
-        self._wait(LOOK_SECONDS if is_called else self._seconds_to_due())
+        self._wait(GLANCE_SECONDS if is_called or board.is_draining else self._seconds_to_due())
         return None
 
     def _queued(self) -> list[tuple[int | None, str]] | None:
@@ -96,15 +100,14 @@ class TaskHubBroker(ORM):
                 )
 
     def _has_work(self) -> bool:
+        """Whether to call a worker. While one drains, another is called only for what the first can't come round to:
+        two that share a trickle of work make two small commits of each large one.
+        """
         store = get_store()
-        if not store.has_work() and self._seconds_to_due() > 0:
-            return False
         if not board.is_draining:
-            return True
-        # Somebody is at it. Call another worker only for work that is still there after a moment.
-        time.sleep(LOOK_SECONDS)
+            return store.has_work() or self._seconds_to_due() <= 0
         board.workers()
-        return store.has_work()
+        return store.has_work(overdue=True)
 
     def _seconds_to_due(self) -> float:
         """Until the next timer or scheduled start, at most the fallback poll."""

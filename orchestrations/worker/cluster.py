@@ -6,6 +6,7 @@ nothing for ever. The supervisor sees that drain tasks are handed out and reach 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -60,10 +61,8 @@ class SupervisedCluster(Cluster):  # type: ignore[misc]
 
     def kill(self) -> None:
         """End every process of the cluster at once."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.sentinel.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.sentinel.join(5)
 
 

@@ -39,6 +39,7 @@ class PostgresqlHints(Hints):
         self._connection: Any = None
 
     def wait(self, seconds: float) -> None:
+        """See Hints; raises the driver's errors."""
         if self._connection is None:
             # What was notified before LISTEN is lost, so come back at once and look at the tables.
             self._listen()
@@ -49,6 +50,7 @@ class PostgresqlHints(Hints):
             pass
 
     def close(self) -> None:
+        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -71,6 +73,7 @@ class SqliteHints(Hints):
         self._version = -1
 
     def wait(self, seconds: float) -> None:
+        """See Hints; raises the driver's errors."""
         if self._connection is None:
             parameters = connections[self._using].get_connection_params()
             self._connection = sqlite3.connect(parameters["database"], uri=parameters.get("uri", False))
@@ -80,6 +83,7 @@ class SqliteHints(Hints):
         self._version = version
 
     def close(self) -> None:
+        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -93,6 +97,7 @@ class PollHints(Hints):
     """No hints at all: look again soon."""
 
     def wait(self, seconds: float) -> None:
+        """Sleep a little."""
         time.sleep(min(seconds, POLL_SECONDS))
 
     def close(self) -> None:

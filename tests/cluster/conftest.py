@@ -51,7 +51,7 @@ class Cluster:
     def wait_for_workers(self, count: int = 1) -> list[int]:
         """The pids of live workers, once there are so many."""
         return eventually(
-            lambda: (pids := list(WorkerLease.objects.values_list("pid", flat=True))) if len(self.pids()) >= count else None,
+            lambda: pids if len(pids := self.pids()) >= count else None,
             timeout_seconds=START_SECONDS,
             otherwise=self.output,
         )

@@ -1,8 +1,10 @@
-"""Whatever an author's code does, its instance ends in a clear state with a clear message, and no other waits for it."""
+"""Whatever an author's code does, its instance ends in a clear state with a clear message, and holds up no other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -18,25 +20,39 @@ pytestmark = pytest.mark.xdist_group("cluster")
 Ended = Callable[..., Instance]
 
 
+@dataclass(frozen=True)
+class BadCode:
+    """What an author's code does, where, and words of the failure that it ends with."""
+
+    does: str
+    orchestrator: str
+    value: Any
+    says: tuple[str, ...]
+
+
+BAD = [
+    BadCode(
+        "an activity raises", "calls", ("fail", "no such customer"), ("LookupError", "no such customer", "in fail")
+    ),
+    BadCode("nobody registered the activity", "calls", ("nonesuch", 1), ("nonesuch", "registered")),
+    BadCode("the activity's input has the wrong type", "calls", ("double", "two"), ("double", "number", "int")),
+    BadCode("an activity returns no JSON", "calls", ("return_a_socket", 1), ("return_a_socket", "object")),
+    BadCode("an activity never returns", "calls", ("hang", 3600.0, 0.5), ("hang", "0.5 seconds", "TimeoutError")),
+    BadCode("the orchestrator yields no task", "yields_a_number", None, ("TypeError", "int", "yields_a_number")),
+    BadCode("the orchestrator never waits", "computes_for_ever", None, ("EpisodeTimeout", "computes_for_ever")),
+    BadCode("the orchestrator returns no JSON", "returns_a_socket", None, ("returns_a_socket", "object")),
+]
+
+
 def test_each_kind_of_bad_code_fails_alone_and_says_why(client: OrchestrationClient, ended: Ended) -> None:
-    bad = {
-        "an activity that raises": ("calls", ["fail", "no such customer"], ["LookupError", "no such customer", "in fail"]),
-        "an activity that nobody registered": ("calls", ["nonesuch", 1], ["nonesuch", "registered"]),
-        "an activity that is given the wrong type": ("calls", ["double", "two"], ["double", "number", "int"]),
-        "an activity that returns what JSON can't hold": ("calls", ["return_a_socket", 1], ["return_a_socket", "object"]),
-        "an activity that never returns": ("calls", ["hang", 3600.0, 0.5], ["hang", "0.5 seconds", "TimeoutError"]),
-        "an orchestrator that yields what is no task": ("yields_a_number", None, ["TypeError", "int", "yields_a_number"]),
-        "an orchestrator that computes for ever": ("computes_for_ever", None, ["EpisodeTimeout", "computes_for_ever"]),
-        "an orchestrator that returns what JSON can't hold": ("returns_a_socket", None, ["returns_a_socket", "object"]),
-    }
-    started = {case: client.start_new(name, client_input=value) for case, (name, value, _) in bad.items()}
+    started = {case: client.start_new(case.orchestrator, client_input=case.value) for case in BAD}
     healthy = [client.start_new("good", client_input=number) for number in range(20)]
     for number, instance_id in enumerate(healthy):
         assert ended(instance_id).output == str(4 * number)
     for case, instance_id in started.items():
         instance = ended(instance_id)
         assert instance.status == "Failed", case
-        for words in bad[case][2]:
+        for words in case.says:
             assert words in (instance.failure or ""), (case, words, instance.failure)
 
 

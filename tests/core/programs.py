@@ -105,14 +105,18 @@ pauses = st.builds(Pause, st.integers(0, 9))
 listens = st.builds(Listen, st.sampled_from(["e", "E", "f"]), st.none() | st.integers(1, 9))
 awaitables = st.recursive(
     calls | pauses | listens,
-    lambda inner: st.builds(All, st.lists(inner, max_size=3).map(tuple))
-    | st.builds(First, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+    lambda inner: (
+        st.builds(All, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(First, st.lists(inner, min_size=1, max_size=3).map(tuple))
+    ),
     max_leaves=6,
 )
 programs = st.recursive(
     awaitables | st.builds(Send, NAMES, st.booleans()),
-    lambda inner: st.builds(Steps, st.lists(inner, min_size=1, max_size=4).map(tuple))
-    | st.builds(Guard, inner, inner, st.booleans()),
+    lambda inner: (
+        st.builds(Steps, st.lists(inner, min_size=1, max_size=4).map(tuple))
+        | st.builds(Guard, inner, inner, st.booleans())
+    ),
     max_leaves=10,
 )
 

@@ -57,8 +57,10 @@ fragile_fan_outs = st.recursive(
 )
 programs = st.recursive(
     safe | handled | fragile_fan_outs | st.builds(Crash, st.sampled_from(BUGS)),
-    lambda inner: st.builds(Steps, st.lists(inner, min_size=1, max_size=4).map(tuple))
-    | st.builds(Guard, inner, safe | handled, st.just(True)),
+    lambda inner: (
+        st.builds(Steps, st.lists(inner, min_size=1, max_size=4).map(tuple))
+        | st.builds(Guard, inner, safe | handled, st.just(True))
+    ),
     max_leaves=10,
 )
 
@@ -115,11 +117,11 @@ class Life:
         fatal = (e.sequence for e in history if e.type in failures and names[e.task_id] in CULPRITS)
         first = next(fatal, len(history))
         begun = {event.task_id for event in history if event.is_decided and event.sequence < first}
-        ended = [e.task_id for e in history if e.type in results and (e.type is not EventType.TIMER_FIRED or not e.attempt)]
-        return [task_id for task_id in ended if task_id in begun]
+        ended = [e for e in history if e.type in results and not (e.type is EventType.TIMER_FIRED and e.attempt)]
+        return [event.task_id for event in ended if event.task_id in begun]
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs, st.data())
 def test_mended_and_rewound_it_ends_as_if_it_had_never_failed(program, data):
     choose = lambda count: data.draw(st.integers(0, count - 1))  # noqa: E731

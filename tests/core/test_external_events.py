@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError
-from tests.core.cases import Case, check, done, error, failed, fired, output, raised, resumed, run, started, suspended, table
+from tests.core.cases import (
+    Case,
+    check,
+    done,
+    error,
+    failed,
+    fired,
+    output,
+    raised,
+    resumed,
+    run,
+    started,
+    suspended,
+    table,
+)
 
 TEN = timedelta(seconds=10)
 
@@ -84,10 +99,40 @@ def as_many_as_come(context):
 
 
 def after_a_failed_task_all(context):
-    try:
+    with contextlib.suppress(TaskFailedError):
         yield context.task_all([context.wait_for_external_event("e"), context.call_activity("a")])
-    except TaskFailedError:
-        return [(yield context.wait_for_external_event("e")), (yield context.wait_for_external_event("e"))]
+    return [(yield context.wait_for_external_event("e")), (yield context.wait_for_external_event("e"))]
+
+
+def beside_a_race_that_is_over(context):
+    race = context.task_any([context.create_timer(TEN), context.wait_for_external_event("e")])
+    other = context.wait_for_external_event("e")
+    yield context.task_all([race, context.call_activity("a")])
+    return (yield other)
+
+
+def all_again(context):
+    """A task_all is dropped when one of its two events has come, and awaited once more."""
+    both = context.task_all([context.wait_for_external_event("a"), context.wait_for_external_event("b")])
+    yield context.task_any([both, context.wait_for_external_event("c")])
+    other = yield context.wait_for_external_event("a")
+    return [other, (yield both)]
+
+
+def finished_all_again(context):
+    """A task_all loses although it had all that it needs, and is awaited once more."""
+    single = context.task_all([context.wait_for_external_event("a")])
+    yield context.task_any([context.wait_for_external_event("c"), single])
+    other = yield context.wait_for_external_event("a")
+    return [other, (yield single)]
+
+
+def any_again(context):
+    """A task_any loses although it had a winner, whose event goes elsewhere; another wins when it is awaited again."""
+    either = context.task_any([context.wait_for_external_event("a"), context.wait_for_external_event("b")])
+    yield context.task_any([context.wait_for_external_event("c"), either])
+    other = yield context.wait_for_external_event("a")
+    return [other, (yield either).result]
 
 
 def polling(context):
@@ -157,6 +202,16 @@ def test_wait(case):
          ["Completed 1"]),
     Case("of two early events task_any takes one and leaves the other", either_in_a_loop, None,
          [raised("b", "b"), raised("a", "a"), started()], ['Completed ["a", "b"]']),
+    Case("and the first of its name goes first", either_in_a_loop, None,
+         [raised("b", 1), raised("b", 2), raised("a", "a"), started()], ['Completed ["a", 1]']),
+    Case("a wait whose race is over takes no event", beside_a_race_that_is_over,
+         [fired(1), raised("e", 1), raised("e", 2)], [done(2)], ["Completed 1"]),
+    Case("a task_all may be awaited again after an event of it went elsewhere", all_again,
+         [raised("a", 1), raised("c")], [raised("a", 2), raised("b", 3)], ["Completed [1, [2, 3]]"]),
+    Case("also when it had them all", finished_all_again, None,
+         [raised("a", 1), raised("c"), started(), raised("a", 2)], ["Completed [1, [2]]"]),
+    Case("and so may a task_any", any_again, None,
+         [raised("a", 1), raised("b", 2), raised("c"), started()], ["Completed [1, 2]"]),
     Case("and continue_as_new carries the other over", either_then_again, None,
          [raised("b", "b"), raised("a", "a"), started()], ["timer #1 13s", 'ContinuedAsNew "a" b="b"']),
     Case("what the code looks at is its own", as_many_as_come, [raised("e", 1), raised("e", 2)], [fired(1)],
@@ -165,8 +220,8 @@ def test_wait(case):
          [raised("e", 1), failed(1)], [raised("e", 2)], ["Completed [1, 2]"]),
     Case("a wait may be looked at without being awaited", polling, [raised("stop", "now")], [done(1)],
          ['Completed [0, "now"]']),
-    Case("a wait that is only looked at takes an early event", polling, None, [raised("stop", "now"), started(), done(1)],
-         ["schedule a#1(0)", 'Completed [0, "now"]']),
+    Case("a wait that is only looked at takes an early event", polling, None,
+         [raised("stop", "now"), started(), done(1)], ["schedule a#1(0)", 'Completed [0, "now"]']),
     Case("a cancelled wait takes no event", cancelled, [], [raised("e", 1)], ["Completed [true, false, 1]"]),
     Case("a suspended instance keeps events in order", three_in_turn,
          [suspended(), raised("e", 1), raised("e", 2), raised("e", 3)], [resumed()], ["Completed [1, 2, 3]"]),

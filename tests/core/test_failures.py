@@ -124,7 +124,9 @@ def test_long_texts_keep_the_beginning_of_the_message_and_the_end_of_the_trace()
     def deep(level):
         if not level:
             raise ValueError("x" * 10_000)
-        deep(level - 1) if level % 2 else deep(level - 1)
+        if level % 2:  # two lines in turn: Python folds repeated ones
+            deep(level - 1)
+        deep(level - 1)
 
     with pytest.raises(ValueError, match="x") as raised:
         deep(500)

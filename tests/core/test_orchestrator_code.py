@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
+import traceback
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrations.core.errors import EpisodeTimeout, OrchestrationStateError, TaskFailedError
+from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError, OrchestrationStateError, TaskFailedError
 from orchestrations.core.execution import InstanceFacts
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CUSTOM_STATUS_BYTES
@@ -95,7 +97,7 @@ class WorkerStops(SystemExit):
 
 @pytest.mark.parametrize(
     "raises",
-    [ValueError("v"), SystemExit(3), GeneratorExit(), Odd(), EpisodeTimeout(), Broken(), StopIteration(), RecursionError()],
+    [ValueError("v"), SystemExit(3), GeneratorExit(), Odd(), EpisodeTimeout(), Broken(), StopIteration()],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("kind", ["plain", "generator", "async"])
@@ -193,6 +195,23 @@ def test_code_that_is_discarded_decides_and_logs_nothing(caplog):
     driver.execution.discard()
 
     assert driver.execution.take_actions() == []
+    assert caplog.records == []
+
+
+def test_code_that_no_longer_fits_is_let_go_as_silently(caplog):
+    def orchestrator(context):
+        logger = context.create_replay_safe_logger(logging.getLogger("orders"))
+        try:
+            yield context.call_activity("a")
+        finally:
+            logger.warning("left")
+            yield context.call_activity("clean up")
+
+    driver = run(orchestrator)
+    driver.history[1].name = "b"
+    with pytest.raises(NonDeterminismError):
+        driver.reload()
+
     assert caplog.records == []
 
 
@@ -377,6 +396,44 @@ def test_a_child_id_that_would_be_too_long_is_a_digest():
     driver.start()
 
     assert len(driver.execution.tasks[1].child_id) == 32
+
+
+def test_a_scheduled_activity_points_to_the_event_that_holds_its_input():
+    def orchestrator(context):
+        yield context.task_all([context.call_activity("a", number) for number in range(3)])
+
+    driver = run(orchestrator)
+
+    for action in driver.episodes[0].actions:
+        assert driver.history[action.sequence - 1].payload == action.input
+
+
+def test_an_error_that_is_raised_again_and_again_gathers_no_frames():
+    def orchestrator(context):
+        task = context.call_activity("a")
+        yield context.task_any([task])
+        depths = []
+        for _ in range(3):
+            try:
+                task.get_result()
+            except TaskFailedError as failure:
+                depths.append(len(traceback.extract_tb(failure.__traceback__)))
+        return depths
+
+    depths = output(run(orchestrator, failed(1)))
+    assert len(set(depths)) == 1
+
+
+def test_a_naive_timer_is_utc_wherever_the_worker_runs(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        driver = run(lambda context: (yield context.create_timer(datetime(2026, 1, 1))))  # noqa: DTZ001
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert driver.execution.tasks[1].due_at == START
 
 
 def test_a_rewind_message_does_nothing_to_code_that_waits():

@@ -1,7 +1,7 @@
 """Pictures of every page, to be looked at: ``python -m tests.e2e.screenshots FOLDER [PAGE ...]``.
 
-Fills the empty database that ``DATABASE_URL`` names (it must name one) with scenes, serves the site from this process, and takes each page
-light and dark, at 1280 and 390 pixels.
+Fills the empty database that ``DATABASE_URL`` names (it must name one) with scenes, serves the site from this process,
+and takes each page light and dark, at 1280 and 390 pixels.
 """
 
 from __future__ import annotations

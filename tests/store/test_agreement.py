@@ -133,7 +133,7 @@ class Bench:
         if continues:
             built.new_execution += 1
             built.new_last_sequence = 0
-            built.history = []
+            built.history, built.work_items, built.timers, built.opened_waits = [], [], [], []
             built.claimable_at = PAST
             built.new_input = (text,)
             built.new_version = "2"

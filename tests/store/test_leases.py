@@ -138,5 +138,7 @@ def test_the_rest_is_part_of_the_recovery(store, running, token):
     store.recover()
 
     rests = [item.visible_at - before for item in ActivityWorkItem.objects.order_by("task_id")]
-    assert [round(rest.total_seconds()) for rest in rests] == [0, 2, 4]
+    assert rests[0] < timedelta(seconds=1)
+    assert timedelta(seconds=2) <= rests[1] < timedelta(seconds=5)  # those that died together come back apart
+    assert timedelta(seconds=4) <= rests[2] < timedelta(seconds=9)
     assert not Instance.objects.filter(lease_token__isnull=False).exists()

@@ -104,9 +104,10 @@ class RaiseEventForm(forms.Form):
         if not text.strip():
             return None
         try:
-            return SerializedJson(payloads.check_text(text, "the payload"))
+            checked = payloads.check_text(text, "the payload")
         except PayloadRejected as rejected:
             raise forms.ValidationError(str(rejected)) from rejected
+        return None if checked is None else SerializedJson(checked)
 
 
 class AnswerForm(forms.Form):

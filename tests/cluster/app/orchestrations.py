@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def return_a_socket(number: int) -> object:
 
 @activity
 def hang(seconds: float) -> None:
-    time.sleep(seconds)
+    threading.Event().wait(seconds)
 
 
 @activity
@@ -49,7 +49,7 @@ def note_and_hang_once(context: ActivityContext, folder: str) -> int:
         file.write(f"{os.getpid()}\n")
     count = len(runs.read_text().splitlines())
     if count == 1:
-        time.sleep(FOR_EVER)
+        threading.Event().wait(FOR_EVER)
     return count
 
 

@@ -82,6 +82,15 @@ def test_an_event_is_raised_with_its_json(operator):
     assert (message.type, message.name, json.loads(message.payload)) == ("EventRaised", "paid", {"amount": 41.0})
 
 
+@pytest.mark.parametrize("payload", ["", "  ", "null", " null\n"])
+def test_an_event_without_a_payload_has_none(operator, payload):
+    rows.instance("one")
+
+    operator.post(url("raise"), {"name": "paid", "payload": payload})
+
+    assert InboxMessage.objects.get().payload is None
+
+
 @pytest.mark.parametrize("payload", ["{", "paid", '{"a": NaN}', '"\\u0000"', "[" * 100 + "]" * 100])
 def test_json_that_cannot_be_stored_is_refused_in_the_form(operator, payload):
     rows.instance("one")
