@@ -71,7 +71,7 @@ class Runtime:
         self._alone_until = 0.0
         self._stopping = threading.Event()
         self._is_draining = False
-        self._claimed_at = self._timers_at = self._activities_at = 0.0
+        self._claimed_at = self._timers_at = self._activities_at = self._told_at = 0.0
         self._found_instances = self._found_activities = self._made_timers = False
 
     # The drain ---------------------------------------------------------------------------------------------------
@@ -295,6 +295,9 @@ class Runtime:
         """Take work items that nobody has room for, while there is room here."""
         now = time.monotonic()
         room = self.pool.room
+        if room <= 0 and self._found_activities and now - self._told_at >= WAIT_SECONDS:
+            self._told_at = now
+            self.store.notify_workers()  # others may have room for them at once
         if room <= 0 or (not self._found_activities and now - self._activities_at < WAIT_SECONDS):
             return False
         works = self.store.claim_activities(token, room)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+from django.db.models import QuerySet
 
 from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.authoring.registry import registry
@@ -122,7 +123,7 @@ def advance_instance(
     result = Advance(held, consumed=[message.pk for message in messages], ended_tasks=[e.task_id or 0 for e in local])
     events = [message.event for message in messages] + list(local)
     if RuntimeStatus(claimed.status).is_terminal:
-        rewound = _first(events, EventType.EXECUTION_REWOUND)
+        rewound = _first(_meant_for(messages, claimed, claimed.execution), EventType.EXECUTION_REWOUND)
         if rewound is not None and claimed.status == RuntimeStatus.FAILED:
             return _advance_rewound(result, events, rewound, loaded, now)
         result.is_idle = True
@@ -131,7 +132,8 @@ def advance_instance(
     if terminated is not None:
         return _end_without_code(result, terminated, now)
     if claimed.attempts > get_config().dispatch_attempts:
-        return _fail_undelivered(result, events, poison("the orchestrator", claimed.attempts - 1), now)
+        undelivered = [*_meant_for(messages, claimed, _generation(held, loaded)), *local]
+        return _fail_undelivered(result, undelivered, poison("the orchestrator", claimed.attempts - 1), now)
     if not registry.has_orchestrator(claimed.name):
         result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
         return result
@@ -139,9 +141,10 @@ def advance_instance(
         if held.execution is None:
             open_held(held, loaded)
     except NonDeterminismError as error:
-        return _fail_undelivered(result, events, error, now)
+        undelivered = [*_meant_for(messages, claimed, _generation(held, loaded)), *local]
+        return _fail_undelivered(result, undelivered, error, now)
     assert held.execution is not None
-    current = _meant_for(messages, held.execution)
+    current = _meant_for(messages, claimed, held.execution.generation)
     if claimed.begins and not held.execution.has_started:
         current.insert(0, _started(claimed, now))
     episode = _advance(held.execution, [*current, *local], now)
@@ -156,11 +159,20 @@ def _advance(execution: Execution, events: Sequence[HistoryEvent], now: datetime
     return advance(execution, events)
 
 
-def _meant_for(messages: Sequence[InboxEvent], execution: Execution) -> list[HistoryEvent]:
+def _generation(held: HeldInstance, loaded: LoadedHistory | None) -> int:
+    """The generation, also of an instance whose code can't be opened: it stands in the event that began it."""
+    if held.execution is not None:
+        return held.execution.generation
+    started = _first(loaded.events if loaded is not None else (), EventType.EXECUTION_STARTED)
+    generation: int = (started.attributes if started is not None else {}).get("generation", held.claimed.execution)
+    return generation
+
+
+def _meant_for(messages: Sequence[InboxEvent], claimed: ClaimedInstance, generation: int) -> list[HistoryEvent]:
     """Without what was meant for another execution. Children know the generation, which a rewind keeps."""
     meant: list[HistoryEvent] = []
     for message in messages:
-        expected = execution.generation if message.event.type in CHILD_EVENTS else execution.facts.execution
+        expected = generation if message.event.type in CHILD_EVENTS else claimed.execution
         if message.execution is None or message.execution == expected:
             meant.append(message.event)
         else:
@@ -168,8 +180,8 @@ def _meant_for(messages: Sequence[InboxEvent], execution: Execution) -> list[His
                 "Dropped a late %s of execution %s. instance=%s execution=%s",
                 message.event.type,
                 message.execution,
-                execution.facts.instance_id,
-                execution.facts.execution,
+                claimed.instance_id,
+                claimed.execution,
             )
     return meant
 
@@ -258,7 +270,7 @@ def _advance_rewound(
     result.new_execution = facts.execution
     result.events = [*plan.kept, *episode.events]
     result.actions = _without_live_children(claimed, episode.actions)
-    children = Instance.objects.filter(parent_id=claimed.pk, instance_id__in=plan.failed_children)
+    children = _children(claimed).filter(instance_id__in=plan.failed_children)
     failed = children.filter(status=RuntimeStatus.FAILED).order_by("pk")
     result.children_to_rewind = list(failed.values_list("pk", flat=True))
     return result
@@ -269,7 +281,7 @@ def _without_live_children(claimed: ClaimedInstance, actions: Sequence[Action]) 
     ids = [action.instance_id for action in actions if isinstance(action, CreateSubOrchestration)]
     if not ids:
         return list(actions)
-    children = Instance.objects.filter(parent_id=claimed.pk, instance_id__in=ids)
+    children = _children(claimed).filter(instance_id__in=ids)
     statuses = dict(children.values_list("instance_id", "status"))
     gone = {RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED}
     kept = {child for child, status in statuses.items() if status not in gone}
@@ -285,9 +297,11 @@ def _without_live_children(claimed: ClaimedInstance, actions: Sequence[Action]) 
 def live_children(claimed: ClaimedInstance) -> list[int]:
     """Children that a recursive termination takes along."""
     live = [RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW]
-    return list(
-        Instance.objects.filter(parent_id=claimed.pk, status__in=live).order_by("pk").values_list("pk", flat=True)
-    )
+    return list(_children(claimed).filter(status__in=live).order_by("pk").values_list("pk", flat=True))
+
+
+def _children(claimed: ClaimedInstance) -> QuerySet[Instance]:
+    return Instance.objects.using(get_config().database).filter(parent_id=claimed.pk)
 
 
 def _first(events: Sequence[HistoryEvent], event_type: EventType) -> HistoryEvent | None:

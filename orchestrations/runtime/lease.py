@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
+from orchestrations.models import ActivityWorkItem
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.store.contract import Store
 
@@ -114,19 +115,35 @@ class LeaseKeeper:
                 logger.exception("Looking after running activities failed; trying again.")
             if time.monotonic() - renewed < self._config.heartbeat_seconds or self.is_lost:
                 continue
+            token = self.token
             try:
-                alive = self._store.renew_lease(self.token, self._duration, self._pool.in_flight)
+                alive = self._store.renew_lease(token, self._duration, self._pool.in_flight)
+                renewed_at = time.monotonic()
+                if alive:
+                    self._tell_unwanted(token)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("The heartbeat could not be written: %s", error)
                 connections.close_all()
                 alive = time.monotonic() - renewed < self._config.lease_seconds
             else:
-                renewed = time.monotonic()
+                renewed = renewed_at
             if not alive:
-                logger.error("This worker's lease has expired; what it held goes to others. token=%s", self.token)
-                self.is_lost = True
                 renewed = time.monotonic()
+                if token == self.token:  # and not the lease that was opened while this one was being renewed
+                    logger.error("This worker's lease has expired; what it held goes to others. token=%s", token)
+                    self.is_lost = True
         connections.close_all()
+
+    def _tell_unwanted(self, token: int) -> None:
+        """Tell activities whose execution has ended elsewhere that nobody wants their results any more."""
+        running = self._pool.running()
+        if running:
+            items = ActivityWorkItem.objects.using(self._store.using).filter(lease_token=token)
+            held = set(items.values_list("instance_id", "execution", "task_id"))
+            for item in running:
+                item.is_unwanted = (
+                    item.is_unwanted or (item.work.instance_pk, item.work.execution, item.work.task_id) not in held
+                )
 
     def _stop_long_episode(self) -> None:
         """Raise EpisodeTimeout inside an orchestrator that computes for ever, so that the others go on."""

@@ -110,13 +110,17 @@ class SqlStore(ComposedStore):
             WHERE i.id = r.id AND {FREE} ORDER BY i.attempts, r.ready_at, i.id LIMIT %s {lock}"""
         return statement, [hub, token, limit, hub, token, window, token, limit]
 
+    def visible_messages(self, limit: int) -> tuple[str, list[Any]]:
+        """What joins the visible messages of the instances in ``k``, as ``m``; ``limit`` of each are enough."""
+        return f"CROSS JOIN {INBOX} AS m WHERE m.instance_id = k.id AND m.visible_at <= {self.tables.NOW}", []
+
     def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
-        source, parameters = self.tables.source("k", ID, [(pk,) for pk in pks])
+        source, keys = self.tables.source("k", ID, [(pk,) for pk in pks])
+        visible, parameters = self.visible_messages(limit)
         loaded = self.tables.fetch(
             f"""SELECT m.instance_id, m.id, m.execution, m.type, m.created_at, m.task_id, m.name, m.payload, m.attempt,
-                m.attributes FROM {source} CROSS JOIN {INBOX} AS m
-                WHERE m.instance_id = k.id AND m.visible_at <= {self.tables.NOW} ORDER BY m.id LIMIT %s""",
-            [*parameters, limit],
+                m.attributes FROM {source} {visible} ORDER BY m.id LIMIT %s""",
+            [*keys, *parameters, limit],
         )
         return [
             (owner, InboxEvent(pk, execution, rows.event_from(kind, instant(created_at), *event)))

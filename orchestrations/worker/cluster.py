@@ -131,6 +131,6 @@ def _stop_with_parent(parent: int, stop_event: Any) -> None:
     """End the cluster when its supervisor is gone, so that no orphan goes on working."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
-    stop_event.set()
+    threading.Thread(target=stop_event.set, daemon=True).start()  # it blocks where a killed process held its lock
     time.sleep(get_config().stop_seconds + STOP_MARGIN_SECONDS)
     os.killpg(0, signal.SIGKILL)

@@ -23,7 +23,7 @@ class Hints(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
-        """Return when something may have changed, or after that time. Raises the driver's errors."""
+        """Return when something may have changed, or after that time. Raises Django's database errors."""
 
     @abstractmethod
     def close(self) -> None:
@@ -40,14 +40,15 @@ class PostgresqlHints(Hints):
 
     def wait(self, seconds: float) -> None:
         """See Hints; raises the driver's errors."""
-        if self._connection is None:
-            # What was notified before LISTEN is lost, so come back at once and look at the tables.
-            self._listen()
-            return
-        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-            pass
-        for _ in self._connection.notifies(timeout=0):
-            pass
+        with connections[self._using].wrap_database_errors:
+            if self._connection is None:
+                # What was notified before LISTEN is lost, so come back at once and look at the tables.
+                self._listen()
+                return
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                pass
+            for _ in self._connection.notifies(timeout=0):
+                pass
 
     def close(self) -> None:
         """Close the connection."""
@@ -78,8 +79,9 @@ class SqliteHints(Hints):
             parameters = connections[self._using].get_connection_params()
             self._connection = sqlite3.connect(parameters["database"], uri=parameters.get("uri", False))
         deadline = time.monotonic() + seconds
-        while (version := self._read()) == self._version and time.monotonic() < deadline:
-            time.sleep(SQLITE_POLL_SECONDS)
+        with connections[self._using].wrap_database_errors:
+            while (version := self._read()) == self._version and time.monotonic() < deadline:
+                time.sleep(SQLITE_POLL_SECONDS)
         self._version = version
 
     def close(self) -> None:

@@ -1,0 +1,195 @@
+"""For the tests of apps with orchestrations: the real engine in the test's own process, and replays of old histories.
+
+There is no second engine here; what passes in a test has run on the code that runs in production.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
+from django.db import connections
+from django.test import TransactionTestCase
+
+from orchestrations.authoring.functions import RegisteredFunctions
+from orchestrations.authoring.registry import registry
+from orchestrations.client import OrchestrationClient
+from orchestrations.core.episode import open_execution
+from orchestrations.core.errors import NonDeterminismError
+from orchestrations.core.events import HistoryEvent
+from orchestrations.core.execution import InstanceFacts
+from orchestrations.errors import ConfigurationError, InstanceNotFound
+from orchestrations.models import Instance, Timer
+from orchestrations.orchestration_status import OrchestrationStatus
+from orchestrations.runtime.drain import Runtime
+from orchestrations.store import get_store
+
+TIMEOUT_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
+NAP_SECONDS = 0.005  # between two looks for a timer that is about to be due
+
+
+class InProcessWorker:
+    """A worker of the task hub in this process: it works only while one of its methods runs.
+
+    The test must not run in a transaction: activities run on threads of their own, which would not see its rows.
+    """
+
+    def __init__(self) -> None:
+        store = get_store()
+        connection = connections[store.using]
+        if connection.in_atomic_block:
+            raise ConfigurationError(
+                "A worker in the test's process can't see into the test's transaction. Use DurableTestCase or "
+                "TransactionTestCase, or with pytest-django the fixture transactional_db."
+            )
+        is_in_memory: Callable[[], bool] = getattr(connection, "is_in_memory_db", lambda: False)
+        if is_in_memory():
+            raise ConfigurationError(
+                "SQLite in memory has one connection for all threads. Give the test database a file: "
+                'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}.'
+            )
+        self.runtime = Runtime(store)
+        self._client = OrchestrationClient()
+
+    def run_until_idle(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Work until nothing more can happen without an event from outside or a timer that is not yet due.
+
+        Raises AssertionError where that takes longer.
+        """
+        self.run_until(self._is_idle, timeout_seconds, "The task hub was not idle")
+
+    def run_until_ended(self, instance_id: str, timeout_seconds: float = TIMEOUT_SECONDS) -> OrchestrationStatus:
+        """Work until the instance has ended, waiting for its timers, and return its status.
+
+        Raises AssertionError, saying what the instance waits for, where that takes longer.
+        """
+        self.run_until(lambda: self._status(instance_id).is_terminal, timeout_seconds, f"{instance_id!r} did not end")
+        return self._status(instance_id)
+
+    def run_until(self, condition: Callable[[], bool], timeout_seconds: float, otherwise: str) -> None:
+        """Work until the condition holds. Raises AssertionError with ``otherwise`` where that takes longer."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            self.runtime.drain(DRAIN_SECONDS)
+            if condition():
+                return
+            if time.monotonic() >= deadline:
+                raise AssertionError(f"{otherwise} within {timeout_seconds:g} seconds. {self._open_instances()}")
+            time.sleep(NAP_SECONDS)
+
+    def skip_timers(self, instance_id: str) -> int:
+        """Make an instance's timers due now, and return how many there are: three days pass in no time."""
+        store = get_store()
+        timers = Timer.objects.using(store.using).filter(
+            hub=store.hub, instance__instance_id=instance_id, state=Timer.State.PENDING
+        )
+        return timers.update(due_at=store.now() - timedelta(seconds=1))
+
+    def stop(self) -> None:
+        """Let go of everything. Activities that are still running get the setting STOP_SECONDS."""
+        self.runtime.stop()
+
+    def _is_idle(self) -> bool:
+        store = self.runtime.store
+        due_at = store.next_due_at()
+        is_due = due_at is not None and due_at <= store.now()
+        return not (is_due or self.runtime.pool.is_busy or store.has_work())
+
+    def _status(self, instance_id: str) -> OrchestrationStatus:
+        status = self._client.get_status(instance_id)
+        if status is None:
+            raise InstanceNotFound(instance_id)
+        return status
+
+    def _open_instances(self) -> str:
+        store = self.runtime.store
+        rows = Instance.objects.using(store.using).filter(hub=store.hub, completed_at=None).order_by("pk")[:5]
+        return " ".join(f"{row.instance_id!r} is {row.status}: {row.waiting_for or 'about to go on'}." for row in rows)
+
+
+class DurableTestCase(TransactionTestCase):
+    """A test case with a client and a worker: start with ``self.durable``, then let ``self.worker`` work."""
+
+    durable: OrchestrationClient
+    worker: InProcessWorker
+
+    def setUp(self) -> None:
+        """Make the client and the worker, which is stopped after the test."""
+        super().setUp()
+        self.durable = OrchestrationClient()
+        self.worker = InProcessWorker()
+        self.addCleanup(self.worker.stop)
+
+
+# Histories -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHistory:
+    """One execution as it happened: all that replaying it takes. ``to_json`` and ``from_json`` keep it in a file."""
+
+    instance_id: str
+    name: str
+    version: str
+    execution: int
+    input: str | None
+    events: list[HistoryEvent]
+    tags: dict[str, str] = field(default_factory=dict)
+    parent_instance_id: str | None = None
+
+    def to_json(self) -> str:
+        """The record as indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> RecordedHistory:
+        """Read what ``to_json`` wrote. Raises ``msgspec.ValidationError``."""
+        return msgspec.json.decode(text, type=cls)
+
+
+def record_history(instance_id: str) -> RecordedHistory:
+    """The present execution of an instance as the task hub has it. Raises InstanceNotFound."""
+    store = get_store()
+    rows = Instance.objects.using(store.using).select_related("parent").filter(hub=store.hub, instance_id=instance_id)
+    row = rows.first()
+    if row is None:
+        raise InstanceNotFound(instance_id)
+    loaded = store.load_history({row.pk: row.execution})[row.pk]
+    return RecordedHistory(
+        instance_id=row.instance_id,
+        name=row.name,
+        version=row.version,
+        execution=row.execution,
+        input=loaded.input,
+        events=loaded.events,
+        tags=dict(row.tags),
+        parent_instance_id=row.parent.instance_id if row.parent is not None else None,
+    )
+
+
+def assert_replays(history: RecordedHistory) -> None:
+    """Raise AssertionError where today's code of the orchestrator would not decide again what the history says.
+
+    The message names the event, what the history has, what the code did and at which line. Instances that are running
+    when such code is deployed would fail.
+    """
+    facts = InstanceFacts(
+        instance_id=history.instance_id,
+        name=history.name,
+        version=history.version,
+        execution=history.execution,
+        parent_instance_id=history.parent_instance_id,
+        tags=dict(history.tags),
+        input=history.input,
+    )
+    try:
+        execution = open_execution(
+            registry.orchestrator(history.name), RegisteredFunctions(registry), facts, history.events
+        )
+    except NonDeterminismError as error:
+        raise AssertionError(str(error)) from error
+    execution.discard()
