@@ -18,10 +18,11 @@ from orchestrations.core.actions import (
 )
 from orchestrations.core.errors import OrchestrationStateError
 from orchestrations.core.events import EventType
+from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
-from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH, NAME_LENGTH
+from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
 
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution
@@ -53,7 +54,7 @@ def call_activity(
         execution.clock,
         execution.position,
     )
-    task.scheduled = ScheduleTask(task_id, name, text, timeout_seconds=seconds, tags=tags or {})
+    task.scheduled = ScheduleTask(task_id, name, text, timeout_seconds=seconds, tags=check_tags(tags))
     execution.tasks[task_id] = task
     _record_dispatch(execution, task)
     return task
@@ -74,8 +75,7 @@ def call_sub_orchestrator(
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
     task_id = execution.next_id()
-    child_id = instance_id or default_child_id(execution, task_id)
-    refuse_own_id(execution, child_id)
+    child_id = _child_id(execution, task_id, instance_id)
     task = ActionTask(
         task_id,
         name,
@@ -86,7 +86,7 @@ def call_sub_orchestrator(
         execution.position,
         child_id=child_id,
     )
-    task.scheduled = CreateSubOrchestration(task_id, name, text, child_id, version=version, tags=tags or {})
+    task.scheduled = CreateSubOrchestration(task_id, name, text, child_id, version=version, tags=check_tags(tags))
     execution.tasks[task_id] = task
     _record_dispatch(execution, task)
     return task
@@ -100,8 +100,7 @@ def start_new(
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
     task_id = execution.next_id()
-    child_id = instance_id or default_child_id(execution, task_id)
-    refuse_own_id(execution, child_id)
+    child_id = _child_id(execution, task_id, instance_id)
     action = CreateSubOrchestration(task_id, name, text, child_id, version=version, fire_and_forget=True)
     attributes = {"instance_id": child_id, "fire_and_forget": True}
     execution.decide(
@@ -163,8 +162,7 @@ def wait_for_external_event(
 
 def send_event(execution: Execution, instance_id: str, name: str, value: object) -> None:
     """Raise an external event for another instance, once; an unknown or ended target drops it silently."""
-    if not instance_id or instance_id.startswith("@"):
-        raise ValueError("send_event takes the id of an orchestration instance; entities take signal_entity.")
+    check_instance_id(instance_id)
     check_event_name(name)
     payload = execution.functions.encode(value, f"the external event {name!r}")
     task_id = execution.next_id()
@@ -176,14 +174,6 @@ def send_event(execution: Execution, instance_id: str, name: str, value: object)
         payload=payload,
         attributes={"instance_id": instance_id},
     )
-
-
-def check_event_name(name: object) -> None:
-    """Refuse a name that no event can have, with a ValueError."""
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError("An external event needs a name that is not empty.")
-    if len(name) > NAME_LENGTH or not name.isprintable():
-        raise ValueError(f"The name of an external event has at most {NAME_LENGTH} characters, all of them printable.")
 
 
 def continue_as_new(execution: Execution, value: object, save_events: bool, version: str | None) -> None:
@@ -316,13 +306,17 @@ def default_child_id(execution: Execution, task_id: int) -> str:
     return uuid.uuid5(CHILD_ID_NAMESPACE, child_id).hex
 
 
-def refuse_own_id(execution: Execution, child_id: str) -> None:
-    """A child can't have the id of its parent or grandparent: it would wait for itself."""
+def _child_id(execution: Execution, task_id: int, given: str | None) -> str:
+    """The id that was given, or the default; never that of its parent or grandparent, for which it would wait."""
+    if given is None:
+        return default_child_id(execution, task_id)
+    child_id = check_instance_id(given)
     taken = {execution.facts.instance_id.casefold(), (execution.facts.parent_instance_id or "").casefold()}
     if child_id.casefold() in taken:
         raise OrchestrationStateError(
             f"The sub-orchestration's id {child_id!r} is that of its own parent. Give it another id, or none."
         )
+    return child_id
 
 
 def _deadline(

@@ -397,7 +397,8 @@ class Execution:
     def _end_raised(self, error: BaseException) -> None:
         if not coroutines.is_authors(error):
             raise error
-        self._end_failed(error)
+        if self.completion is None:
+            self._end_failed(error)
 
     def _end_completed(self, value: Any) -> None:
         try:

@@ -95,7 +95,8 @@ def in_words(action: Action) -> str:
 
 
 def _schedule(action: ScheduleTask) -> str:
-    return f"schedule {action.name}#{_number(action)}({action.input or ''})"
+    tags = f" {action.tags}" if action.tags else ""
+    return f"schedule {action.name}#{_number(action)}({action.input or ''}){tags}"
 
 
 def _timer(action: CreateTimer) -> str:

@@ -29,6 +29,7 @@ class Stage:
         self.left: list[object] = []
         self.contexts: list[ActivityContext] = []
         self.mended = False
+        self.changed = False
 
     def enter(self, value: object) -> None:
         """Tell the test that an activity is inside, and keep it there until the test opens the gate."""
@@ -203,15 +204,14 @@ with registry.preserved():
 
     @orchestrator
     def changes(context: OrchestrationContext):
-        """Waits for an event, then for another; its first version calls an activity before it."""
-        yield context.call_activity(work, "new" if stage.mended else "old")
-        yield context.wait_for_external_event("go")
-        yield context.call_activity(work_async if stage.mended is None else work, "second")
-        return [(yield context.wait_for_external_event("go"))]
-
-    @orchestrator
-    def dies_in_the_engine(context: OrchestrationContext):
-        yield context.wait_for_external_event("go")
+        """Waits for two events. Its code is changed under it, and back."""
+        if stage.changed:
+            yield context.create_timer(timedelta(days=1))
+        yield context.call_activity(work, "before")
+        received = []
+        while len(received) < 2:
+            received.append((yield context.wait_for_external_event("go")))
+        return received
 
 
 FUNCTIONS = [value for value in globals().values() if hasattr(value, "durable")]

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from orchestrations.core.events import EventType
-from orchestrations.models import InboxMessage, Instance
+from orchestrations.models import ActivityWorkItem, InboxMessage, Instance
 from orchestrations.store.contract import NewInstance
-from tests.store.episodes import HOUR, checkpoint, event, raised, row, to
+from tests.store.episodes import HOUR, PAST, checkpoint, event, raised, row, scheduled, to
 
 pytestmark = pytest.mark.django_db
 
@@ -168,3 +168,20 @@ def test_a_message_whose_instance_is_gone_holds_up_nobody(store, start, token):
     assert len(store.claim_instances(token, 10).instances) == 1
     store.recover()
     assert not InboxMessage.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["start", "message", "work item"])
+def test_only_work_that_has_waited_a_while_is_overdue(store, start, running, token, kind):
+    if kind == "start":
+        start()
+    else:
+        items = [scheduled()] if kind == "work item" else []
+        store.commit(token, [checkpoint(running(), work_items=items)])
+        store.send([to("order-1")] if kind == "message" else [])
+    assert store.has_work()
+    assert not store.has_work(overdue=True)
+
+    Instance.objects.filter(claimable_at__isnull=False).update(claimable_at=PAST)
+    InboxMessage.objects.update(visible_at=PAST)
+    ActivityWorkItem.objects.update(visible_at=PAST)
+    assert store.has_work(overdue=True)

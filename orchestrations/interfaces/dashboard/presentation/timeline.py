@@ -56,6 +56,7 @@ class Row:
     bars: list[Bar]
     note: str = ""
     note_x: str = ""
+    note_place: str = "beside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,8 @@ def _row(lane: Lane, index: int, scale: Scale, now: datetime) -> Row:
     top = AXIS_HEIGHT + ROW_HEIGHT * index
     label = lane.label if len(lane.label) <= LABEL_CHARACTERS else f"{lane.label[: LABEL_CHARACTERS - 1]}…"
     right = max(scale.x(span.end or now) for span in lane.spans)
-    is_inside = lane.folded > 1 and right > WIDTH - NOTE_ROOM
     left = min(scale.x(span.start) for span in lane.spans)
+    note_x, note_place = _beside(left, right, is_open=any(span.end is None for span in lane.spans))
     return Row(
         label=label,
         description=lane.description(now),
@@ -152,8 +153,18 @@ def _row(lane: Lane, index: int, scale: Scale, now: datetime) -> Row:
         text_y=_units(top + ROW_HEIGHT / 2 + 4.5),
         bars=[_bar(span, top, scale, now) for span in lane.spans],
         note=lane.state if lane.folded > 1 else "",
-        note_x=_units(left - NOTE_ROOM if is_inside and left - NOTE_ROOM > LABEL_WIDTH else right + 8),
+        note_x=_units(note_x),
+        note_place=note_place,
     )
+
+
+def _beside(left: float, right: float, *, is_open: bool) -> tuple[float, str]:
+    """Where words about a bar fit: behind it, before it, or on it."""
+    if right <= WIDTH - NOTE_ROOM:
+        return right + 8, "beside"
+    if left - NOTE_ROOM > LABEL_WIDTH:
+        return left - NOTE_ROOM, "beside"
+    return left + 8, "on-open" if is_open else "on-bar"
 
 
 def _bar(span: Span, top: float, scale: Scale, now: datetime) -> Bar:
