@@ -352,8 +352,8 @@ class ActivityPool:
                 finished = FinishedActivity(item.work, self._event(item, output, None), recorded=True)
                 if item.is_abandoned or not self._record(finished):
                     raise NotRecorded
-        except (DatabaseError, InterfaceError) as error:  # raised by COMMIT, it does not say whether all is written
-            if not has_returned:
+        except BaseException as error:  # raised by COMMIT or after it, it does not say whether all is written
+            if not has_returned or isinstance(error, NotRecorded):
                 raise
             finished = FinishedActivity(item.work, self._event(item, None, error), is_doubtful=True)
         self._end(item, finished=finished)

@@ -88,7 +88,7 @@ class CheckpointBuilder:
             checkpoint.new_execution = advance.new_execution
             checkpoint.ends_execution = True
             checkpoint.messages += _rewind_children(advance)
-        elif advance.events and advance.events[0].type is EventType.EXECUTION_STARTED:
+        elif advance.held.claimed.begins and execution.has_started:
             checkpoint.started_at = self._now
         if not execution.has_started:
             checkpoint.claimable_at = advance.held.claimed.claimable_at

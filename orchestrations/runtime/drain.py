@@ -387,6 +387,7 @@ class Runtime:
     def _reset(self) -> None:
         """Forget everything that belongs to a lease which is lost, or to a database that went away."""
         self.pool.abandon_all()
+        self._found_instances = self._found_activities = True  # what is given up here is work for whoever comes first
         self._suspects.clear()
         for pk in list(self._held):
             self._forget(pk)

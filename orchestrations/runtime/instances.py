@@ -29,6 +29,7 @@ logger = logging.getLogger("orchestrations.runtime")
 
 FUNCTIONS = RegisteredFunctions(registry)
 CHILD_EVENTS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
+PAUSING = frozenset({EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED})
 
 
 class PoisonMessage(Exception):
@@ -146,7 +147,7 @@ def advance_instance(
     assert held.execution is not None
     current = _meant_for(messages, claimed, held.execution.generation)
     if claimed.begins and not held.execution.has_started:
-        current.insert(0, _started(claimed, now))
+        current.insert(_start_position(current), _started(claimed, now))
     episode = _advance(held.execution, [*current, *local], now)
     result.events, result.actions = episode.events, episode.actions
     return result
@@ -184,6 +185,12 @@ def _meant_for(messages: Sequence[InboxEvent], claimed: ClaimedInstance, generat
                 claimed.execution,
             )
     return meant
+
+
+def _start_position(events: Sequence[HistoryEvent]) -> int:
+    """First, unless it was suspended before it could start: then it decides nothing until it is resumed."""
+    control = [number for number, event in enumerate(events, start=1) if event.type in PAUSING]
+    return max(control, default=0)
 
 
 def _started(claimed: ClaimedInstance, now: datetime) -> HistoryEvent:

@@ -282,7 +282,10 @@ class Store(ABC):
 
     @abstractmethod
     def purge(self, pks: Collection[int]) -> int:
-        """Delete ended instances with all their rows, and return how many instances went. Live ones are left alone."""
+        """Delete ended instances with all their rows, and return how many instances went. Live ones are left alone.
+
+        An instance goes in one transaction; many go in batches of a few hundred, so that nobody waits long for a lock.
+        """
 
     @abstractmethod
     def notify_workers(self) -> None:
@@ -320,7 +323,10 @@ class Store(ABC):
 
     @abstractmethod
     def abandon_instances(self, token: int, reasons: Mapping[int, str], delay: timedelta) -> None:
-        """Give leases back and hide the instances' work for ``delay``; ``reasons`` shows as what each waits for."""
+        """Give leases back and hide the instances' work for ``delay``; ``reasons`` shows as what each waits for.
+
+        The attempt is uncounted: nobody died of it.
+        """
 
     @abstractmethod
     def drop_messages(self, token: int, messages: Mapping[int, Collection[int]]) -> None:
@@ -344,7 +350,10 @@ class Store(ABC):
 
     @abstractmethod
     def fire_timers(self, limit: int = 500) -> int:
-        """Turn due timers into TimerFired messages, in due order, each exactly once; return how many."""
+        """Turn due timers into TimerFired messages, in due order, each exactly once; return how many were due.
+
+        Those of an execution that is over become Cancelled instead, without a message.
+        """
 
     @abstractmethod
     def next_due_at(self) -> datetime | None:

@@ -80,13 +80,13 @@ with registry.preserved():
     @activity(transactional=True)
     def book(value: str) -> str:
         stage.runs[value] += 1
-        AuditEntry.objects.create(hub="default", instance_id=value, actor="activity", action="start", via="api")
+        AuditEntry.objects.create(hub="default", instance_id=value, actor_name="activity", action="book", via="Engine")
         return value
 
     @activity(transactional=True)
     def book_gated(value: str) -> str:
         stage.runs[value] += 1
-        AuditEntry.objects.create(hub="default", instance_id=value, actor="activity", action="start", via="api")
+        AuditEntry.objects.create(hub="default", instance_id=value, actor_name="activity", action="book", via="Engine")
         stage.enter(value)
         return value
 

@@ -118,7 +118,9 @@ def test_a_failing_activity_is_tried_again_with_a_growing_pause(client, worker, 
 
     assert worker.run_until_ended("order").runtime_status == "Failed"
     assert stage.runs["x"] == 3
-    tries = list(HistoryEvent.objects.filter(type="TaskFailed").order_by("sequence").values_list("timestamp", flat=True))
+    tries = list(
+        HistoryEvent.objects.filter(type="TaskFailed").order_by("sequence").values_list("timestamp", flat=True)
+    )
     assert tries[1] - tries[0] >= timedelta(milliseconds=20)
     assert tries[2] - tries[1] >= timedelta(milliseconds=40)
 
