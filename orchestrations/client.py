@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -369,9 +369,12 @@ class OrchestrationClient:
     # What they are made of ---------------------------------------------------------------------------------------
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Join the caller's transaction, or open one; the workers hear of it when it commits."""
-        with transaction.atomic(using=self.using):
+    def _writing(self, *, one_statement: bool = False) -> Iterator[None]:
+        """Join the caller's transaction, or open one; the workers hear of it when it commits.
+
+        One statement needs no transaction of its own: that saves two of four round trips to the database.
+        """
+        with nullcontext() if one_statement else transaction.atomic(using=self.using):
             yield
             self._store.notify_workers()
 
@@ -382,7 +385,8 @@ class OrchestrationClient:
         action: Action,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        with self._writing():
+        is_alone = self.actor is None and all(instance.has_fresh_id for instance in instances)
+        with self._writing(one_statement=is_alone):
             outcomes = self._store.create_instances(instances, on_duplicate)
             for outcome in outcomes:
                 if not outcome.created and on_duplicate is not OnDuplicate.RETURN_EXISTING:

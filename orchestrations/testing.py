@@ -36,9 +36,10 @@ class InProcessWorker:
     """A worker of the task hub in this process: it works only while one of its methods runs.
 
     The test must not run in a transaction: activities run on threads of their own, which would not see its rows.
+    After ``drain_seconds`` the loop lets go of what is running and takes it up again, as in a busy cluster.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         store = get_store()
         connection = connections[store.using]
         if connection.in_atomic_block:
@@ -53,6 +54,7 @@ class InProcessWorker:
                 'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}.'
             )
         self.runtime = Runtime(store)
+        self.drain_seconds = drain_seconds
         self._client = OrchestrationClient()
 
     def run_until_idle(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -74,7 +76,7 @@ class InProcessWorker:
         """Work until the condition holds. Raises AssertionError with ``otherwise`` where that takes longer."""
         deadline = time.monotonic() + timeout_seconds
         while True:
-            self.runtime.drain(DRAIN_SECONDS)
+            self.runtime.drain(self.drain_seconds)
             if condition():
                 return
             if time.monotonic() >= deadline:

@@ -453,6 +453,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.wait(left))
+    loop.run_until_complete(sync_to_async(connections.close_all)())
     loop.close()
 
 

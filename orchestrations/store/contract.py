@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
 
-OVERDUE = timedelta(milliseconds=50)  # work that waits so long is more than those who drain can take
+OVERDUE = timedelta(milliseconds=200)  # work that waits so long is more than those who drain can take
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 
 from django.db import OperationalError
@@ -46,8 +47,8 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
     wanted: dict[str, NewInstance] = {}
     for instance in instances:
         wanted.setdefault(instance.instance_id, instance)
-    with tables.atomic():
-        looked_for = [key for key, instance in wanted.items() if not instance.has_fresh_id]
+    looked_for = [key for key, instance in wanted.items() if not instance.has_fresh_id]
+    with tables.atomic() if looked_for else nullcontext():  # fresh ids take one statement, a transaction by itself
         known = {target.instance_id: target for target in tables.find((), looked_for)}
         ended = [key for key, target in known.items() if target.status in TERMINAL]
         replaceable = ended if on_duplicate is OnDuplicate.REPLACE_TERMINAL else []

@@ -64,7 +64,7 @@ class TaskHubBroker(ORM):
         is_called = board.waiting_seconds > 0
         if (is_called or board.is_draining) and time.monotonic() - self._looked_at < LOOK_SECONDS:
             # Who drains takes what arrives; hints are many then, and each look is three queries.
-            self._wait(GLANCE_SECONDS)
+            time.sleep(GLANCE_SECONDS)
             return None
         self._looked_at = time.monotonic()
         if board.waiting_seconds > PATIENCE_SECONDS and board.workers().idle:
@@ -75,7 +75,10 @@ class TaskHubBroker(ORM):
         if not is_called and (self._has_work() or board.idle_seconds > PULSE_SECONDS):
             board.hand_out()
             return [(None, _drain_task())]
-        self._wait(GLANCE_SECONDS if is_called or board.is_draining else self._seconds_to_due())
+        if is_called or board.is_draining:
+            time.sleep(GLANCE_SECONDS)
+        else:
+            self._wait(self._seconds_to_due())
         return None
 
     def _queued(self) -> list[tuple[int | None, str]] | None:

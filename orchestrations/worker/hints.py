@@ -39,7 +39,7 @@ class PostgresqlHints(Hints):
         self._connection: Any = None
 
     def wait(self, seconds: float) -> None:
-        """See Hints; raises the driver's errors."""
+        """See Hints."""
         with connections[self._using].wrap_database_errors:
             if self._connection is None:
                 # What was notified before LISTEN is lost, so come back at once and look at the tables.
@@ -74,12 +74,12 @@ class SqliteHints(Hints):
         self._version = -1
 
     def wait(self, seconds: float) -> None:
-        """See Hints; raises the driver's errors."""
-        if self._connection is None:
-            parameters = connections[self._using].get_connection_params()
-            self._connection = sqlite3.connect(parameters["database"], uri=parameters.get("uri", False))
+        """See Hints."""
         deadline = time.monotonic() + seconds
         with connections[self._using].wrap_database_errors:
+            if self._connection is None:
+                parameters = connections[self._using].get_connection_params()
+                self._connection = sqlite3.connect(parameters["database"], uri=parameters.get("uri", False))
             while (version := self._read()) == self._version and time.monotonic() < deadline:
                 time.sleep(SQLITE_POLL_SECONDS)
         self._version = version

@@ -8,8 +8,7 @@ from typing import Protocol
 import pytest
 
 from orchestrations import OrchestrationClient, OrchestrationStatus
-from orchestrations.runtime.drain import Runtime
-from tests.waiting import eventually
+from orchestrations.testing import InProcessWorker
 
 DRAIN_SECONDS = 5.0
 
@@ -40,7 +39,7 @@ def client(transactional_db: None) -> OrchestrationClient:
 
 @pytest.fixture
 def drive(transactional_db: None) -> Iterator[Drive]:
-    runtime = Runtime()
+    worker = InProcessWorker()
 
     def drive(
         client: OrchestrationClient,
@@ -49,19 +48,16 @@ def drive(transactional_db: None) -> Iterator[Drive]:
         until_ended: bool = False,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> OrchestrationStatus:
-        def settled() -> OrchestrationStatus | None:
-            runtime.drain(drain_seconds)
-            status = client.get_status(instance_id)
-            assert status is not None
-            due_at = runtime.store.next_due_at()
-            is_due = due_at is not None and due_at <= runtime.store.now()
-            is_idle = not (is_due or runtime.pool.in_flight or runtime.store.has_work())
-            return status if is_idle and (status.is_terminal or not until_ended) else None
-
-        return eventually(settled)
+        worker.drain_seconds = drain_seconds
+        if until_ended:
+            return worker.run_until_ended(instance_id)
+        worker.run_until_idle()
+        status = client.get_status(instance_id)
+        assert status is not None
+        return status
 
     yield drive
-    runtime.stop()
+    worker.stop()
 
 
 @pytest.fixture
