@@ -148,7 +148,8 @@ class TestDatabases:
         database = database_settings("postgres://durable@db/durable?sslmode=require", pooled=False)
 
         assert database["CONN_MAX_AGE"] > 0
-        assert database["OPTIONS"] == {"sslmode": "require"}
+        assert database["OPTIONS"]["sslmode"] == "require"
+        assert "pool" not in database["OPTIONS"]
 
     def test_a_web_process_pools_its_connections(self):
         database = database_settings("postgres://durable@db/durable", pooled=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -13,10 +14,10 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from orchestrations.authoring.registry import registry
 from orchestrations.client import OrchestrationClient
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import Instance, WorkerLease
-from tests.cluster.app import orchestrations as functions
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,9 +121,12 @@ def cluster(transactional_db: None, tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def client(transactional_db: None) -> OrchestrationClient:
-    assert functions
-    return OrchestrationClient()
+def client(transactional_db: None) -> Iterator[OrchestrationClient]:
+    """Knows the cluster's functions for as long as the test runs; others' tests may take the same names."""
+    with registry.preserved():
+        module = "tests.cluster.app.orchestrations"
+        importlib.reload(sys.modules[module]) if module in sys.modules else importlib.import_module(module)
+        yield OrchestrationClient()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ with registry.preserved():
     @activity
     async def work_async(value: object) -> object:
         stage.runs[value] += 1
-        await asyncio.sleep(0)
+        await asyncio.to_thread(int)
         return value
 
     @activity
@@ -73,8 +73,7 @@ with registry.preserved():
         stage.runs[value] += 1
         stage.contexts.append(context)
         stage.inside.append(value)
-        while not stage.gate.is_set():
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(stage.gate.wait, GATE_SECONDS)
         return value
 
     @activity(transactional=True)

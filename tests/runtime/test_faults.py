@@ -43,6 +43,14 @@ def cut_after(call):
     raise OperationalError("the connection was cut")
 
 
+def cut_each_time(method):
+    def cut(*arguments):
+        method(*arguments)
+        raise OperationalError("the connection was cut")
+
+    return cut
+
+
 # The answer to a commit ----------------------------------------------------------------------------------------------
 
 
@@ -67,7 +75,7 @@ def test_a_child_and_a_message_of_such_a_commit_exist_once(client, worker, monke
     assert HistoryEvent.objects.filter(type="SubOrchestrationInstanceCompleted").count() == 1
 
 
-def test_a_database_that_stays_away_costs_the_lease_and_loses_nothing(client, worker, stage, monkeypatch):
+def test_a_database_that_stays_away_loses_nothing(client, worker, stage, monkeypatch):
     store = worker.runtime.store
     commit = store.commit
     client.start_new(functions.chain, "order", 2)
@@ -76,13 +84,51 @@ def test_a_database_that_stays_away_costs_the_lease_and_loses_nothing(client, wo
         commit(*arguments)
         raise OperationalError("away")
 
-    monkeypatch.setattr(store, "commit", away)
-    with pytest.raises(OperationalError):
-        worker.runtime.drain(1.0)
-    assert worker.runtime.lease.is_lost
-    monkeypatch.setattr(store, "commit", commit)
+    with monkeypatch.context() as while_it_is_away:
+        while_it_is_away.setattr(store, "commit", away)
+        with pytest.raises(OperationalError):
+            worker.runtime.drain(1.0)
 
     assert worker.run_until_ended("order").output == [0, 1]
+    assert WorkerLease.objects.count() == 1
+
+
+@pytest.mark.parametrize("name", ["commit", "claim_instances", "claim_activities", "fire_timers"])
+def test_a_restart_of_the_database_does_not_repeat_what_is_running(client, worker, stage, monkeypatch, name):
+    """The lease outlives it, so nobody else may run it; only what this worker can't know of is given back."""
+    store = worker.runtime.store
+    client.start_new(functions.calls, "running", ["gated", 1, 2])
+    broken = []
+
+    def restart() -> bool:
+        if stage.inside and not broken:
+            broken.append(monkeypatch.setattr(store, name, cut_each_time(getattr(store, name))))
+            client.start_new(functions.fan_out, "order", 40)
+        return False
+
+    with monkeypatch.context(), pytest.raises(OperationalError):
+        worker.runtime.drain(0.0, gives_way=restart)
+    monkeypatch.setattr(store, name, getattr(type(store), name).__get__(store))
+    stage.gate.set()
+
+    assert worker.run_until_ended("order").output == sum(range(40))
+    assert worker.run_until_ended("running").output == 2
+    assert stage.runs == dict.fromkeys(range(40), 1) | {1: 2, 2: 2}, "each of the two has a 1 and a 2"
+    assert not ActivityWorkItem.objects.exists()
+
+
+def test_after_a_restart_of_the_database_nothing_waits_for_the_next_drain(
+    client, worker, stage, monkeypatch, eventually
+):
+    """Another worker may be the one that drains next."""
+    store = worker.runtime.store
+    client.start_new(functions.chain, "order", 1)
+    with monkeypatch.context() as while_it_is_away:
+        while_it_is_away.setattr(store, "commit", cut_each_time(store.commit))
+        with pytest.raises(OperationalError):
+            worker.runtime.drain(1.0)
+
+    eventually(lambda: not Instance.objects.exclude(lease_token=None).exists())
     assert WorkerLease.objects.count() == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrations.authoring.registry import registry
-from orchestrations.models import Instance
+from orchestrations.models import InboxMessage, Instance
 from tests.runtime import functions
 
 
@@ -99,6 +99,20 @@ def test_code_that_fits_its_history_again_gets_the_events_that_were_accepted(cli
     client.raise_event("order", "go", 2)
 
     assert worker.run_until_ended("order").output == [1, 2]
+
+
+def test_a_late_message_of_another_execution_is_not_among_them(client, run, worker, stage, events):
+    run(functions.changes, instance_id="order")
+    stage.changed = True
+    worker.runtime.cache.clear()
+    for kind in ("TaskCompleted", "SubOrchestrationInstanceCompleted"):
+        late = {"hub": "default", "type": kind, "task_id": 1, "payload": '"foreign"', "execution": 99}
+        InboxMessage.objects.create(instance=Instance.objects.get(), **late)
+    client.raise_event("order", "go", 1)
+    worker.run_until_idle()
+
+    assert client.get_status("order").runtime_status == "Failed"
+    assert not any("foreign" in event for event in events("order", payloads=True))
 
 
 def test_a_rewind_that_is_not_possible_says_why_and_does_not_repeat_itself(client, run, worker, stage):

@@ -49,6 +49,12 @@ class ReasonForm(forms.Form):
         help_text="Kept in the history and in the audit trail.",
     )
 
+    def full_clean(self) -> None:
+        """With errors the focus belongs to their summary: htmx gives it to what has ``autofocus`` after a swap."""
+        super().full_clean()
+        if self.errors:
+            self.fields["reason"].widget.attrs.pop("autofocus", None)
+
 
 class RequiredReasonForm(ReasonForm):
     """An act that must be explained."""
