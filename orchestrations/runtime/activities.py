@@ -182,6 +182,12 @@ class ActivityPool:
         item = RunningActivity(work, 0.0, 0.0)
         self._deliver(FinishedActivity(work, self._event(item, None, error)))
 
+    def keys(self) -> list[ActivityKey]:
+        """The work items of all that is submitted and not yet collected."""
+        with self._lock:
+            unended = [item.key for item in (*self._queue, *self._running.values())]
+            return unended + [finished.key for finished in self._finished]
+
     def take_finished(self) -> list[FinishedActivity]:
         """What has ended since the last call, in the order of ending."""
         with self._lock:

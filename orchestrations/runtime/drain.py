@@ -67,6 +67,10 @@ class Runtime:
         self._committer = Committer(self.store)
         self._clock = DatabaseClock(self.store.now())
         self._held: dict[int, HeldInstance] = {}
+        self._collected: list[FinishedActivity] = []  # by the present turn
+        self._in_hand: dict[int, list[FinishedActivity]] = {}  # being recorded by threads beside the loop, by id()
+        self._is_doubtful = False  # whether the lease may hold what this worker does not know of
+        self._settling = threading.Lock()
         self._suspects: deque[ClaimedActivity] = deque()
         self._alone_until = 0.0
         self._stopping = threading.Event()
@@ -98,7 +102,11 @@ class Runtime:
                     self.pool.wait(WAIT_SECONDS)
             self._is_draining = False
             self._park()
-        except BaseException:  # what is in memory may differ from what is written: begin anew with another lease
+        except (OperationalError, InterfaceError):
+            self._is_draining = False
+            self._let_go()
+            raise
+        except BaseException:  # a defect: what is in memory is not to be trusted, so begin anew with another lease
             self._is_draining = False
             self._reset()
             raise
@@ -108,6 +116,7 @@ class Runtime:
         if self.lease.is_lost:
             self._reset()
             self.lease.ensure()
+        self._settle_doubt()
         token = self.lease.token
         self._fire_timers()
         local = self._collect_finished(token)
@@ -141,7 +150,8 @@ class Runtime:
         """Ends of activities by held instance. Those of other instances are put into their inboxes at once."""
         local: dict[int, list[FinishedActivity]] = {}
         elsewhere: list[FinishedActivity] = []
-        for finished in self.pool.take_finished():
+        self._collected = self.pool.take_finished()
+        for finished in self._collected:
             work = finished.work
             held = self._held.get(work.instance_pk)
             # Task ids begin anew with each execution, and an earlier one's activity may still have been running.
@@ -367,25 +377,52 @@ class Runtime:
         """Put the ends of activities that no drain collects into their instances' inboxes."""
         if self._is_draining or self.lease.is_lost:
             return
-        finished = self.pool.take_finished()
-        completions = [_completion(one) for one in finished if not one.recorded]
-        if not finished:
-            return
+        finished: list[FinishedActivity] = []
         try:
-            if completions:
+            self._settle_doubt()
+            finished = self.pool.take_finished()
+            self._in_hand[id(finished)] = finished
+            if completions := [_completion(one) for one in finished if not one.recorded]:
                 self._committer.complete(self.lease.token, completions)
-            self.store.notify_workers()
+            if finished:
+                self.store.notify_workers()
         except Exception:  # the edge of the process: a result that is lost here would never be noticed
             logger.exception("Could not record %d finished activities; trying again.", len(finished))
             connections[self.store.using].close()
             self.pool.put_back(finished)
+        finally:
+            self._in_hand.pop(id(finished), None)
 
     def _record_in_transaction(self, finished: FinishedActivity) -> bool:
         """Record a transactional activity's end in the transaction that it ran in."""
         return self.store.complete_activities(self.lease.token, [_completion(finished)]) == 1
 
+    def _let_go(self) -> None:
+        """The database did not answer: let what runs go on, and forget what may differ from what is written."""
+        connections[self.store.using].close()
+        self._is_doubtful = True
+        self.pool.take_unstarted()
+        self.pool.put_back(self._collected)  # an end that was written all the same finds its work item gone
+        self._collected = []
+        self._suspects.clear()
+        for pk in list(self._held):
+            self._forget(pk)
+        self.pool.on_detached = self._on_detached
+
+    def _settle_doubt(self) -> None:
+        """Once the database answers again, free what this worker's lease holds without its knowing."""
+        if self._is_doubtful:
+            with self._settling:
+                if self._is_doubtful:
+                    in_hand = [one.key for finished in list(self._in_hand.values()) for one in finished]
+                    self.store.disown(self.lease.token, in_hand + self.pool.keys())
+                    self._is_doubtful = False
+                    self.store.notify_workers()
+
     def _reset(self) -> None:
-        """Forget everything that belongs to a lease which is lost, or to a database that went away."""
+        """Forget everything that belongs to a lease which is lost, or of which nothing is certain."""
+        self._is_doubtful = False
+        self._collected = []
         self.pool.abandon_all()
         self._found_instances = self._found_activities = True  # what is given up here is work for whoever comes first
         self._suspects.clear()

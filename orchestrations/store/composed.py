@@ -213,6 +213,9 @@ class ComposedStore(Store):
     def renew_lease(self, token: int, duration: timedelta, in_flight: int) -> bool:
         return leases.renew(self.using, token, self.now() + duration, in_flight)
 
+    def disown(self, token: int, keep: Collection[ActivityKey]) -> None:
+        leases.disown(self.hub, self.using, token, keep, self.now())
+
     def close_lease(self, token: int) -> None:
         leases.close(self.hub, self.using, token, self.now())
 

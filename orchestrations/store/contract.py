@@ -377,6 +377,13 @@ class Store(ABC):
         """Prolong the lease; False when it is gone, and the process must stop what it holds and open a new one."""
 
     @abstractmethod
+    def disown(self, token: int, keep: Collection[ActivityKey]) -> None:
+        """Free all that the token holds except for these work items, and keep the lease.
+
+        For a worker that had no answer from the database, and so can't know what it has been given.
+        """
+
+    @abstractmethod
     def close_lease(self, token: int) -> None:
         """Free all that the token holds, at once, and forget it."""
 

@@ -14,7 +14,7 @@ from django.db.models import Exists, Model, OuterRef
 from django.db.models.functions import Now
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
-from orchestrations.store.contract import Recovery
+from orchestrations.store.contract import ActivityKey, Recovery
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.tables import BATCH, chunks
 
@@ -37,6 +37,19 @@ def close(hub: str, using: str, token: int, now: datetime) -> None:
         held = ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token)
         for batch in chunks(in_order(held), BATCH):
             held.filter(pk__in=batch).update(lease_token=None, started_at=None, visible_at=now)
+
+
+def disown(hub: str, using: str, token: int, keep: Collection[ActivityKey], now: datetime) -> None:
+    """Free what a live lease holds, except for these work items."""
+    kept = {(key.instance_pk, key.execution, key.task_id) for key in keep}
+    held = ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token)
+    with transaction.atomic(using):
+        _free_instances(hub, using, [token])
+        rows = held.order_by("pk").values_list("pk", "instance_id", "execution", "task_id")
+        unknown = [pk for pk, *key in rows if tuple(key) not in kept]
+        for batch in chunks(unknown, BATCH):
+            locked = in_order(held.filter(pk__in=batch))
+            held.filter(pk__in=locked).update(lease_token=None, started_at=None, visible_at=now)
 
 
 def recover(hub: str, using: str, now: datetime) -> Recovery:
