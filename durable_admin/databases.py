@@ -27,7 +27,6 @@ SQLITE_OPTIONS = {
 POSTGRESQL_OPTIONS = {
     # The engine runs a few statements over and over: prepared on the server they take half the time. A connection
     # pooler in transaction mode must know prepared statements, as PgBouncer does from 1.21 on.
-    "server_side_binding": True,
     "prepare_threshold": 2,
 }
 SCHEMES = tuple(environ.Env.DB_SCHEMES)

@@ -12,6 +12,8 @@ from hashlib import blake2s
 from typing import Any
 
 from django.db import models
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
 
 from orchestrations.models import ActivityWorkItem
 from orchestrations.store.composed import Taken
@@ -59,12 +61,28 @@ def notification_channel(hub: str) -> str:
     return f"durable_{blake2s(hub.encode(), digest_size=16).hexdigest()}"
 
 
+_SERVER_BINDING: Any = ServerBindingCursor  # the type stubs know neither its argument nor what takes it
+
+
 class PostgresqlTables(SqlTables):
     """The table operations on PostgreSQL."""
 
     NOW = "statement_timestamp()"
     OVERDUE = f"statement_timestamp() - INTERVAL '{OVERDUE.total_seconds()} seconds'"
     LOCK_INSTANCES = "FOR NO KEY UPDATE OF i"
+
+    def cursor(self) -> CursorWrapper:
+        """One that binds on the server, so that statements are prepared where the connection's settings allow it.
+
+        The site's own cursors stay as Django makes them: bound on the server, a statement takes 65,535 parameters at
+        most, which a large ``bulk_create`` exceeds.
+        """
+        self.connection.ensure_connection()
+        with self.connection.wrap_database_errors:
+            cursor = _SERVER_BINDING(self.connection.connection)
+        if self.connection.queries_logged:
+            return self.connection.make_debug_cursor(cursor)
+        return self.connection.make_cursor(cursor)
 
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:
         arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)

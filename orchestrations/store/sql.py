@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.backends.utils import CursorWrapper
 
 from orchestrations.core.status import TERMINAL
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
@@ -151,16 +152,20 @@ class SqlTables(Tables):
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:
         """A table expression of these rows in their order, and its parameters."""
 
+    def cursor(self) -> CursorWrapper:
+        """A cursor for the statements of the store."""
+        return self.connection.cursor()
+
     def execute(self, statement: str, parameters: Sequence[Any]) -> int:
         """Run one statement and return how many rows it changed."""
-        with self.connection.cursor() as cursor:
+        with self.cursor() as cursor:
             cursor.execute(statement, parameters)
             changed: int = cursor.rowcount
             return changed
 
     def fetch(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
         """Run one statement and return its rows."""
-        with self.connection.cursor() as cursor:
+        with self.cursor() as cursor:
             cursor.execute(statement, parameters)
             fetched: list[Row] = cursor.fetchall()
             return fetched
