@@ -39,6 +39,7 @@ from orchestrations.errors import (
     InstanceEnded,
     InstanceNotFound,
     InvalidTransition,
+    PayloadRejected,
 )
 from orchestrations.history_events import project_history
 from orchestrations.instance_ids import check_instance_id, new_instance_id
@@ -174,17 +175,16 @@ class OrchestrationClient:
 
         Raises InstanceNotFound, InstanceEnded and PayloadRejected.
         """
-        target = self._live_target(instance_id, "raising an event")
         event = self._message_event(EventType.EVENT_RAISED, {})
-        event.name = check_event_name(event_name)
-        event.payload = _encode(event_data, f"the event {event_name!r}")
-        key = check_idempotency_key(idempotency_key)
-        message = Message(
-            event,
-            instance_pk=target.pk,
-            idempotency_key=None if key is None else f"event:{key}",
-        )
-        self._send(message, target, Action.RAISE_EVENT, details={"event": event_name})
+        try:
+            event.name = check_event_name(event_name)
+            event.payload = _encode(event_data, f"the event {event_name!r}")
+            key = check_idempotency_key(idempotency_key)
+        except PayloadRejected:
+            self._live_target(instance_id, "raising an event")  # that it is gone matters more than what was sent
+            raise
+        message = Message(event, instance_id=instance_id, idempotency_key=None if key is None else f"event:{key}")
+        self._send(message, instance_id, Action.RAISE_EVENT, details={"event": event_name})
 
     def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
         """End a live instance as Terminated with the reason as its output; running activities are not interrupted.
@@ -224,7 +224,7 @@ class OrchestrationClient:
             execution=target.execution,
             idempotency_key=f"rewind:{target.execution}",
         )
-        self._send(message, target, Action.REWIND, reason)
+        self._send(message, target.instance_id, Action.REWIND, reason)
 
     # Purging -----------------------------------------------------------------------------------------------------
 
@@ -397,22 +397,22 @@ class OrchestrationClient:
     def _send(
         self,
         message: Message,
-        target: _Target,
+        instance_id: str,
         action: Action,
         reason: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        with self._writing():
-            if not self._store.send([message]):
-                self._live_target(target.instance_id, action.value)  # gone or ended since it was read
-            self._audit(action, [target.instance_id], reason, details)
+        with self._writing(one_statement=self.actor is None):
+            while not (queries.storable(instance_id) and self._store.send([message])):
+                self._live_target(instance_id, action.value)  # says whether it never was there or has ended
+            self._audit(action, [instance_id], reason, details)
 
     def _control(self, kind: EventType, action: Action, instance_id: str, reason: str, **attributes: object) -> None:
         # Sent even where the status says that there is nothing to do: an opposite message may be on its way already,
         # and the last one sent must win.
         target = self._live_target(instance_id, action.value)
         event = self._message_event(kind, {"reason": check_reason(reason), **attributes})
-        self._send(Message(event, instance_pk=target.pk), target, action, reason, attributes)
+        self._send(Message(event, instance_pk=target.pk), target.instance_id, action, reason, attributes)
 
     def _purge_batch(self, batch: Mapping[int, str]) -> int:
         with self._writing():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,6 +38,9 @@ from orchestrations.store.contract import (
 )
 
 WORKING_DIRECTORY = Path.cwd()
+
+
+CLOCK_SLACK = timedelta(milliseconds=20)  # by which this process's idea of the database's clock may be ahead
 
 
 class CheckpointBuilder:
@@ -182,7 +185,7 @@ class CheckpointBuilder:
                 for sequence, (name, payload, timestamp) in enumerate(completion.carried_events, start=1)
             ]
             checkpoint.new_last_sequence = len(checkpoint.history)
-            checkpoint.claimable_at = self._now
+            checkpoint.claimable_at = self._now - CLOCK_SLACK  # at once
             checkpoint.new_input = (completion.new_input,)
             checkpoint.new_version = completion.new_version
             return

@@ -118,12 +118,12 @@ class Runtime:
             self.lease.ensure()
         self._settle_doubt()
         token = self.lease.token
-        self._fire_timers()
         local = self._collect_finished(token)
         is_alone = self._run_suspect()
         claimed = [] if is_alone else self._claim_instances(token, bool(local))
         worked = self._advance(token, claimed, local)
-        return (not is_alone and self._claim_activities(token)) or worked or bool(local)
+        fired = self._fire_timers()  # after what is ready: an answer that somebody waits for comes first
+        return (not is_alone and self._claim_activities(token)) or worked or fired or bool(local)
 
     def stop(self) -> None:
         """End the present drain soon, wait for running activities a while, and free everything."""
@@ -137,14 +137,17 @@ class Runtime:
 
     # Parts of a turn ---------------------------------------------------------------------------------------------
 
-    def _fire_timers(self) -> None:
-        """Fire due timers now and then."""
+    def _fire_timers(self) -> bool:
+        """Fire due timers now and then; whether there were any."""
         now = time.monotonic()
-        if now - self._timers_at >= TIMER_SECONDS:
-            self._timers_at = now
-            if self.store.fire_timers():
-                self._timers_at = 0.0
-                self._found_instances = True
+        if now - self._timers_at < TIMER_SECONDS:
+            return False
+        self._timers_at = now
+        if not self.store.fire_timers():
+            return False
+        self._timers_at = 0.0
+        self._found_instances = True
+        return True
 
     def _collect_finished(self, token: int) -> dict[int, list[FinishedActivity]]:
         """Ends of activities by held instance. Those of other instances are put into their inboxes at once."""

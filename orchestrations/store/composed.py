@@ -72,8 +72,7 @@ class ComposedStore(Store):
         return self._send(messages)
 
     def _send(self, sent: Sequence[Message]) -> int:
-        with self.tables.atomic():
-            return messages.send(self.tables, sent)
+        return messages.send(self.tables, sent)
 
     def purge(self, pks: Collection[int]) -> int:
         purged = 0
