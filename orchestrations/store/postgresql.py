@@ -6,7 +6,8 @@ checks its condition again on the row's newest version; every condition that a l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import blake2s
 from typing import Any
@@ -71,6 +72,19 @@ class PostgresqlTables(SqlTables):
     OVERDUE = f"statement_timestamp() - INTERVAL '{OVERDUE.total_seconds()} seconds'"
     LOCK_INSTANCES = "FOR NO KEY UPDATE OF i"
 
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """A transaction in which the planner keeps to the indexes.
+
+        Tables that are mostly empty look empty to the planner, whose plans are kept: one made then would read the whole
+        table for each key when thousands of rows are in flight.
+        """
+        is_outermost = not self.connection.in_atomic_block
+        with super().atomic():
+            if is_outermost:
+                self.execute("SET LOCAL enable_seqscan = off", [])
+            yield
+
     def cursor(self) -> CursorWrapper:
         """One that binds on the server, so that statements are prepared where the connection's settings allow it.
 
@@ -101,14 +115,13 @@ class PostgresqlTables(SqlTables):
         table = model._meta.db_table
         source, parameters = self.source("k", columns_of(model, tuple(columns)), keys)
         matching = " AND ".join(f"t.{name} = k.{name}" for name in columns)
+        # One look into the index for each key, whatever the planner believes of the table's size.
+        found = (
+            f"SELECT f.id FROM {source} CROSS JOIN LATERAL (SELECT t.id FROM {table} AS t WHERE {matching} OFFSET 0) f"
+        )
         if model is ActivityWorkItem:  # completions delete from it too, without the lock of the instance
-            self.execute(
-                f"DELETE FROM {table} WHERE id IN "
-                f"(SELECT t.id FROM {source} CROSS JOIN {table} AS t WHERE {matching} ORDER BY t.id FOR UPDATE OF t)",
-                parameters,
-            )
-        else:
-            self.execute(f"DELETE FROM {table} AS t USING {source} WHERE {matching}", parameters)
+            found = f"SELECT id FROM {table} WHERE id = ANY(ARRAY({found})) ORDER BY id FOR UPDATE"
+        self.execute(f"DELETE FROM {table} WHERE id = ANY(ARRAY({found}))", parameters)
 
     def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
         source, parameters = self.source("b", BELIEF, [belief_row(checkpoint) for checkpoint in checkpoints])
@@ -127,10 +140,12 @@ class PostgresqlTables(SqlTables):
         source, parameters = self.source("k", columns_of(ActivityWorkItem, ATTEMPT), ended)
         matching = " AND ".join(f"a.{name} = k.{name}" for name in ATTEMPT)
         taken = self.fetch(
-            f"""DELETE FROM {ACTIVITY} WHERE id IN (
-                SELECT a.id FROM {source} CROSS JOIN {ACTIVITY} AS a
-                WHERE {matching} AND COALESCE(a.lease_token, 0) = %s ORDER BY a.id FOR UPDATE OF a
-            ) RETURNING instance_id, execution, task_id""",
+            f"""DELETE FROM {ACTIVITY} WHERE id = ANY(ARRAY(
+                SELECT id FROM {ACTIVITY} WHERE id = ANY(ARRAY(
+                    SELECT f.id FROM {source}
+                    CROSS JOIN LATERAL (SELECT a.id FROM {ACTIVITY} AS a WHERE {matching} OFFSET 0) AS f
+                )) AND COALESCE(lease_token, 0) = %s ORDER BY id FOR UPDATE
+            )) RETURNING instance_id, execution, task_id""",
             [*parameters, token],
         )
         return set(taken)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,7 +47,7 @@ class Tables(ABC):
         """This thread's connection."""
         return connections[self.using]
 
-    def atomic(self) -> transaction.Atomic:
+    def atomic(self) -> AbstractContextManager[None]:
         """A transaction, or a part of the one that the caller has open. No savepoint: a failure spoils the whole."""
         return transaction.atomic(self.using, savepoint=False)
 
