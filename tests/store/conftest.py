@@ -15,6 +15,7 @@ from orchestrations.store.contract import ClaimedInstance, NewInstance, Store
 from orchestrations.store.orm import OrmStore
 
 HUB = "conformance"
+from tests.waiting import eventually
 
 
 @pytest.fixture(params=["orm", "tuned"])
@@ -53,7 +54,8 @@ def claim(store, token) -> Callable[..., ClaimedInstance]:
     """Claims the only instance that has something to do."""
 
     def claim(by: int | None = None) -> ClaimedInstance:
-        [claimed] = store.claim_instances(by or token, 10).instances
+        # SQLite's clock counts milliseconds: what was written within the present one may be visible only in the next.
+        [claimed] = eventually(lambda: store.claim_instances(by or token, 10).instances, timeout_seconds=1)
         return claimed
 
     return claim
