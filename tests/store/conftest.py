@@ -13,9 +13,9 @@ from django.db import connection
 from orchestrations.store import get_store
 from orchestrations.store.contract import ClaimedInstance, NewInstance, Store
 from orchestrations.store.orm import OrmStore
+from tests.waiting import eventually
 
 HUB = "conformance"
-from tests.waiting import eventually
 
 
 @pytest.fixture(params=["orm", "tuned"])
