@@ -83,7 +83,7 @@ def test_django_q2_that_is_not_installed():
 
 
 @pytest.mark.parametrize(
-    "path", [None, "", "django_q.brokers.orm.ORM", "nowhere.Broker", "orchestrations.client.LIVE", 3]
+    "path", [None, "", "django_q.brokers.orm.ORM", "nowhere.Broker", "orchestrations.client.hub.LIVE", 3]
 )
 def test_a_broker_that_is_not_the_task_hub(path):
     with cluster(broker_class=path):

@@ -92,7 +92,7 @@ def test_an_unknown_status_is_refused(client, archive):
 
 
 def test_a_limited_purge_takes_the_oldest(client, archive, monkeypatch):
-    monkeypatch.setattr("orchestrations.client.PURGE_BATCH", 1)
+    monkeypatch.setattr("orchestrations.client.purging.PURGE_BATCH", 1)
 
     assert client.purge_instance_history_by(rows.NOON, limit=2).instances_deleted == 2
     assert left() == {"2", "3", "4"}

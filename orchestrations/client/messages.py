@@ -1,0 +1,107 @@
+"""Messages to instances: external events, and the control verbs that work whatever the state of their code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrations import queries
+from orchestrations.arguments import check_event_name, check_idempotency_key, check_reason
+from orchestrations.async_twins import async_twin
+from orchestrations.client.hub import HubClient, encode
+from orchestrations.core.events import EventType
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import InstanceEnded, InvalidTransition, PayloadRejected
+from orchestrations.permissions import Action
+from orchestrations.store.contract import Message
+
+
+class Messaging(HubClient):
+    """Raises events; terminates, suspends, resumes and rewinds."""
+
+    def raise_event(
+        self, instance_id: str, event_name: str, event_data: object = None, *, idempotency_key: str | None = None
+    ) -> None:
+        """Raise an external event for a live instance, which receives it once, in the order of raising.
+
+        Before it is waited for, and while the instance is Pending or Suspended, the event is kept. A second event with
+        the same ``idempotency_key`` has no effect while the first is on its way.
+
+        Raises InstanceNotFound, InstanceEnded and PayloadRejected.
+        """
+        event = self._message_event(EventType.EVENT_RAISED, {})
+        try:
+            event.name = check_event_name(event_name)
+            event.payload = encode(event_data, f"the event {event_name!r}")
+            key = check_idempotency_key(idempotency_key)
+        except PayloadRejected:
+            self._live_target(instance_id, "raising an event")  # that it is gone matters more than what was sent
+            raise
+        message = Message(event, instance_id=instance_id, idempotency_key=None if key is None else f"event:{key}")
+        self._send(message, instance_id, Action.RAISE_EVENT, details={"event": event_name})
+
+    def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
+        """End a live instance as Terminated with the reason as its output; running activities are not interrupted.
+
+        With ``recursive`` its live sub-orchestrations end too. No code of the orchestrator runs any more.
+        Raises InstanceNotFound and InstanceEnded.
+        """
+        self._control(EventType.EXECUTION_TERMINATED, Action.TERMINATE, instance_id, reason, recursive=recursive)
+
+    def suspend(self, instance_id: str, reason: str = "") -> None:
+        """Pause a live instance: it decides nothing more, and what arrives is kept in order, until it is resumed.
+
+        Has no effect on one that is Suspended already. Raises InstanceNotFound and InstanceEnded.
+        """
+        self._control(EventType.EXECUTION_SUSPENDED, Action.SUSPEND, instance_id, reason)
+
+    def resume(self, instance_id: str, reason: str = "") -> None:
+        """Let a suspended instance go on with what has arrived meanwhile. Has no effect on one that is not suspended.
+
+        Raises InstanceNotFound and InstanceEnded.
+        """
+        self._control(EventType.EXECUTION_RESUMED, Action.RESUME, instance_id, reason)
+
+    def rewind(self, instance_id: str, reason: str = "") -> None:
+        """Let a Failed instance go on from before its failure: what failed runs again, what succeeded does not.
+
+        A second call before the first takes effect does nothing. Raises InstanceNotFound, InvalidTransition for a
+        live instance, and InstanceEnded for one that has ended otherwise than Failed.
+        """
+        target = self._target(instance_id)
+        if target.status is not RuntimeStatus.FAILED:
+            error = InstanceEnded if target.status.is_terminal else InvalidTransition
+            raise error(instance_id, target.status, "rewind", "Failed")
+        message = Message(
+            self._message_event(EventType.EXECUTION_REWOUND, {"reason": check_reason(reason)}),
+            instance_pk=target.pk,
+            execution=target.execution,
+            idempotency_key=f"rewind:{target.execution}",
+        )
+        self._send(message, target.instance_id, Action.REWIND, reason)
+
+    araise_event = async_twin(raise_event)
+    aterminate = async_twin(terminate)
+    asuspend = async_twin(suspend)
+    aresume = async_twin(resume)
+    arewind = async_twin(rewind)
+
+    def _send(
+        self,
+        message: Message,
+        instance_id: str,
+        action: Action,
+        reason: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        with self._writing(one_statement=self.actor is None):
+            while not (queries.storable(instance_id) and self._store.send([message])):
+                self._live_target(instance_id, action.value)  # says whether it never was there or has ended
+            self._audit(action, [instance_id], reason, details)
+
+    def _control(self, kind: EventType, action: Action, instance_id: str, reason: str, **attributes: object) -> None:
+        # Sent even where the status says that there is nothing to do: an opposite message may be on its way already,
+        # and the last one sent must win.
+        target = self._live_target(instance_id, action.value)
+        event = self._message_event(kind, {"reason": check_reason(reason), **attributes})
+        self._send(Message(event, instance_pk=target.pk), target.instance_id, action, reason, attributes)

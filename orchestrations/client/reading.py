@@ -1,0 +1,125 @@
+"""Reading what instances stand at, and waiting for their end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.db.transaction import TransactionManagementError
+
+from orchestrations import queries
+from orchestrations.arguments import check_instant
+from orchestrations.async_twins import async_twin
+from orchestrations.client.hub import HubClient
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import InstanceNotFound
+from orchestrations.history_events import project_history
+from orchestrations.limits import STATUSES_BY_QUERY
+from orchestrations.orchestration_status import OrchestrationStatus, decode_lenient
+from orchestrations.polling import poll_delays
+
+DEFAULT_WAIT_SECONDS = 60.0
+
+
+class Reading(HubClient):
+    """Snapshots of instances, one or many."""
+
+    def get_status(
+        self,
+        instance_id: str,
+        show_history: bool = False,
+        show_history_output: bool = False,
+        show_input: bool = True,
+    ) -> OrchestrationStatus | None:
+        """A snapshot of the instance, or None where the id is unknown.
+
+        History is that of the current execution up to the same moment, and is read only with ``show_history``.
+        """
+        try:
+            row = queries.get_instance(self.hub, instance_id, payloads=True, using=self.using)
+        except InstanceNotFound:
+            return None
+        events: list[dict[str, Any]] | None = None
+        if show_history and row.runtime_status is not RuntimeStatus.PENDING:
+            events = project_history(
+                queries.whole_history(row, using=self.using),
+                value=decode_lenient,
+                show_input=show_input,
+                show_output=show_history_output,
+            )
+        return OrchestrationStatus.of(row, show_input=show_input, history=events)
+
+    def get_status_by(
+        self,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: Iterable[RuntimeStatus | str] = (),
+        *,
+        instance_id_prefix: str = "",
+        show_input: bool = False,
+        limit: int = STATUSES_BY_QUERY,
+    ) -> list[OrchestrationStatus]:
+        """Snapshots of the instances that were created in that window with one of those statuses, newest first.
+
+        At most ``limit`` of them, because each comes with its payloads; ``queries.list_instances`` goes through any
+        number without them.
+        """
+        where = queries.InstanceFilter(
+            statuses=tuple(RuntimeStatus(status) for status in runtime_status),
+            id_prefix=instance_id_prefix,
+            created_from=check_instant(created_time_from, "created_time_from"),
+            created_to=check_instant(created_time_to, "created_time_to"),
+        )
+        rows = queries.filter_instances(self.hub, where, using=self.using).order_by("-created_at", "-pk")
+        if not show_input:
+            rows = rows.defer("input")
+        return [OrchestrationStatus.of(row, show_input=show_input) for row in rows[:limit]]
+
+    def wait_for_completion(
+        self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
+    ) -> OrchestrationStatus:
+        """Wait until the instance has ended and return its status; ``timeout`` in seconds, None for no end.
+
+        Looks at the status column alone, first after 2 ms, then ever less often (a tenth of the time waited so far, at
+        most 0.5 s). Raises WaitTimeout, InstanceNotFound, and TransactionManagementError inside ``atomic()``, where
+        what the caller has started can't begin before the caller is done.
+        """
+        for delay in poll_delays(instance_id, timeout):
+            if self._has_ended(instance_id):
+                break
+            time.sleep(delay)
+        return self._known_status(instance_id)
+
+    async def await_for_completion(
+        self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
+    ) -> OrchestrationStatus:
+        """``wait_for_completion`` for async code; holds no thread while it waits."""
+        for delay in poll_delays(instance_id, timeout):
+            if await sync_to_async(self._has_ended, thread_sensitive=True)(instance_id):
+                break
+            await asyncio.sleep(delay)
+        return await sync_to_async(self._known_status, thread_sensitive=True)(instance_id)
+
+    aget_status = async_twin(get_status)
+    aget_status_by = async_twin(get_status_by)
+
+    def _has_ended(self, instance_id: str) -> bool:
+        if self._target(instance_id).status.is_terminal:
+            return True
+        if connections[self.using].in_atomic_block:
+            raise TransactionManagementError(
+                f"wait_for_completion of {instance_id!r} is inside a transaction, whose work nobody else can see yet. "
+                "Wait after the atomic() block."
+            )
+        return False
+
+    def _known_status(self, instance_id: str) -> OrchestrationStatus:
+        status = self.get_status(instance_id)
+        if status is None:
+            raise InstanceNotFound(instance_id)
+        return status

@@ -1,0 +1,114 @@
+"""Starting instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from orchestrations.arguments import check_instant, check_tags, check_version
+from orchestrations.async_twins import async_twin
+from orchestrations.authoring.registry import registry
+from orchestrations.client.hub import HubClient, SerializedJson
+from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
+from orchestrations.instance_ids import check_instance_id, new_instance_id
+from orchestrations.permissions import Action
+from orchestrations.store.contract import NewInstance, OnDuplicate
+
+
+class Starting(HubClient):
+    """Starts and restarts."""
+
+    def start_new(
+        self,
+        orchestration: object,
+        instance_id: str | None = None,
+        client_input: object = None,
+        *,
+        start_at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        version: str | None = None,
+        on_duplicate: OnDuplicate | str = OnDuplicate.REPLACE_TERMINAL,
+    ) -> str:
+        """Start an orchestration, given as function or by name, and return its instance id.
+
+        It begins once the caller's transaction has committed, and not before ``start_at``. By default an ended instance
+        under the same id is replaced with its history and a live one refused; of concurrent starts exactly one wins.
+
+        Raises FunctionNotRegistered, InvalidInstanceId, PayloadRejected (input or tags) and InstanceAlreadyExists.
+        """
+        instance = self._new_instance(orchestration, instance_id, client_input, tags, version)
+        instance.start_at = check_instant(start_at, "start_at")
+        self._create([instance], OnDuplicate(on_duplicate), Action.START)
+        return instance.instance_id
+
+    def start_many(
+        self, orchestration: object, inputs: Iterable[object], *, tags: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Start one instance for each input, all of them or none, and return their ids in the order of the inputs.
+
+        Raises FunctionNotRegistered and PayloadRejected.
+        """
+        instances = [self._new_instance(orchestration, None, value, tags, None) for value in inputs]
+        if instances:
+            self._create(instances, OnDuplicate.ERROR, Action.START)
+        return [instance.instance_id for instance in instances]
+
+    def restart(self, instance_id: str, restart_with_new_instance_id: bool = True) -> str:
+        """Start the same orchestration with the same input, tags and version, and return the instance id.
+
+        By default under a new id, whatever the status; else under the same one, which must have ended. It gets no
+        parent. Raises InstanceNotFound, InstanceAlreadyExists and FunctionNotRegistered.
+        """
+        row = self._rows(instance_id).only("instance_id", "name", "input", "tags", "version").first()
+        if row is None:
+            raise InstanceNotFound(instance_id)
+        again = NewInstance(
+            instance_id=new_instance_id() if restart_with_new_instance_id else row.instance_id,
+            name=registry.orchestrator(row.name).name,
+            version=row.version,
+            input=row.input,
+            tags=dict(row.tags),
+        )
+        self._create([again], OnDuplicate.REPLACE_TERMINAL, Action.RESTART, {"restarted": row.instance_id})
+        return again.instance_id
+
+    astart_new = async_twin(start_new)
+    astart_many = async_twin(start_many)
+    arestart = async_twin(restart)
+
+    def _create(
+        self,
+        instances: list[NewInstance],
+        on_duplicate: OnDuplicate,
+        action: Action,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        is_alone = self.actor is None and all(instance.has_fresh_id for instance in instances)
+        with self._writing(one_statement=is_alone):
+            outcomes = self._store.create_instances(instances, on_duplicate)
+            for outcome in outcomes:
+                if not outcome.created and on_duplicate is not OnDuplicate.RETURN_EXISTING:
+                    raise InstanceAlreadyExists(outcome.instance_id, outcome.existing_status or "Pending")
+            started = [outcome.instance_id for outcome in outcomes if outcome.created]
+            self._audit(action, started, details={"orchestrator": instances[0].name, **(details or {})})
+
+    def _new_instance(
+        self,
+        orchestration: object,
+        instance_id: str | None,
+        value: object,
+        tags: Mapping[str, str] | None,
+        version: str | None,
+    ) -> NewInstance:
+        definition = registry.orchestrator(self._functions.orchestrator_name(orchestration))
+        text = value.text if isinstance(value, SerializedJson) else definition.encode_input(value)
+        definition.decode_input(text)  # whether it fits is told now, not by a failed instance
+        return NewInstance(
+            instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
+            name=definition.name,
+            version=check_version(definition.version if version is None else version),
+            input=text,
+            tags=check_tags(tags),
+            has_fresh_id=instance_id is None,
+        )
