@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
-import msgspec
 from django.db import connections
 from django.test import TransactionTestCase
 
-from orchestrations.authoring.functions import RegisteredFunctions
-from orchestrations.authoring.registry import registry
 from orchestrations.client import OrchestrationClient
-from orchestrations.core.episode import open_execution
-from orchestrations.core.errors import NonDeterminismError
-from orchestrations.core.events import HistoryEvent
-from orchestrations.core.execution import InstanceFacts
 from orchestrations.errors import ConfigurationError, InstanceNotFound
 from orchestrations.models import Instance, Timer
 from orchestrations.orchestration_status import OrchestrationStatus
 from orchestrations.runtime.drain import Runtime
+from orchestrations.runtime.recorded_histories import RecordedHistory, mismatch, record_history
 from orchestrations.store import get_store
+
+__all__ = ["DurableTestCase", "InProcessWorker", "RecordedHistory", "assert_replays", "record_history"]
 
 TIMEOUT_SECONDS = 10.0
 DRAIN_SECONDS = 1.0
@@ -130,68 +125,12 @@ class DurableTestCase(TransactionTestCase):
 # Histories -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedHistory:
-    """One execution as it happened: all that replaying it takes. ``to_json`` and ``from_json`` keep it in a file."""
-
-    instance_id: str
-    name: str
-    version: str
-    execution: int
-    input: str | None
-    events: list[HistoryEvent]
-    tags: dict[str, str] = field(default_factory=dict)
-    parent_instance_id: str | None = None
-
-    def to_json(self) -> str:
-        """The record as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self)).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> RecordedHistory:
-        """Read what ``to_json`` wrote. Raises ``msgspec.ValidationError``."""
-        return msgspec.json.decode(text, type=cls)
-
-
-def record_history(instance_id: str) -> RecordedHistory:
-    """The present execution of an instance as the task hub has it. Raises InstanceNotFound."""
-    store = get_store()
-    rows = Instance.objects.using(store.using).select_related("parent").filter(hub=store.hub, instance_id=instance_id)
-    row = rows.first()
-    if row is None:
-        raise InstanceNotFound(instance_id)
-    loaded = store.load_history({row.pk: row.execution})[row.pk]
-    return RecordedHistory(
-        instance_id=row.instance_id,
-        name=row.name,
-        version=row.version,
-        execution=row.execution,
-        input=loaded.input,
-        events=loaded.events,
-        tags=dict(row.tags),
-        parent_instance_id=row.parent.instance_id if row.parent is not None else None,
-    )
-
-
 def assert_replays(history: RecordedHistory) -> None:
     """Raise AssertionError where today's code of the orchestrator would not decide again what the history says.
 
     The message names the event, what the history has, what the code did and at which line. Instances that are running
     when such code is deployed would fail.
     """
-    facts = InstanceFacts(
-        instance_id=history.instance_id,
-        name=history.name,
-        version=history.version,
-        execution=history.execution,
-        parent_instance_id=history.parent_instance_id,
-        tags=dict(history.tags),
-        input=history.input,
-    )
-    try:
-        execution = open_execution(
-            registry.orchestrator(history.name), RegisteredFunctions(registry), facts, history.events
-        )
-    except NonDeterminismError as error:
-        raise AssertionError(str(error)) from error
-    execution.discard()
+    problem = mismatch(history)
+    if problem:
+        raise AssertionError(problem)
