@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrations.authoring.activities import ActivityContext
-    from orchestrations.authoring.decorators import activity, orchestrator
-    from orchestrations.client import OrchestrationClient, PurgeHistoryResult
+    from orchestrations.authoring.decorators import activity, entity, orchestrator
+    from orchestrations.authoring.entities import DurableEntity
+    from orchestrations.client import (
+        CleanEntityStorageResult,
+        EntityQuery,
+        EntityState,
+        OrchestrationClient,
+        PurgeHistoryResult,
+    )
     from orchestrations.core.context import OrchestrationContext
+    from orchestrations.core.entity_context import EntityContext
+    from orchestrations.core.entity_ids import EntityId, EntityInstanceId
     from orchestrations.core.errors import (
         NonDeterminismError,
         OrchestrationStateError,
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
         FunctionNotRegistered,
         InstanceAlreadyExists,
         InstanceEnded,
+        InstanceIsEntity,
         InstanceNotFound,
         InvalidInstanceId,
         InvalidTransition,
@@ -39,12 +49,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivityContext",
+    "CleanEntityStorageResult",
     "ConfigurationError",
+    "DurableEntity",
     "DurableError",
+    "EntityContext",
+    "EntityId",
+    "EntityInstanceId",
+    "EntityQuery",
+    "EntityState",
     "FailureDetails",
     "FunctionNotRegistered",
     "InstanceAlreadyExists",
     "InstanceEnded",
+    "InstanceIsEntity",
     "InstanceNotFound",
     "InvalidInstanceId",
     "InvalidTransition",
@@ -64,6 +82,7 @@ __all__ = [
     "TaskFailedError",
     "WaitTimeout",
     "activity",
+    "entity",
     "orchestrator",
     "when_all",
     "when_any",
@@ -71,9 +90,18 @@ __all__ = [
 
 _MODULES = {
     "orchestrations.authoring.activities": ["ActivityContext"],
-    "orchestrations.authoring.decorators": ["activity", "orchestrator"],
-    "orchestrations.client": ["OrchestrationClient", "PurgeHistoryResult"],
+    "orchestrations.authoring.decorators": ["activity", "entity", "orchestrator"],
+    "orchestrations.authoring.entities": ["DurableEntity"],
+    "orchestrations.client": [
+        "CleanEntityStorageResult",
+        "EntityQuery",
+        "EntityState",
+        "OrchestrationClient",
+        "PurgeHistoryResult",
+    ],
     "orchestrations.core.context": ["OrchestrationContext"],
+    "orchestrations.core.entity_context": ["EntityContext"],
+    "orchestrations.core.entity_ids": ["EntityId", "EntityInstanceId"],
     "orchestrations.core.errors": [
         "NonDeterminismError",
         "OrchestrationStateError",
@@ -90,6 +118,7 @@ _MODULES = {
         "FunctionNotRegistered",
         "InstanceAlreadyExists",
         "InstanceEnded",
+        "InstanceIsEntity",
         "InstanceNotFound",
         "InvalidInstanceId",
         "InvalidTransition",

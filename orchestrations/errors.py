@@ -53,6 +53,20 @@ class InstanceNotFound(DurableError, LookupError):
         super().__init__(f"No orchestration instance has the id {instance_id!r}. Check the id and the task hub.")
 
 
+class InstanceIsEntity(InstanceNotFound):
+    """The id is that of an entity, which can't be controlled as an orchestration is."""
+
+    code = "instance_is_entity"
+
+    def __init__(self, instance_id: str) -> None:
+        self.instance_id = instance_id
+        LookupError.__init__(
+            self,
+            f"{instance_id!r} is the id of an entity, and no orchestration. Use signal_entity, read_entity_state or "
+            "clean_entity_storage.",
+        )
+
+
 class InstanceAlreadyExists(DurableError):
     """A live instance has that id already."""
 

@@ -31,6 +31,8 @@ class Action(StrEnum):
     REWIND = "rewind"
     RESTART = "restart"
     PURGE = "purge"
+    SIGNAL_ENTITY = "signal_entity"
+    CLEAN_ENTITIES = "clean_entities"
     VIEW = "view"
     VIEW_PAYLOADS = "view_payloads"
 
@@ -50,6 +52,8 @@ PERMISSIONS: dict[Action, str] = {
     Action.REWIND: "rewind_instance",
     Action.RESTART: "start_instance",
     Action.PURGE: "purge_instance",
+    Action.SIGNAL_ENTITY: "signal_entity",
+    Action.CLEAN_ENTITIES: "clean_entities",
     Action.VIEW: "view_instance",
     Action.VIEW_PAYLOADS: "view_payloads",
 }

@@ -15,11 +15,13 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length, Substr
 
 from orchestrations.conf import get_config
+from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.errors import InstanceNotFound
 from orchestrations.limits import COUNT_CAP, HISTORY_PAGE, HISTORY_PREVIEW_CHARACTERS, LIST_PAGE, WAITS_SCANNED
-from orchestrations.models import AuditEntry, HistoryEvent, Instance, OpenWait, WorkerLease
+from orchestrations.models import AuditEntry, Entity, HistoryEvent, Instance, OpenWait, WorkerLease
+from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.paging import CappedCount, CountOf, Page, keyset_page
 from orchestrations.permissions import can_answer
 
@@ -68,12 +70,12 @@ class InstanceFilter:
 
 
 def get_instance(hub: str, instance_id: str, *, payloads: bool = False, using: str | None = None) -> Instance:
-    """The instance, with its payload columns only where asked for; raises InstanceNotFound."""
+    """The instance, with its payload columns only where asked for; raises InstanceNotFound, also for an entity."""
     rows = Instance.objects.using(using or get_config().database).select_related("parent")
     rows = rows.defer(*(f"parent__{column}" for column in PAYLOAD_COLUMNS))
     if not payloads:
         rows = rows.defer(*PAYLOAD_COLUMNS)
-    instance = rows.filter(hub=hub, instance_id=instance_id).first() if storable(instance_id) else None
+    instance = rows.filter(ORCHESTRATION, hub=hub, instance_id=instance_id).first() if storable(instance_id) else None
     if instance is None:
         raise InstanceNotFound(instance_id)
     return instance
@@ -93,7 +95,7 @@ def list_instances(
 def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = None) -> QuerySet[Instance]:
     """The instances that the filter lets through, in no order; each condition can use an index."""
     using = using or get_config().database
-    rows = Instance.objects.using(using).filter(hub=hub)
+    rows = Instance.objects.using(using).filter(ORCHESTRATION, hub=hub)
     if where.statuses:
         rows = rows.filter(status__in=[status.value for status in where.statuses])
     if where.name:
@@ -129,7 +131,13 @@ def status_counts(
         for status in RuntimeStatus
     }
     # The first row of the hub only carries the sub-queries; a hub without a row has nothing to count.
-    row = filter_instances(hub, InstanceFilter()).order_by("pk").annotate(**counted).values_list(*counted).first()
+    row = (
+        filter_instances(hub, InstanceFilter())
+        .order_by("created_at", "pk")
+        .annotate(**counted)
+        .values_list(*counted)
+        .first()
+    )
     return {status: CappedCount.of(row[index] if row else 0, cap) for index, status in enumerate(RuntimeStatus)}
 
 
@@ -138,7 +146,7 @@ def orchestrator_names(hub: str, limit: int = 200) -> list[str]:
 
     Skips from name to name along the index, one short query each, so that a million rows cost what two hundred do.
     """
-    rows = Instance.objects.using(get_config().database).filter(hub=hub).order_by("name")
+    rows = Instance.objects.using(get_config().database).filter(ORCHESTRATION, hub=hub).order_by("name")
     names: list[str] = []
     while len(names) < limit:
         following = rows.filter(name__gt=names[-1]) if names else rows
@@ -273,6 +281,69 @@ def _waits_by_urgency(hub: str, instance: Instance | None, asked_only: bool) -> 
     if asked_only:
         rows = rows.exclude(title="")
     return rows.order_by(F("due_at").asc(nulls_last=True), "id")
+
+
+# Entities ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EntityFilter:
+    """Which entities a list shows; every field that is set narrows it. Instants are aware."""
+
+    name: str = ""
+    """In any case."""
+    name_prefix: str = ""
+    key_prefix: str = ""
+    last_operation_from: datetime | None = None
+    last_operation_to: datetime | None = None
+    """Exclusive."""
+    include_deleted: bool = False
+
+
+def get_entity(hub: str, entity_id: EntityId, *, using: str | None = None) -> Entity | None:
+    """The entity with its state, or None where it has not had an operation yet."""
+    rows = Entity.objects.using(using or get_config().database)
+    if not storable(str(entity_id)):
+        return None
+    return rows.filter(instance__hub=hub, instance__instance_id=str(entity_id)).first()
+
+
+def list_entities(
+    hub: str,
+    where: EntityFilter | None = None,
+    *,
+    states: bool = False,
+    cursor: str | None = None,
+    limit: int = LIST_PAGE,
+    using: str | None = None,
+) -> Page[Entity]:
+    """A page of entities, the latest operation first; with their ``states`` only where asked for. Raises InvalidCursor.
+
+    ``limit`` is at most LIST_PAGE_MAXIMUM rows. A row without its state has ``exists`` all the same.
+    """
+    rows = filter_entities(hub, where or EntityFilter(), using=using)
+    rows = rows.annotate(exists=Q(state__isnull=False))
+    return keyset_page(rows if states else rows.defer("state"), "last_operation_at", cursor=cursor, limit=limit)
+
+
+def filter_entities(hub: str, where: EntityFilter, *, using: str | None = None) -> QuerySet[Entity]:
+    """The entities that the filter lets through, in no order."""
+    rows = Entity.objects.using(using or get_config().database).filter(hub=hub)
+    if not all(storable(text) for text in (where.name, where.name_prefix, where.key_prefix)):
+        return rows.none()
+    if not where.include_deleted:
+        rows = rows.filter(state__isnull=False)
+    if where.name:
+        rows = rows.filter(name=where.name.lower())
+    if where.name_prefix:
+        rows = rows.filter(name__startswith=where.name_prefix.lower())
+    if where.key_prefix:
+        rows = rows.filter(key__startswith=where.key_prefix)
+    if where.last_operation_from:
+        rows = rows.filter(last_operation_at__gte=where.last_operation_from)
+    if where.last_operation_to:
+        rows = rows.filter(last_operation_at__lt=where.last_operation_to)
+    return rows
 
 
 # Audit and workers ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``@orchestrator`` and ``@activity``: they register a function and return that same function."""
+"""``@orchestrator``, ``@activity`` and ``@entity``: they register a function (or class) and return that same one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 from asgiref.sync import iscoroutinefunction
 
 from orchestrations.authoring.activities import ActivityDefinition
+from orchestrations.authoring.entities import entity_definition, entity_name_problem
 from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.signatures import (
@@ -104,9 +105,33 @@ def activity(
     return register if function is None else register(function)
 
 
-def _name(kind: str, function: object, name: str | None) -> str:
+@overload
+def entity(function: Function, /) -> Function: ...
+@overload
+def entity(*, name: str | None = None) -> Callable[[Function], Function]: ...
+def entity(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Register an entity: a function of ``(context)`` or ``(context, input)``, or a class whose methods are operations.
+
+    It comes back unchanged, with its definition as the attribute ``durable``. Names ignore case. Operations are short:
+    they run in the worker's loop, one after another for each entity; what takes long belongs in an orchestration that
+    the entity starts. Raises ConfigurationError for what can't be run as one, and for a name that is taken.
+    """
+
+    def register(function: Function) -> Function:
+        chosen = _name("entity", function, name).lower()
+        if problem := entity_name_problem(chosen):
+            raise ConfigurationError(f"The entity at {place_of(function)} can't have that name. {problem}")
+        definition = entity_definition(chosen, function)
+        registry.add_entity(definition)
+        function.durable = definition  # type: ignore[attr-defined]
+        return function
+
+    return register if function is None else register(function)
+
+
+def _name(kind: str, function: Any, name: str | None) -> str:
     """The name to register under, once the function has turned out to be one that can be registered."""
-    if not inspect.isfunction(function):
+    if not (inspect.isfunction(function) or (kind == "entity" and inspect.isclass(function))):
         raise ConfigurationError(
             f"@{kind} was put on {type(function).__qualname__} {function!r:.100}, which is no function. "
             f'Decorate a function; options are given by name, as in @{kind}(name="...").'

@@ -10,19 +10,21 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from orchestrations.authoring.activities import ActivityDefinition
+from orchestrations.authoring.entities import EntityDefinition
 from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.authoring.signatures import place_of
 from orchestrations.errors import ConfigurationError, FunctionNotRegistered
 
-Definition = TypeVar("Definition", RegisteredOrchestrator, ActivityDefinition)
+Definition = TypeVar("Definition", RegisteredOrchestrator, ActivityDefinition, EntityDefinition)
 
 
 class Registry:
-    """Orchestrators and activities by name. Filled while modules are imported, and only read from then on."""
+    """Orchestrators, activities and entities by name. Filled while modules are imported, and only read from then on."""
 
     def __init__(self) -> None:
         self._orchestrators: dict[str, RegisteredOrchestrator] = {}
         self._activities: dict[str, ActivityDefinition] = {}
+        self._entities: dict[str, EntityDefinition] = {}
 
     def add_orchestrator(self, definition: RegisteredOrchestrator) -> None:
         """Register an orchestrator. Raises ConfigurationError, naming both places, when the name is taken."""
@@ -31,6 +33,10 @@ class Registry:
     def add_activity(self, definition: ActivityDefinition) -> None:
         """Register an activity. Raises ConfigurationError, naming both places, when the name is taken."""
         _add(self._activities, definition)
+
+    def add_entity(self, definition: EntityDefinition) -> None:
+        """Register an entity. Raises ConfigurationError, naming both places, when the name is taken."""
+        _add(self._entities, definition)
 
     def orchestrator(self, name: str) -> RegisteredOrchestrator:
         """Return the orchestrator of that name. Raises FunctionNotRegistered."""
@@ -46,6 +52,13 @@ class Registry:
         except KeyError:
             raise FunctionNotRegistered("activity", name, _names(self._activities)) from None
 
+    def entity(self, name: str) -> EntityDefinition:
+        """Return the entity of that name, in lower case. Raises FunctionNotRegistered."""
+        try:
+            return self._entities[name]
+        except KeyError:
+            raise FunctionNotRegistered("entity", name, _names(self._entities)) from None
+
     def has_orchestrator(self, name: str) -> bool:
         """Whether an orchestrator of that name is registered."""
         return name in self._orchestrators
@@ -53,6 +66,10 @@ class Registry:
     def has_activity(self, name: str) -> bool:
         """Whether an activity of that name is registered."""
         return name in self._activities
+
+    def has_entity(self, name: str) -> bool:
+        """Whether an entity of that name, in lower case, is registered."""
+        return name in self._entities
 
     def orchestrators(self) -> dict[str, RegisteredOrchestrator]:
         """Return all orchestrators by name, as a copy."""
@@ -62,19 +79,24 @@ class Registry:
         """Return all activities by name, as a copy."""
         return dict(self._activities)
 
+    def entities(self) -> dict[str, EntityDefinition]:
+        """Return all entities by name, as a copy."""
+        return dict(self._entities)
+
     def holds(self, definition: object) -> bool:
         """Whether that very definition is registered."""
         name = getattr(definition, "name", "")
-        return definition is not None and definition in (self._orchestrators.get(name), self._activities.get(name))
+        known = (self._orchestrators.get(name), self._activities.get(name), self._entities.get(name))
+        return definition is not None and definition in known
 
     @contextmanager
     def preserved(self) -> Iterator[Registry]:
         """Forget, at the end of the block, what was registered inside it: for tests that declare functions."""
-        orchestrators, activities = self.orchestrators(), self.activities()
+        orchestrators, activities, entities = self.orchestrators(), self.activities(), self.entities()
         try:
             yield self
         finally:
-            self._orchestrators, self._activities = orchestrators, activities
+            self._orchestrators, self._activities, self._entities = orchestrators, activities, entities
 
 
 registry = Registry()

@@ -62,8 +62,8 @@ def activity_signature(function: Callable[..., Any], name: str) -> Signature:
     if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
         raise refusal("activity", name, function, "is a generator", "Return a list, or declare it an orchestrator.")
     parameters = _positional("activity", name, function)
-    takes_context = bool(parameters) and _is_context(parameters[0])
-    inputs = parameters[1:] if takes_context else parameters
+    with_context = bool(parameters) and takes_context(parameters[0], "ActivityContext")
+    inputs = parameters[1:] if with_context else parameters
     if len(inputs) > 1:
         raise refusal(
             "activity",
@@ -72,7 +72,7 @@ def activity_signature(function: Callable[..., Any], name: str) -> Signature:
             f"takes {_listed(parameters)}",
             "Let it take (input) or (context: ActivityContext, input); many inputs make one dataclass, dict or list.",
         )
-    return Signature(takes_context, inputs[0] if inputs else None)
+    return Signature(with_context, inputs[0] if inputs else None)
 
 
 def refusal(kind: str, name: str, function: Callable[..., Any], problem: str, remedy: str) -> ConfigurationError:
@@ -195,12 +195,13 @@ def _positional(kind: str, name: str, function: Callable[..., Any]) -> list[insp
     return positional
 
 
-def _is_context(parameter: inspect.Parameter) -> bool:
+def takes_context(parameter: inspect.Parameter, context: str) -> bool:
+    """Whether the parameter is annotated as that class of context, or not at all and named like a context."""
     annotation = parameter.annotation
     if annotation in (EMPTY, Any, "Any", "typing.Any"):
         return parameter.name in CONTEXT_NAMES
     written = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return written.strip("'\" ").rpartition(".")[2] == "ActivityContext"
+    return written.strip("'\" ").rpartition(".")[2] == context
 
 
 def _listed(parameters: list[inspect.Parameter]) -> str:

@@ -6,16 +6,24 @@ commits; the audit row and the hint to the workers are part of it. No row of an 
 
 from __future__ import annotations
 
+from orchestrations.client.entities import CleanEntityStorageResult, Entities, EntityQuery, EntityState
 from orchestrations.client.hub import SerializedJson
 from orchestrations.client.messages import Messaging
 from orchestrations.client.purging import PurgeHistoryResult, Purging
 from orchestrations.client.reading import Reading
 from orchestrations.client.starting import Starting
 
-__all__ = ["OrchestrationClient", "PurgeHistoryResult", "SerializedJson"]
+__all__ = [
+    "CleanEntityStorageResult",
+    "EntityQuery",
+    "EntityState",
+    "OrchestrationClient",
+    "PurgeHistoryResult",
+    "SerializedJson",
+]
 
 
-class OrchestrationClient(Starting, Messaging, Purging, Reading):
+class OrchestrationClient(Starting, Messaging, Purging, Reading, Entities):
     """A task hub, seen from outside. Cheap to make; each method has an async twin whose name begins with ``a``.
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every

@@ -14,10 +14,12 @@ from orchestrations import audit, queries
 from orchestrations.authoring import payloads
 from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.conf import get_config
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.errors import InstanceEnded, InstanceNotFound
+from orchestrations.errors import InstanceEnded, InstanceIsEntity, InstanceNotFound
 from orchestrations.models import AuditEntry, Instance
+from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.permissions import Action
 from orchestrations.store import get_store
 
@@ -88,10 +90,13 @@ class HubClient:
         return HistoryEvent(kind, datetime.now(UTC), attributes={**attributes, **by})
 
     def _rows(self, instance_id: str) -> QuerySet[Instance]:
-        rows = Instance.objects.using(self.using)
+        rows = Instance.objects.using(self.using).filter(ORCHESTRATION)
         return rows.filter(hub=self.hub, instance_id=instance_id) if queries.storable(instance_id) else rows.none()
 
     def _target(self, instance_id: str) -> Target:
+        """The orchestration instance. Raises InstanceNotFound, and InstanceIsEntity for an entity's id."""
+        if is_entity_id(instance_id):
+            raise InstanceIsEntity(instance_id)
         columns = ("pk", "instance_id", "status", "execution")
         found = self._rows(instance_id).values_list(*columns).first()
         if found is None:

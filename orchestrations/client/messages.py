@@ -9,6 +9,7 @@ from orchestrations import queries
 from orchestrations.arguments import check_event_name, check_idempotency_key, check_reason
 from orchestrations.async_twins import async_twin
 from orchestrations.client.hub import HubClient, encode
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceEnded, InvalidTransition, PayloadRejected
@@ -95,7 +96,8 @@ class Messaging(HubClient):
         details: Mapping[str, Any] | None = None,
     ) -> None:
         with self._writing(one_statement=self.actor is None):
-            while not (queries.storable(instance_id) and self._store.send([message])):
+            is_sendable = queries.storable(instance_id) and not is_entity_id(instance_id)
+            while not (is_sendable and self._store.send([message])):
                 self._live_target(instance_id, action.value)  # says whether it never was there or has ended
             self._audit(action, [instance_id], reason, details)
 

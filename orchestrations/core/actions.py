@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestrations.core.events import HistoryEvent
+
 
 @dataclass(slots=True)
 class ScheduleTask:
@@ -61,6 +63,15 @@ class SendEvent:
 
 
 @dataclass(slots=True)
+class DeliverEvent:
+    """Put an event into an instance's inbox, visible from ``visible_at`` on: how entities are spoken to, and answer."""
+
+    instance_id: str
+    event: HistoryEvent
+    visible_at: datetime | None = None
+
+
+@dataclass(slots=True)
 class CompleteOrchestration:
     """End the execution. ``status`` is Completed, Failed, Terminated or ContinuedAsNew."""
 
@@ -72,4 +83,6 @@ class CompleteOrchestration:
     carried_events: tuple[tuple[str, str | None, datetime], ...] = ()
 
 
-Action = ScheduleTask | CreateTimer | CancelTimer | CreateSubOrchestration | SendEvent | CompleteOrchestration
+Action = (
+    ScheduleTask | CreateTimer | CancelTimer | CreateSubOrchestration | SendEvent | DeliverEvent | CompleteOrchestration
+)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from orchestrations.core.entity_context import EntityContext, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,14 @@ class OrchestratorDefinition:
     """JSON text to the value that the annotation asks for; raises PayloadRejected naming the function and type."""
     encode_output: Callable[[Any], str | None] = lambda value: value
     """Return value to JSON text; raises PayloadRejected naming the function and type."""
+
+
+class EntityCode(Protocol):
+    """A registered entity, as the engine runs it."""
+
+    def execute(self, context: EntityContext, operation: Operation) -> str | None:
+        """Carry out the operation and return its result as JSON text. Whatever it raises is the operation's failure."""
+        ...
 
 
 class Functions(Protocol):

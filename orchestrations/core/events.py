@@ -27,6 +27,13 @@ class EventType(StrEnum):
     SUB_ORCHESTRATION_FAILED = "SubOrchestrationInstanceFailed"
     EVENT_RAISED = "EventRaised"
     EVENT_SENT = "EventSent"
+    ENTITY_SIGNALED = "EntityOperationSignaled"
+    ENTITY_CALLED = "EntityOperationCalled"
+    ENTITY_COMPLETED = "EntityOperationCompleted"
+    ENTITY_FAILED = "EntityOperationFailed"
+    ENTITY_LOCK_REQUESTED = "EntityLockRequested"
+    ENTITY_LOCK_GRANTED = "EntityLockGranted"
+    ENTITY_UNLOCK_SENT = "EntityUnlockSent"
 
 
 DECIDED = frozenset(
@@ -35,6 +42,10 @@ DECIDED = frozenset(
         EventType.TIMER_CREATED,
         EventType.SUB_ORCHESTRATION_CREATED,
         EventType.EVENT_SENT,
+        EventType.ENTITY_SIGNALED,
+        EventType.ENTITY_CALLED,
+        EventType.ENTITY_LOCK_REQUESTED,
+        EventType.ENTITY_UNLOCK_SENT,
         EventType.EXECUTION_COMPLETED,
     }
 )

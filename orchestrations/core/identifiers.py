@@ -46,6 +46,13 @@ def check_event_name(name: object) -> str:
     return name
 
 
+def check_operation_name(name: object) -> str:
+    """Return the name of an entity's operation. Raises ValueError for one that can't be stored."""
+    if not isinstance(name, str) or len(name) > NAME_LENGTH or not name.isprintable():
+        raise ValueError(f"An operation's name is text of at most {NAME_LENGTH} characters, all of them printable.")
+    return name
+
+
 def check_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     """Return a copy of the tags. Raises ValueError unless they are few, short and printable text on both sides."""
     if not tags:

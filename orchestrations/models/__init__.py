@@ -1,6 +1,7 @@
 """The tables. The hot ones are written by ``orchestrations.store`` alone."""
 
 from orchestrations.models.audit import AuditEntry
+from orchestrations.models.entities import Entity
 from orchestrations.models.history import HistoryEvent
 from orchestrations.models.instances import Instance
 from orchestrations.models.waits import OpenWait
@@ -9,6 +10,7 @@ from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, Wo
 __all__ = [
     "ActivityWorkItem",
     "AuditEntry",
+    "Entity",
     "HistoryEvent",
     "InboxMessage",
     "Instance",

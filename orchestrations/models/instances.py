@@ -10,11 +10,13 @@ from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
 
 STATUS_CHOICES = [(status.value, status.value) for status in RuntimeStatus]
+ORCHESTRATION = Q(is_entity=False)
+"""What every list of orchestrations asks for, so that its index holds no entities to step over."""
 TERMINAL_STATUSES = sorted(status.value for status in TERMINAL)
 
 
 class Instance(models.Model):
-    """One orchestration instance.
+    """One orchestration instance, or the inbox and lease of an entity.
 
     ``execution`` is the generation: it grows with continue-as-new, rewind, a retried sub-orchestration and a new start
     under the same id, and history rows belong to one of them. ``last_sequence`` and ``lease_token`` are what every
@@ -28,6 +30,9 @@ class Instance(models.Model):
     version = models.CharField(max_length=64, default="", blank=True)
     status = models.CharField(max_length=16, choices=STATUS_CHOICES, default=RuntimeStatus.PENDING.value)
     tags = models.JSONField(default=dict, blank=True)
+    is_entity = models.BooleanField(
+        default=False, db_default=False, help_text="An entity, which no list of orchestrations shows."
+    )
 
     execution = models.IntegerField(default=1)
     last_sequence = models.IntegerField(default=0)
@@ -74,9 +79,13 @@ class Instance(models.Model):
         db_table = "durable_instance"
         constraints = [models.UniqueConstraint(fields=["hub", "instance_id"], name="durable_instance_id_once")]
         indexes = [
-            models.Index(fields=["hub", "-created_at", "-id"], name="durable_inst_created"),
-            models.Index(fields=["hub", "status", "-created_at", "-id"], name="durable_inst_status"),
-            models.Index(fields=["hub", "name", "-created_at", "-id"], name="durable_inst_name"),
+            models.Index(fields=["hub", "-created_at", "-id"], name="durable_inst_created", condition=ORCHESTRATION),
+            models.Index(
+                fields=["hub", "status", "-created_at", "-id"], name="durable_inst_status", condition=ORCHESTRATION
+            ),
+            models.Index(
+                fields=["hub", "name", "-created_at", "-id"], name="durable_inst_name", condition=ORCHESTRATION
+            ),
             models.Index(
                 fields=["hub", "claimable_at"], name="durable_inst_claimable", condition=Q(claimable_at__isnull=False)
             ),
@@ -90,6 +99,8 @@ class Instance(models.Model):
             ("suspend_instance", "Can suspend and resume orchestration instances"),
             ("rewind_instance", "Can rewind failed orchestration instances"),
             ("purge_instance", "Can purge ended orchestration instances"),
+            ("signal_entity", "Can signal entities"),
+            ("clean_entities", "Can remove empty entities and release orphaned locks"),
             ("view_payloads", "Can see inputs, outputs and event payloads"),
         ]
 

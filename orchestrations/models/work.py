@@ -15,6 +15,7 @@ class InboxMessage(models.Model):
     """An event on its way to an instance. It belongs to the instance; ``execution`` is set where only one may take it.
 
     Messages of one instance are taken in the order of ``id``. A row is deleted by the commit that appends its event.
+    One without ``visible_at`` waits for its entity to be unlocked.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -30,7 +31,7 @@ class InboxMessage(models.Model):
     payload = models.TextField(null=True, blank=True)
     attributes = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
-    visible_at = models.DateTimeField(db_default=Now())
+    visible_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
 
     class Meta:

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Case, F, Value, When
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
-from orchestrations.store import commit, leases, messages, rows, starts
+from orchestrations.store import commit, entities, leases, messages, rows, starts
 from orchestrations.store.contract import (
     ActivityCompletion,
     ActivityKey,
@@ -25,6 +25,7 @@ from orchestrations.store.contract import (
     ClaimedInstance,
     CommitResult,
     Created,
+    EntityRecord,
     InboxEvent,
     Message,
     NewInstance,
@@ -85,6 +86,9 @@ class ComposedStore(Store):
             purged += len(ended)
         return purged
 
+    def remove_entities(self, pks: Collection[int]) -> int:
+        return entities.remove(self.tables, pks)
+
     # Workers -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -124,6 +128,9 @@ class ComposedStore(Store):
     def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
         taken = self._take_activities(token, limit)
         return self._load_activities(taken) if taken else []
+
+    def load_entities(self, pks: Collection[int]) -> dict[int, EntityRecord]:
+        return entities.load(self.using, pks)
 
     def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
         return commit.commit(self.tables, token, checkpoints)

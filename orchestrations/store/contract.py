@@ -3,7 +3,8 @@
 Every implementation passes the same conformance cases. Times are the database's clock, aware UTC.
 
 Lock order, everywhere: instance rows by ascending primary key, then inbox, then history, then work. Senders take no
-lock on the instance row at all, so that a caller's long transaction never holds up a worker's group commit.
+lock on the instance row at all, so that a caller's long transaction never holds up a worker's group commit. Senders to
+entities hold the entity against being removed, by a lock that no commit waits for.
 """
 
 from __future__ import annotations
@@ -195,6 +196,29 @@ class NewWait:
 
 
 @dataclass(slots=True)
+class EntityRecord:
+    """An entity as it stands: its state as JSON text (None: there is none), its lock, and what waits for that lock."""
+
+    name: str
+    key: str
+    state: str | None = None
+    last_operation_at: datetime | None = None
+    locked_by: str = ""
+    lock_id: str = ""
+    backlog: int = 0
+
+
+@dataclass(slots=True)
+class EntityChange:
+    """What a checkpoint makes of an entity, beside what it makes of the entity's instance."""
+
+    entity: EntityRecord
+    deferred: list[int] = field(default_factory=list)  # inbox rows to keep for when the lock is released
+    withdrawn: list[str] = field(default_factory=list)  # idempotency keys of deferred lock requests to delete
+    reveals: bool = False  # everything that was deferred before becomes visible
+
+
+@dataclass(slots=True)
 class Checkpoint:
     """All that one episode changes for one instance; written whole or not at all.
 
@@ -238,6 +262,7 @@ class Checkpoint:
     """Drop what is left of the old execution: its work items, waits; its pending timers become Cancelled."""
     keeps_activities: bool = False
     """With ``ends_execution``: let activities that nobody awaits run to their end, as after a normal completion."""
+    entity: EntityChange | None = None
     forgets_history: bool = False
     """Delete the old execution's history rows (continue-as-new)."""
 
@@ -277,7 +302,8 @@ class Store(ABC):
     def send(self, messages: Sequence[Message]) -> int:
         """Put messages into inboxes in the caller's transaction and return how many were accepted.
 
-        A message with an idempotency key that its instance has seen in the inbox is accepted without effect.
+        A message with an idempotency key that its instance has seen in the inbox is accepted without effect. A message
+        to the id of an entity creates the entity where there is none.
         """
 
     @abstractmethod
@@ -285,6 +311,13 @@ class Store(ABC):
         """Delete ended instances with all their rows, and return how many instances went. Live ones are left alone.
 
         An instance goes in one transaction; many go in batches of a few hundred, so that nobody waits long for a lock.
+        """
+
+    @abstractmethod
+    def remove_entities(self, pks: Collection[int]) -> int:
+        """Delete the entities of these instances that are idle: no state, no lock, no message, no worker at it.
+
+        Returns how many went. One that somebody is sending to is left alone; nothing sent to an entity is lost.
         """
 
     @abstractmethod
@@ -308,6 +341,10 @@ class Store(ABC):
     @abstractmethod
     def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
         """The input and history of each {instance pk: execution}."""
+
+    @abstractmethod
+    def load_entities(self, pks: Collection[int]) -> dict[int, EntityRecord]:
+        """The entities of these instances; one that has not had an operation yet has none."""
 
     @abstractmethod
     def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import TERMINAL
 from orchestrations.errors import InstanceAlreadyExists
 from orchestrations.store.contract import Message, NewInstance
+from orchestrations.store.entities import hold
 from orchestrations.store.rows import Row, inbox_row
 from orchestrations.store.tables import Tables, Target
 
@@ -19,18 +21,30 @@ def send(tables: Tables, messages: Sequence[Message]) -> int:
     """Put messages into the inboxes of instances that exist, and return how many were accepted.
 
     An external event for an ended instance is dropped. One for an instance whose start is still to come stays hidden
-    until then. No lock is taken on any instance.
+    until then. No lock is taken on any orchestration. A message to the id of an entity creates the entity.
     """
     if not messages:
         return 0
-    pks = {message.instance_pk for message in messages if message.instance_pk is not None}
     ids = {message.instance_id for message in messages if message.instance_id is not None}
+    entity_ids = {instance_id for instance_id in ids if is_entity_id(instance_id)}
+    if not entity_ids:
+        return _send(tables, messages, {}, ids)
+    with tables.atomic():
+        return _send(tables, messages, hold(tables, entity_ids), ids - entity_ids)
+
+
+def _send(tables: Tables, messages: Sequence[Message], entities: Mapping[str, int], ids: Collection[str]) -> int:
+    """``entities`` are held already; ``ids`` are those of other instances."""
+    pks = {message.instance_pk for message in messages if message.instance_pk is not None}
     targets = tables.find(pks, ids)
     by_pk = {target.pk: target for target in targets}
     by_id = {target.instance_id: target for target in targets}
     accepted: list[Row] = []
     for message in messages:
         pk, instance_id = message.instance_pk, message.instance_id
+        if instance_id is not None and instance_id in entities:
+            accepted.append(inbox_row(tables.hub, entities[instance_id], message, message.visible_at))
+            continue
         target = by_pk.get(pk) if pk is not None else by_id.get(instance_id or "")
         if target is None or (message.event.type is EventType.EVENT_RAISED and target.status in TERMINAL):
             continue

@@ -15,9 +15,10 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Case, F, Max, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce, Now
 
+from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import HistoryEvent as Event
 from orchestrations.core.status import TERMINAL
-from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
+from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
 from orchestrations.store import rows
 from orchestrations.store.composed import ComposedStore, Taken
 from orchestrations.store.contract import (
@@ -30,7 +31,7 @@ from orchestrations.store.contract import (
     LoadedHistory,
     NewInstance,
 )
-from orchestrations.store.locking import skip_locked
+from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.rows import Row
 from orchestrations.store.tables import BATCH, Tables, Target, TaskKey, chunks
 
@@ -103,6 +104,36 @@ class OrmTables(Tables):
                 for row in self.instances().filter(**{f"{column}__in": batch}).values_list(*columns):
                     found[row[0]] = Target(*row)
         return list(found.values())
+
+    def insert_entities(self, entity_ids: Sequence[EntityId]) -> dict[str, int]:
+        created = {}
+        for entity_id in entity_ids:
+            blanks = rows.ENTITY_BLANKS | {"name": entity_id.name, "is_entity": True}
+            row = Instance(hub=self.hub, instance_id=str(entity_id), **blanks)
+            if self._insert_unless_taken(row):
+                created[row.instance_id] = row.pk
+        return created
+
+    def hold_entities(self, instance_ids: Collection[str]) -> dict[str, int]:
+        held: dict[str, int] = {}
+        for batch in chunks(sorted(instance_ids), BATCH):
+            entities = self.instances().filter(is_entity=True, instance_id__in=batch)
+            in_order(entities)  # the ORM knows no lock that a commit would not wait for
+            held.update(entities.values_list("instance_id", "pk"))
+        return held
+
+    def write_entities(self, given: Collection[Row]) -> None:
+        for row in given:
+            values = dict(zip(rows.ENTITY_COLUMNS, row, strict=True))
+            self.rows(Entity).update_or_create(instance_id=values.pop("instance_id"), defaults=values)
+
+    def lock_idle_entities(self, pks: Collection[int]) -> list[int]:
+        idle = self.instances().filter(is_entity=True, lease_token__isnull=True)
+        return [
+            pk
+            for batch in chunks(sorted(pks), BATCH)
+            for pk in skip_locked(idle.filter(pk__in=batch).order_by("pk")).values_list("pk", flat=True)
+        ]
 
     def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
         held = set()

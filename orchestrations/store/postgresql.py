@@ -71,6 +71,8 @@ class PostgresqlTables(SqlTables):
     NOW = "statement_timestamp()"
     OVERDUE = f"statement_timestamp() - INTERVAL '{OVERDUE.total_seconds()} seconds'"
     LOCK_INSTANCES = "FOR NO KEY UPDATE OF i"
+    HOLD_INSTANCES = "FOR KEY SHARE OF i"
+    LOCK_IDLE = "FOR UPDATE OF i SKIP LOCKED"
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

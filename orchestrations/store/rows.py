@@ -10,7 +10,15 @@ import msgspec
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import Timer
-from orchestrations.store.contract import Checkpoint, Message, NewInstance, NewTimer, NewWait, NewWorkItem
+from orchestrations.store.contract import (
+    Checkpoint,
+    EntityRecord,
+    Message,
+    NewInstance,
+    NewTimer,
+    NewWait,
+    NewWorkItem,
+)
 
 Row = tuple[Any, ...]
 
@@ -81,6 +89,18 @@ WAIT_COLUMNS = (
     "location",
 )
 
+ENTITY_COLUMNS = (
+    "hub",
+    "instance_id",
+    "name",
+    "key",
+    "state",
+    "last_operation_at",
+    "locked_by",
+    "lock_id",
+    "backlog",
+)
+
 REPLACED_COLUMNS = tuple(name for name in INSTANCE_COLUMNS if name not in {"hub", "instance_id", "claimable_at"})
 """What a new start under an ended instance's id takes from the new instance as it is."""
 
@@ -101,6 +121,9 @@ BLANK_COLUMNS: dict[str, Any] = {
     "completed_at": None,
 }
 """What an instance looks like that has not begun."""
+
+ENTITY_BLANKS = BLANK_COLUMNS | {"status": RuntimeStatus.RUNNING.value}
+"""What the instance of an entity looks like that has had no operation."""
 
 _EVENT_TYPES = {event.value: event for event in EventType}
 _LINE_LENGTHS = {"error": 300, "waiting_for": 300, "blocked_at": 400, "blocked_code": 300, "title": 300}
@@ -208,6 +231,12 @@ def timer_row(hub: str, checkpoint: Checkpoint, timer: NewTimer) -> Row:
     """A row of TIMER_COLUMNS, pending."""
     key = (checkpoint.pk, checkpoint.new_execution, timer.task_id, timer.attempt)
     return (hub, *key, timer.due_at, Timer.State.PENDING.value)
+
+
+def entity_row(hub: str, pk: int, entity: EntityRecord, now: datetime) -> Row:
+    """A row of ENTITY_COLUMNS."""
+    lock = (entity.locked_by, entity.lock_id, entity.backlog)
+    return (hub, pk, entity.name, entity.key, entity.state, entity.last_operation_at or now, *lock)
 
 
 def wait_row(hub: str, checkpoint: Checkpoint, wait: NewWait) -> Row:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.backends.utils import CursorWrapper
 
+from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.status import TERMINAL
-from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
+from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
 from orchestrations.store import rows
 from orchestrations.store.contract import Checkpoint, NewInstance
 from orchestrations.store.rows import Row
@@ -26,6 +27,7 @@ INSTANCE = Instance._meta.db_table
 INBOX = InboxMessage._meta.db_table
 HISTORY = HistoryEvent._meta.db_table
 ACTIVITY = ActivityWorkItem._meta.db_table
+ENTITY = Entity._meta.db_table
 TIMER = Timer._meta.db_table
 WORKER = WorkerLease._meta.db_table
 
@@ -147,6 +149,10 @@ class SqlTables(Tables):
     """An expression for the moment since when work is overdue."""
     LOCK_INSTANCES: ClassVar[str]
     """What makes a SELECT from instances, under the alias ``i``, lock them."""
+    HOLD_INSTANCES: ClassVar[str] = ""
+    """What makes it keep them from being deleted, in the way of nothing else."""
+    LOCK_IDLE: ClassVar[str] = ""
+    """What makes it lock, for deletion, those that nobody else holds or has locked."""
 
     @abstractmethod
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:
@@ -198,18 +204,27 @@ class SqlTables(Tables):
         )
 
     def insert_instances(self, instances: Sequence[NewInstance]) -> dict[str, int]:
-        source, parameters = self._new_instances(instances)
         values = ", ".join(
             f"COALESCE(n.claimable_at, {self.NOW})" if name == "claimable_at" else f"n.{name}"
             for name in rows.INSTANCE_COLUMNS
         )
-        reset = ", ".join(rows.BLANK_COLUMNS)
-        blanks = ", ".join(["%s"] * len(rows.BLANK_COLUMNS))
+        return self._insert_instances(instances, rows.INSTANCE_COLUMNS, values, rows.BLANK_COLUMNS)
+
+    def insert_entities(self, entity_ids: Sequence[EntityId]) -> dict[str, int]:
+        given = [NewInstance(str(entity_id), entity_id.name) for entity_id in entity_ids]
+        columns = tuple(name for name in rows.INSTANCE_COLUMNS if name != "claimable_at")
+        values = ", ".join(f"n.{name}" for name in columns) + ", TRUE"
+        return self._insert_instances(given, (*columns, "is_entity"), values, rows.ENTITY_BLANKS)
+
+    def _insert_instances(
+        self, instances: Sequence[NewInstance], columns: Sequence[str], values: str, blanks: dict[str, Any]
+    ) -> dict[str, int]:
+        source, parameters = self._new_instances(instances)
         created = self.fetch(
-            f"INSERT INTO {INSTANCE} ({', '.join(rows.INSTANCE_COLUMNS)}, execution, {reset}) "
-            f"SELECT {values}, 1, {blanks} FROM {source} WHERE TRUE "
+            f"INSERT INTO {INSTANCE} ({', '.join(columns)}, execution, {', '.join(blanks)}) "
+            f"SELECT {values}, 1, {', '.join(['%s'] * len(blanks))} FROM {source} WHERE TRUE "
             "ON CONFLICT (hub, instance_id) DO NOTHING RETURNING instance_id, id",
-            [*rows.BLANK_COLUMNS.values(), *parameters],
+            [*blanks.values(), *parameters],
         )
         return dict(created)
 
@@ -251,6 +266,34 @@ class SqlTables(Tables):
                     [*parameters, self.hub],
                 )
         return [Target(pk, key, status, instant_or_none(claimable)) for pk, key, status, claimable in found]
+
+    def hold_entities(self, instance_ids: Collection[str]) -> dict[str, int]:
+        source, parameters = self.source("k", columns_of(Instance, ("instance_id",)), [(key,) for key in instance_ids])
+        held = self.fetch(
+            f"SELECT i.instance_id, i.id FROM {source} CROSS JOIN {INSTANCE} i WHERE i.hub = %s "
+            f"AND i.instance_id = k.instance_id AND i.is_entity ORDER BY i.id {self.HOLD_INSTANCES}",
+            [*parameters, self.hub],
+        )
+        return dict(held)
+
+    def write_entities(self, given: Collection[Row]) -> None:
+        source, parameters = self.source("n", columns_of(Entity, rows.ENTITY_COLUMNS), given)
+        names = ", ".join(rows.ENTITY_COLUMNS)
+        changed = ", ".join(f"{name} = excluded.{name}" for name in rows.ENTITY_COLUMNS[4:])
+        self.execute(
+            f"INSERT INTO {ENTITY} ({names}) SELECT {names} FROM {source} WHERE TRUE "
+            f"ON CONFLICT (instance_id) DO UPDATE SET {changed}",
+            parameters,
+        )
+
+    def lock_idle_entities(self, pks: Collection[int]) -> list[int]:
+        source, parameters = self.source("k", ID, [(pk,) for pk in pks])
+        locked = self.fetch(
+            f"SELECT i.id FROM {source} CROSS JOIN {INSTANCE} i WHERE i.id = k.id AND i.hub = %s AND i.is_entity "
+            f"AND i.lease_token IS NULL ORDER BY i.id {self.LOCK_IDLE}",
+            [*parameters, self.hub],
+        )
+        return [pk for (pk,) in locked]
 
     def lock_ended(self, pks: Collection[int]) -> list[int]:
         source, parameters = self.source("k", ID, [(pk,) for pk in pks])

@@ -16,6 +16,7 @@ from typing import Any
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestrations.core.entity_ids import EntityId
 from orchestrations.store.contract import ActivityCompletion, Checkpoint, NewInstance
 from orchestrations.store.rows import Row
 
@@ -85,6 +86,22 @@ class Tables(ABC):
     @abstractmethod
     def find(self, pks: Collection[int], instance_ids: Collection[str]) -> list[Target]:
         """The instances of this hub with one of these primary keys or ids."""
+
+    @abstractmethod
+    def insert_entities(self, entity_ids: Sequence[EntityId]) -> dict[str, int]:
+        """Insert the instances of entities that don't exist, and return the new primary keys by id, as for others."""
+
+    @abstractmethod
+    def hold_entities(self, instance_ids: Collection[str]) -> dict[str, int]:
+        """The primary keys of those entities that exist, by id, which nobody removes until the transaction ends."""
+
+    @abstractmethod
+    def write_entities(self, rows: Collection[Row]) -> None:
+        """Insert rows of ENTITY_COLUMNS, or put them in the place of those that their instances have."""
+
+    @abstractmethod
+    def lock_idle_entities(self, pks: Collection[int]) -> list[int]:
+        """Lock the instances of entities that no worker holds and nobody else has locked, without waiting for any."""
 
     @abstractmethod
     def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
