@@ -72,6 +72,13 @@ class DeliverEvent:
 
 
 @dataclass(slots=True)
+class ApplyPatch:
+    """Take the new path of a patch. Its history event says all; there is nothing to perform."""
+
+    name: str
+
+
+@dataclass(slots=True)
 class CompleteOrchestration:
     """End the execution. ``status`` is Completed, Failed, Terminated or ContinuedAsNew."""
 
@@ -84,5 +91,12 @@ class CompleteOrchestration:
 
 
 Action = (
-    ScheduleTask | CreateTimer | CancelTimer | CreateSubOrchestration | SendEvent | DeliverEvent | CompleteOrchestration
+    ScheduleTask
+    | CreateTimer
+    | CancelTimer
+    | CreateSubOrchestration
+    | SendEvent
+    | DeliverEvent
+    | ApplyPatch
+    | CompleteOrchestration
 )

@@ -18,7 +18,7 @@ from orchestrations.core.actions import (
 )
 from orchestrations.core.errors import OrchestrationStateError
 from orchestrations.core.events import EventType
-from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags
+from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
@@ -74,6 +74,7 @@ def call_sub_orchestrator(
     functions = execution.functions
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
+    check_version(version)
     task_id = execution.next_id()
     child_id = _child_id(execution, task_id, instance_id)
     task = ActionTask(
@@ -99,6 +100,7 @@ def start_new(
     functions = execution.functions
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
+    check_version(version)
     task_id = execution.next_id()
     child_id = _child_id(execution, task_id, instance_id)
     action = CreateSubOrchestration(task_id, name, text, child_id, version=version, fire_and_forget=True)
@@ -179,6 +181,7 @@ def send_event(execution: Execution, instance_id: str, name: str, value: object)
 def continue_as_new(execution: Execution, value: object, save_events: bool, version: str | None) -> None:
     """End this execution at its next wait or return, and begin another with that input and an empty history."""
     execution.check_alive()
+    check_version(version)
     text = execution.functions.encode_orchestrator_input(execution.definition.name, value)
     execution.save_events = save_events
     execution.continue_with = CompleteOrchestration(RuntimeStatus.CONTINUED_AS_NEW, new_input=text, new_version=version)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.core import calls
+from orchestrations.core import calls, patches
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask, WhenAllTask, WhenAnyTask
 
@@ -231,6 +231,23 @@ class OrchestrationContext:
     def new_guid(self) -> uuid.UUID:
         """``new_uuid`` under the name of azure-functions-durable 1.x."""
         return self.new_uuid()
+
+    def patched(self, patch_id: str) -> bool:
+        """Whether this execution takes the new path of a change of the code: True for whoever comes here anew.
+
+        False in an execution that had passed this place before the change. The first True is recorded as PatchApplied,
+        so that every replay takes the same path; every later call with that id gives the same answer. Raises ValueError
+        for an id that is no line of at most 256 characters.
+        """
+        return patches.patched(self._execution, patch_id)
+
+    def deprecate_patch(self, patch_id: str) -> None:
+        """Say that the code has only the new path of that patch left, once no execution on the old one is live.
+
+        It fits histories with the patch, and marks new ones so that code which still asks ``patched`` fits them. When
+        no execution from before this call is live, the call may go as well: such a mark asks for nothing.
+        """
+        patches.deprecate_patch(self._execution, patch_id)
 
     def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
         """A logger that is silent while the code replays, so that each line is logged once."""

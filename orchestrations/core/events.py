@@ -34,6 +34,7 @@ class EventType(StrEnum):
     ENTITY_LOCK_REQUESTED = "EntityLockRequested"
     ENTITY_LOCK_GRANTED = "EntityLockGranted"
     ENTITY_UNLOCK_SENT = "EntityUnlockSent"
+    PATCH_APPLIED = "PatchApplied"
 
 
 DECIDED = frozenset(
@@ -46,6 +47,7 @@ DECIDED = frozenset(
         EventType.ENTITY_CALLED,
         EventType.ENTITY_LOCK_REQUESTED,
         EventType.ENTITY_UNLOCK_SENT,
+        EventType.PATCH_APPLIED,
         EventType.EXECUTION_COMPLETED,
     }
 )

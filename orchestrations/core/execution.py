@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrations.core import calls, coroutines, matching
+from orchestrations.core import calls, coroutines, matching, patches
 from orchestrations.core.actions import Action, CompleteOrchestration, ScheduleTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
@@ -32,6 +32,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
+from orchestrations.core.patches import Patches
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, Task, TimerTask
 from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
@@ -82,6 +83,7 @@ class Execution:
         self.actions: list[Action] = []  # decided since take_actions()
         self.tasks: dict[int, ActionTask | TimerTask] = {}
         self.external_events = ExternalEvents()
+        self.patches = Patches()
         self.continue_with: CompleteOrchestration | None = None
         self.save_events = True
         self.suspended_by: HistoryEvent | None = None
@@ -95,6 +97,7 @@ class Execution:
         self._refusals = 0  # to code that runs on although it was discarded
         self._next_id = 0
         self._next_wait_id = 0
+        self._stored_ahead: int | None = None  # stored events after the present one, in a replay for a rewind
         self._current = 0  # sequence of the event being processed
 
     # Events in ---------------------------------------------------------------------------------------------------
@@ -107,8 +110,9 @@ class Execution:
         code did, at which line.
         """
         self.is_replaying = True
+        self.patches.remember(history)
         try:
-            expected = self._replay(history)
+            expected = self._replay(history, rewinding)
             if expected and not rewinding:
                 raise matching.decided_too_much(expected[0], None)
         except BaseException:
@@ -118,10 +122,11 @@ class Execution:
         self._decided = list(expected)
         self.actions = [decision.action for decision in expected]
 
-    def _replay(self, history: Sequence[HistoryEvent]) -> deque[Decision]:
+    def _replay(self, history: Sequence[HistoryEvent], rewinding: bool) -> deque[Decision]:
         """Feed stored events, and return what the code decided beyond them."""
         expected: deque[Decision] = deque()
-        for event in history:
+        for index, event in enumerate(history, start=1):
+            self._stored_ahead = len(history) - index if rewinding else None
             if event.is_decided:
                 self._match(event, expected)
                 continue
@@ -197,6 +202,13 @@ class Execution:
         self._decisions += 1
         self.actions.append(action)
 
+    def is_beyond_history(self) -> bool:
+        """Whether the code stands where none of its decisions is recorded yet.
+
+        In a replay that is so only for a rewind: at the end of what it keeps, the code goes on anew.
+        """
+        return not self.is_replaying or (self._stored_ahead is not None and self._stored_ahead <= len(self._decided))
+
     def perform(self, action: Action) -> None:
         """Ask for an action that leaves no event, such as cancelling a timer."""
         self.actions.append(action)
@@ -221,6 +233,10 @@ class Execution:
     # Inside ------------------------------------------------------------------------------------------------------
 
     def _match(self, event: HistoryEvent, expected: deque[Decision]) -> None:
+        if patches.is_forgotten(event, expected):
+            self.last_sequence = event.sequence
+            self._decisions += 1
+            return
         if not expected:
             raise matching.decided_too_little(event, self.location)
         decision = expected.popleft()

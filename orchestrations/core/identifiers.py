@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, TAG_CHARACTERS, TAGS
+from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, TAG_CHARACTERS, TAGS, VERSION_LENGTH
 
 FORBIDDEN = frozenset("/\\#?")  # they would end or split the path segment that an id is in every URL
 
@@ -63,3 +63,21 @@ def check_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     ):
         raise ValueError(f"Tags are at most {TAGS} pairs of printable texts of up to {TAG_CHARACTERS} characters.")
     return dict(tags)
+
+
+def check_patch_id(patch_id: object) -> str:
+    """Return the patch's id. Raises ValueError for one that no event can have."""
+    if not isinstance(patch_id, str) or not patch_id.strip():
+        raise ValueError("A patch needs an id that is not empty.")
+    if len(patch_id) > NAME_LENGTH or not patch_id.isprintable():
+        raise ValueError(f"The id of a patch has at most {NAME_LENGTH} characters, all of them printable.")
+    return patch_id
+
+
+def check_version(version: object) -> str | None:
+    """Return the version that an orchestrator gives, or None for none. Raises ValueError for one that can't be kept."""
+    if version is None:
+        return None
+    if not isinstance(version, str) or len(version) > VERSION_LENGTH or not version.isprintable():
+        raise ValueError(f"A version is one line of at most {VERSION_LENGTH} characters, such as '2.0'.")
+    return version

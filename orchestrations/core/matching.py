@@ -73,7 +73,8 @@ def describe(event: HistoryEvent) -> str:
     to = f" for instance {target!r}" if target else ""
     attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
     one_way = ", fire and forget" if event.attributes.get("fire_and_forget") else ""
-    return f"{event.type}{name}{to} (task {event.task_id}{attempt}{one_way})"
+    task = f" (task {event.task_id}{attempt}{one_way})" if event.task_id is not None else ""
+    return f"{event.type}{name}{to}{task}"
 
 
 def _identity(event: HistoryEvent) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrations.core.actions import (
     Action,
+    ApplyPatch,
     CancelTimer,
     CompleteOrchestration,
     CreateSubOrchestration,
@@ -131,6 +132,7 @@ WORDS: dict[type, Callable[[Any], str]] = {
     CancelTimer: lambda action: f"cancel timer #{_number(action)}",
     CreateSubOrchestration: _child,
     SendEvent: lambda action: f"send {action.name}={action.payload} to {action.instance_id}",
+    ApplyPatch: lambda action: f"apply patch {action.name}",
     CompleteOrchestration: _end,
 }
 
