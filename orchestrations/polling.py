@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from orchestrations.errors import WaitTimeout
 
-FIRST_SECONDS = 0.002
+FIRST_SECONDS = 0.001
 LONGEST_SECONDS = 0.5
 SHARE = 0.1  # of the time waited so far: the answer comes at most a tenth late, for a handful of queries
 

@@ -15,7 +15,7 @@ from django.db.transaction import TransactionManagementError
 from orchestrations import queries
 from orchestrations.arguments import check_instant
 from orchestrations.async_twins import async_twin
-from orchestrations.client.hub import HubClient
+from orchestrations.client.hub import HubClient, Target
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound
 from orchestrations.history_events import project_history
@@ -40,9 +40,8 @@ class Reading(HubClient):
 
         History is that of the current execution up to the same moment, and is read only with ``show_history``.
         """
-        try:
-            row = queries.get_instance(self.hub, instance_id, payloads=True, using=self.using)
-        except InstanceNotFound:
+        row = self._rows(instance_id).first()
+        if row is None:
             return None
         events: list[dict[str, Any]] | None = None
         if show_history and row.runtime_status is not RuntimeStatus.PENDING:
@@ -85,12 +84,13 @@ class Reading(HubClient):
     ) -> OrchestrationStatus:
         """Wait until the instance has ended and return its status; ``timeout`` in seconds, None for no end.
 
-        Looks at the status column alone, first after 2 ms, then ever less often (a tenth of the time waited so far, at
+        Looks at the status column alone, first after 1 ms, then ever less often (a tenth of the time waited so far, at
         most 0.5 s). Raises WaitTimeout, InstanceNotFound, and TransactionManagementError inside ``atomic()``, where
         what the caller has started can't begin before the caller is done.
         """
+        target = self._target(instance_id)
         for delay in poll_delays(instance_id, timeout):
-            if self._has_ended(instance_id):
+            if target.status.is_terminal or self._has_ended(target):
                 break
             time.sleep(delay)
         return self._known_status(instance_id)
@@ -99,8 +99,9 @@ class Reading(HubClient):
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """``wait_for_completion`` for async code; holds no thread while it waits."""
+        target = await sync_to_async(self._target, thread_sensitive=True)(instance_id)
         for delay in poll_delays(instance_id, timeout):
-            if await sync_to_async(self._has_ended, thread_sensitive=True)(instance_id):
+            if target.status.is_terminal or await sync_to_async(self._has_ended, thread_sensitive=True)(target):
                 break
             await asyncio.sleep(delay)
         return await sync_to_async(self._known_status, thread_sensitive=True)(instance_id)
@@ -108,13 +109,15 @@ class Reading(HubClient):
     aget_status = async_twin(get_status)
     aget_status_by = async_twin(get_status_by)
 
-    def _has_ended(self, instance_id: str) -> bool:
-        if self._target(instance_id).status.is_terminal:
+    def _has_ended(self, target: Target) -> bool:
+        """Whether there is nothing to wait for any more: it has ended, or somebody has purged it."""
+        status = self._store.find_status(target.pk)
+        if status is None or RuntimeStatus(status).is_terminal:
             return True
         if connections[self.using].in_atomic_block:
             raise TransactionManagementError(
-                f"wait_for_completion of {instance_id!r} is inside a transaction, whose work nobody else can see yet. "
-                "Wait after the atomic() block."
+                f"wait_for_completion of {target.instance_id!r} is inside a transaction, whose work nobody else can "
+                "see yet. Wait after the atomic() block."
             )
         return False
 

@@ -26,7 +26,7 @@ def commit(tables: Tables, token: int, checkpoints: Sequence[Checkpoint]) -> Com
     """Write the checkpoints whose instances ``token`` still holds; statements with nothing to write are skipped."""
     if not checkpoints:
         return CommitResult()
-    with tables.atomic():
+    with tables.batch():
         held, now = tables.fence(token, sorted(checkpoints, key=lambda checkpoint: checkpoint.pk))
         kept = [checkpoint for checkpoint in checkpoints if checkpoint.pk in held]
         _take_messages(tables, kept)

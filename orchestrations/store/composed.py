@@ -75,6 +75,9 @@ class ComposedStore(Store):
     def _send(self, sent: Sequence[Message]) -> int:
         return messages.send(self.tables, sent)
 
+    def find_status(self, pk: int) -> str | None:
+        return Instance.objects.using(self.using).filter(pk=pk).values_list("status", flat=True).first()
+
     def purge(self, pks: Collection[int]) -> int:
         purged = 0
         for batch in chunks(sorted(pks), BATCH):

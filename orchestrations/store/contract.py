@@ -307,6 +307,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def find_status(self, pk: int) -> str | None:
+        """The instance's status, or None where it is gone. One cheap look: who waits for an instance looks often."""
+
+    @abstractmethod
     def purge(self, pks: Collection[int]) -> int:
         """Delete ended instances with all their rows, and return how many instances went. Live ones are left alone.
 

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import models
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
+from psycopg import Pipeline
 
 from orchestrations.models import ActivityWorkItem
 from orchestrations.store.composed import Taken
@@ -86,6 +87,17 @@ class PostgresqlTables(SqlTables):
             if is_outermost:
                 self.execute("SET LOCAL enable_seqscan = off", [])
             yield
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """A pipeline: what has no answer goes out with the next statement that has one."""
+        is_outermost = not self.connection.in_atomic_block
+        with self.atomic():
+            if not (is_outermost and Pipeline.is_supported()):
+                yield
+                return
+            with self.connection.wrap_database_errors, self.connection.connection.pipeline():
+                yield
 
     def cursor(self) -> CursorWrapper:
         """One that binds on the server, so that statements are prepared where the connection's settings allow it.

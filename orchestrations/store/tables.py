@@ -52,6 +52,10 @@ class Tables(ABC):
         """A transaction, or a part of the one that the caller has open. No savepoint: a failure spoils the whole."""
         return transaction.atomic(self.using, savepoint=False)
 
+    def batch(self) -> AbstractContextManager[None]:
+        """``atomic`` for statements of which few have an answer: sent without waiting, where the database can."""
+        return self.atomic()
+
     @abstractmethod
     def now(self) -> datetime:
         """The database's clock."""

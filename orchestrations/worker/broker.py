@@ -74,12 +74,12 @@ class TaskHubBroker(ORM):
         if is_called:
             self._sweep()
         elif self._has_work() or board.idle_seconds > PULSE_SECONDS or self._sweep():
-            board.hand_out()
-            return [(None, _drain_task())]
+            return _hand_out_drain()
         if is_called or board.is_draining:
             time.sleep(GLANCE_SECONDS)
-        else:
-            self._wait(self._seconds_to_due())
+        elif self._wait(self._seconds_to_due()):
+            # Somebody waits for an answer; the drain looks at the tables anyway, and one for nothing costs little.
+            return _hand_out_drain()
         return None
 
     def _queued(self) -> list[tuple[int | None, str]] | None:
@@ -130,16 +130,21 @@ class TaskHubBroker(ORM):
             self._clock = DatabaseClock(store.now())
         return min(max((due_at - self._clock.now()).total_seconds(), 0.0), longest)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> bool:
         if self._hints is None:
             self._hints = make_hints()
-        self._hints.wait(seconds)
+        return self._hints.wait(seconds)
 
     def _disconnect(self) -> None:
         if self._hints is not None:
             self._hints.close()
         connections[get_store().using].close()
         self._clock = None
+
+
+def _hand_out_drain() -> list[tuple[int | None, str]]:
+    board.hand_out()
+    return [(None, _drain_task())]
 
 
 def _drain_task() -> str:

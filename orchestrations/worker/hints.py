@@ -22,8 +22,11 @@ class Hints(ABC):
     """One waiter."""
 
     @abstractmethod
-    def wait(self, seconds: float) -> None:
-        """Return when something may have changed, or after that time. Raises Django's database errors."""
+    def wait(self, seconds: float) -> bool:
+        """Return when something may have changed, or after that time. Raises Django's database errors.
+
+        True where workers were called, so that there is no need to look at the tables first.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -38,17 +41,19 @@ class PostgresqlHints(Hints):
         self._channel = channel
         self._connection: Any = None
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         """See Hints."""
+        is_called = False
         with connections[self._using].wrap_database_errors:
             if self._connection is None:
                 # What was notified before LISTEN is lost, so come back at once and look at the tables.
                 self._listen()
-                return
+                return False
             for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-                pass
+                is_called = True
             for _ in self._connection.notifies(timeout=0):
                 pass
+        return is_called
 
     def close(self) -> None:
         """Close the connection."""
@@ -73,8 +78,8 @@ class SqliteHints(Hints):
         self._connection: sqlite3.Connection | None = None
         self._version = -1
 
-    def wait(self, seconds: float) -> None:
-        """See Hints."""
+    def wait(self, seconds: float) -> bool:
+        """See Hints. The counter is the whole database's: it says nothing of what has changed."""
         deadline = time.monotonic() + seconds
         with connections[self._using].wrap_database_errors:
             if self._connection is None:
@@ -83,6 +88,7 @@ class SqliteHints(Hints):
             while (version := self._read()) == self._version and time.monotonic() < deadline:
                 time.sleep(SQLITE_POLL_SECONDS)
         self._version = version
+        return False
 
     def close(self) -> None:
         """Close the connection."""
@@ -98,9 +104,10 @@ class SqliteHints(Hints):
 class PollHints(Hints):
     """No hints at all: look again soon."""
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         """Sleep a little."""
         time.sleep(min(seconds, POLL_SECONDS))
+        return False
 
     def close(self) -> None:
         """Nothing is open."""

@@ -226,7 +226,7 @@ def test_the_delays_grow_with_the_time_waited(monkeypatch):
         if now > 60:
             break
 
-    assert delays[0] == 0.002
+    assert delays[0] == 0.001
     assert delays == sorted(delays)
     assert max(delays) == 0.5
     assert len(delays) < 200

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection
 
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, OpenWait, Timer
+from orchestrations.store import get_store
 from orchestrations.store.contract import NewInstance, NewTimer, NewWait
 from tests.store.episodes import NOON, checkpoint, completion, ended, inbox, key, raised, scheduled, to
 
@@ -87,6 +88,33 @@ def test_a_commit_is_written_whole_or_not_at_all(store, token, full):
     _, written = full
 
     assert cut_off_everywhere(lambda: store.commit(token, [written])) >= 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_the_database_refuses_leaves_nothing_and_a_connection_that_works(store, token, running):
+    """Statements without an answer may be on their way together; the refusal of one of them undoes them all."""
+    claimed = running()
+    twice = [raised(sequence=1), raised(sequence=1)]
+    before = contents()
+
+    with pytest.raises(IntegrityError):
+        store.commit(token, [checkpoint(claimed, history=twice, timers=[NewTimer(1, 0, NOON)])])
+
+    assert contents() == before
+    assert not store.commit(token, [checkpoint(claimed, history=twice[:1])]).lost
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_a_batch_is_written_the_planner_keeps_to_the_indexes():
+    """A table that was empty when its statistics were made looks empty although thousands of rows are in flight."""
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL keeps plans that were made for an empty table")
+    tables = get_store().tables
+    for transaction in (tables.atomic, tables.batch):
+        with transaction():
+            assert tables.fetch("SHOW enable_seqscan", []) == [("off",)]
+
+    assert tables.fetch("SHOW enable_seqscan", []) == [("on",)]
 
 
 @pytest.mark.django_db(transaction=True)

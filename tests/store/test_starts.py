@@ -26,6 +26,13 @@ def test_a_started_instance_is_pending_and_can_be_claimed_at_once(store, token):
     assert store.load_history({created.pk: 1})[created.pk].input == '{"n":1}'
 
 
+def test_the_status_of_one_that_is_gone_is_none(store, start):
+    pk = start()
+
+    assert store.find_status(pk) == "Pending"
+    assert store.find_status(pk + 1) is None
+
+
 def test_outcomes_come_in_the_order_given(store):
     ids = ["c", "a", "b"]
 

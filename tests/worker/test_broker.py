@@ -28,9 +28,11 @@ class Waits:
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.is_closed = False
+        self.calls = False
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         self.seconds.append(seconds)
+        return self.calls
 
     def close(self) -> None:
         self.is_closed = True
@@ -69,6 +71,13 @@ def is_drain(tasks) -> bool:
 def test_without_work_it_waits_for_a_hint_but_not_for_long(broker):
     assert broker.dequeue() is None
     assert broker._hints.seconds == [module.LONGEST_WAIT_SECONDS]
+
+
+def test_a_call_for_workers_is_a_drain_at_once(broker, board):
+    broker._hints.calls = True
+
+    assert is_drain(broker.dequeue())
+    assert broker.dequeue() is None, "one is on its way"
 
 
 def test_work_is_a_drain_and_it_is_handed_out_once(broker, board, client):
