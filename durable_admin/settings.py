@@ -150,7 +150,10 @@ Q_CLUSTER = {
     "save_limit": 250,
     "log_level": "WARNING",
 }
-DURABLE: dict[str, object] = {"SYSTEM_KEY": env.str("DURABLE_SYSTEM_KEY", default="") or None}
+DURABLE: dict[str, object] = {
+    "SYSTEM_KEY": env.str("DURABLE_SYSTEM_KEY", default="") or None,
+    "HTTP_ALLOWED": names(env, "DURABLE_HTTP_ALLOWED"),
+}
 
 # What the browser gets -----------------------------------------------------------------------------------------------
 

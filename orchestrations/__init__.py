@@ -29,6 +29,13 @@ if TYPE_CHECKING:
         TaskFailedError,
     )
     from orchestrations.core.failures import FailureDetails
+    from orchestrations.core.http_calls import HttpRetryOptions
+    from orchestrations.core.http_messages import (
+        DurableHttpResponse,
+        HttpSecret,
+        ManagedIdentityTokenSource,
+        TokenSource,
+    )
     from orchestrations.core.retries import RetryOptions, RetryPolicy
     from orchestrations.core.status import RuntimeStatus
     from orchestrations.core.tasks import Task, when_all, when_any
@@ -53,6 +60,7 @@ __all__ = [
     "ConfigurationError",
     "DurableEntity",
     "DurableError",
+    "DurableHttpResponse",
     "EntityContext",
     "EntityId",
     "EntityInstanceId",
@@ -60,12 +68,15 @@ __all__ = [
     "EntityState",
     "FailureDetails",
     "FunctionNotRegistered",
+    "HttpRetryOptions",
+    "HttpSecret",
     "InstanceAlreadyExists",
     "InstanceEnded",
     "InstanceIsEntity",
     "InstanceNotFound",
     "InvalidInstanceId",
     "InvalidTransition",
+    "ManagedIdentityTokenSource",
     "NonDeterminismError",
     "OrchestrationClient",
     "OrchestrationContext",
@@ -80,6 +91,7 @@ __all__ = [
     "Task",
     "TaskCancelledError",
     "TaskFailedError",
+    "TokenSource",
     "WaitTimeout",
     "activity",
     "entity",
@@ -109,6 +121,13 @@ _MODULES = {
         "TaskFailedError",
     ],
     "orchestrations.core.failures": ["FailureDetails"],
+    "orchestrations.core.http_calls": ["HttpRetryOptions"],
+    "orchestrations.core.http_messages": [
+        "DurableHttpResponse",
+        "HttpSecret",
+        "ManagedIdentityTokenSource",
+        "TokenSource",
+    ],
     "orchestrations.core.retries": ["RetryOptions", "RetryPolicy"],
     "orchestrations.core.status": ["RuntimeStatus"],
     "orchestrations.core.tasks": ["Task", "when_all", "when_any"],

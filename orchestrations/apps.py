@@ -14,8 +14,10 @@ class OrchestrationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks and import the ``orchestrations`` module of every app that has one."""
+        """Register checks and the built-in activity; import the ``orchestrations`` module of every app with one."""
         from orchestrations import checks  # registers itself; it needs the models of other apps to be loaded
+        from orchestrations.durable_http import activity
 
         checks.register_all()
+        activity.register()
         autodiscover_modules("orchestrations")

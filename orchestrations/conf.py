@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -52,6 +53,20 @@ class DurableConfig:
     cache_size: int = 1000
     """Suspended orchestrators that one worker process keeps, so that they need no replay."""
 
+    http_allowed: tuple[str, ...] = ()
+    """What ``call_http`` may reach although it is not public: names, addresses and networks, each with or without port.
+
+    For development, and for services inside.
+    """
+    http_timeout_seconds: float = 30.0
+    """For one request of ``call_http``, redirects and body included."""
+    http_poll_seconds: float = 30.0
+    """Before ``call_http`` asks again, where a 202 does not say when."""
+    http_secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    """Values of headers, by the names that ``HttpSecret`` gives."""
+    http_token_sources: Mapping[str, str] | None = None
+    """Dotted paths of functions from a resource to a bearer token, by the kinds that ``TokenSource`` gives."""
+
 
 KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}
 ZERO_ALLOWED = frozenset({"CACHE_SIZE"})
@@ -87,8 +102,10 @@ def _checked(key: object, value: Any) -> Any:
     kind = KEYS[str(key)].type
     if kind in ("float", "int"):
         return _checked_number(str(key), value, whole=kind == "int")
-    if value is None and kind == "str | None":
+    if value is None and "None" in str(kind):
         return None
+    if kind in CONTAINERS:
+        return CONTAINERS[kind](str(key), value)
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__} or empty. Set a string.")
     return value
@@ -102,3 +119,23 @@ def _checked_number(key: str, value: Any, *, whole: bool) -> int | float:
         least = "of 0 or more" if key in ZERO_ALLOWED else "above 0"
         raise ConfigurationError(f"DURABLE[{key!r}] is {value!r:.100}. Set a {wanted} {least}.")
     return int(value) if whole else float(value)
+
+
+def _checked_texts(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
+        raise ConfigurationError(f"DURABLE[{key!r}] is no list of texts. Set a list of strings, none of them empty.")
+    return tuple(value)
+
+
+def _checked_mapping(key: str, value: Any) -> dict[str, str]:
+    """The value is not shown: it may be a secret."""
+    texts = [*value, *value.values()] if isinstance(value, dict) else [None]
+    if not all(isinstance(text, str) and text for text in texts):
+        raise ConfigurationError(f"DURABLE[{key!r}] is no dict of texts. Set a dict from strings to strings.")
+    return dict(value)
+
+
+CONTAINERS: dict[Any, Callable[[str, Any], Any]] = {
+    "tuple[str, ...]": _checked_texts,
+    "Mapping[str, str] | None": _checked_mapping,
+}

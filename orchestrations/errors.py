@@ -140,3 +140,16 @@ class PermissionRefused(DurableError):
     """The acting person lacks the permission for that operation."""
 
     code = "permission_refused"
+
+
+class HttpRequestFailed(DurableError):
+    """A request of ``call_http`` got no answer that can be used. The message holds no header, query or content."""
+
+    code = "http_request_failed"
+
+
+class HttpRequestRefused(HttpRequestFailed):
+    """A request of ``call_http`` may not be sent, or its answer not be taken; trying again would change nothing."""
+
+    code = "http_request_refused"
+    is_non_retriable = True

@@ -26,6 +26,7 @@ from orchestrations.limits import NAME_LENGTH, VERSION_LENGTH
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+BUILT_IN_PREFIX = "durable."
 NOT_IN_NAMES = frozenset("/\\#?")  # names are part of URLs
 
 
@@ -145,6 +146,10 @@ def _name(kind: str, function: Any, name: str | None) -> str:
         raise ConfigurationError(
             f"The {kind} at {place_of(function)} can't have the name {chosen!r:.100}. A name has 1 to {NAME_LENGTH} "
             "printable characters, none of / \\ # ? and no @ in front."
+        )
+    if chosen.casefold().startswith(BUILT_IN_PREFIX):
+        raise refusal(
+            kind, chosen, function, "has a name of the engine's own", f"Begin it without {BUILT_IN_PREFIX!r}."
         )
     return chosen
 

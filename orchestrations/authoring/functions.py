@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrations.authoring import payloads
 from orchestrations.authoring.registry import Registry, registry
+from orchestrations.core.http_messages import HTTP_ACTIVITY
 
 
 class RegisteredFunctions:
@@ -19,8 +20,14 @@ class RegisteredFunctions:
         self._registry = functions
 
     def activity_name(self, reference: object) -> str:
-        """Return the name of an activity given by function or name. Raises TypeError for anything else."""
-        return _name_of(reference, "activity")
+        """Return the name of an activity given by function or name.
+
+        Raises TypeError for anything else, and ValueError for an activity of the engine's own.
+        """
+        name = _name_of(reference, "activity")
+        if name == HTTP_ACTIVITY:
+            raise ValueError(f"The activity {name!r} is the engine's own. Use context.call_http(...).")
+        return name
 
     def orchestrator_name(self, reference: object) -> str:
         """Return the name of an orchestrator given by function or name. Raises TypeError for anything else."""

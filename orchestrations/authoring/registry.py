@@ -25,6 +25,11 @@ class Registry:
         self._orchestrators: dict[str, RegisteredOrchestrator] = {}
         self._activities: dict[str, ActivityDefinition] = {}
         self._entities: dict[str, EntityDefinition] = {}
+        self._built_in: dict[str, ActivityDefinition] = {}
+
+    def add_built_in(self, definition: ActivityDefinition) -> None:
+        """Register an activity of the engine's own. Workers find it; lists of the site's functions don't show it."""
+        self._built_in[definition.name] = definition
 
     def add_orchestrator(self, definition: RegisteredOrchestrator) -> None:
         """Register an orchestrator. Raises ConfigurationError, naming both places, when the name is taken."""
@@ -48,7 +53,7 @@ class Registry:
     def activity(self, name: str) -> ActivityDefinition:
         """Return the activity of that name. Raises FunctionNotRegistered."""
         try:
-            return self._activities[name]
+            return self._activities.get(name) or self._built_in[name]
         except KeyError:
             raise FunctionNotRegistered("activity", name, _names(self._activities)) from None
 

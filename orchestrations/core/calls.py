@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,18 +43,32 @@ def call_activity(
     functions = execution.functions
     name = functions.activity_name(reference)
     text = functions.encode_activity_input(name, value)
-    seconds = _seconds(timeout) if timeout is not None else functions.activity_timeout_seconds(name)
-    task_id = execution.next_id()
-    task = ActionTask(
-        task_id,
+    seconds = seconds_of(timeout) if timeout is not None else functions.activity_timeout_seconds(name)
+    return schedule_task(
+        execution,
         name,
         text,
         lambda result: functions.decode_activity_result(name, result, return_type),
         policy,
-        execution.clock,
-        execution.position,
+        timeout_seconds=seconds,
+        tags=tags,
     )
-    task.scheduled = ScheduleTask(task_id, name, text, timeout_seconds=seconds, tags=check_tags(tags))
+
+
+def schedule_task(
+    execution: Execution,
+    name: str,
+    text: str | None,
+    decode: Callable[[str | None], Any],
+    policy: RetryPolicy | None,
+    *,
+    timeout_seconds: float | None = None,
+    tags: dict[str, str] | None = None,
+) -> ActionTask:
+    """Schedule the activity of that name with that input, as JSON text."""
+    task_id = execution.next_id()
+    task = ActionTask(task_id, name, text, decode, policy, execution.clock, execution.position)
+    task.scheduled = ScheduleTask(task_id, name, text, timeout_seconds=timeout_seconds, tags=check_tags(tags))
     execution.tasks[task_id] = task
     _record_dispatch(execution, task)
     return task
@@ -222,6 +236,13 @@ def schedule_retry(execution: Execution, task: ActionTask, attempt: int) -> None
     )
 
 
+def cancel_retry(execution: Execution, task: ActionTask) -> None:
+    """Let the next attempt, if the task waits for one, never be made."""
+    if task.retry_at is not None:
+        task.retry_at = None
+        execution.perform(CancelTimer(int(task.id or 0), task.attempt))
+
+
 def dispatch(execution: Execution, task: ActionTask) -> None:
     """Schedule the task's present attempt."""
     task.retry_at = None
@@ -325,7 +346,7 @@ def _child_id(execution: Execution, task_id: int, given: str | None) -> str:
 def _deadline(
     execution: Execution, wait: ExternalEventTask, timeout: timedelta | float, on_timeout: Any, has_default: bool
 ) -> TimerTask:
-    timer = create_timer(execution, timedelta(seconds=_seconds(timeout)))
+    timer = create_timer(execution, timedelta(seconds=seconds_of(timeout)))
 
     def expire(_: Any) -> None:
         if wait.has_ended:
@@ -346,7 +367,8 @@ def _release_wait(execution: Execution, wait: ExternalEventTask) -> None:
         wait.timer.cancel()
 
 
-def _seconds(duration: timedelta | float) -> float:
+def seconds_of(duration: timedelta | float) -> float:
+    """A timeout in seconds. Raises ValueError for one that leaves no time."""
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
     if seconds <= 0:
         raise ValueError("A timeout must be longer than nothing.")

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.core import calls, patches
+from orchestrations.core.http_calls import HttpCallTask, call_http
+from orchestrations.core.http_messages import TokenSource
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask, WhenAllTask, WhenAnyTask
 
@@ -153,6 +155,44 @@ class OrchestrationContext:
     ) -> str:
         """Start another instance, go on, and never hear of it again. Returns its id."""
         return calls.start_new(self._execution, name, input_, instance_id, version)
+
+    def call_http(
+        self,
+        method: str,
+        uri: str,
+        content: object = None,
+        headers: Mapping[str, object] | None = None,
+        token_source: TokenSource | None = None,
+        *,
+        is_raw_str: bool = True,
+        retry: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
+        timeout: timedelta | float | None = None,
+        asynchronous_pattern_enabled: bool = True,
+    ) -> HttpCallTask:
+        """Send an HTTP request, and get the answer as a DurableHttpResponse, whatever its status.
+
+        A ``content`` that is no text is sent as JSON; a text is sent as it is, or with ``is_raw_str=False`` as JSON
+        too. Headers are texts, or HttpSecret for what must not be in the history. A 202 with a Location is followed by
+        polling there, with durable timers, until the answer is another one, unless ``asynchronous_pattern_enabled`` is
+        False. ``retry`` is a RetryPolicy for requests that get no answer, or HttpRetryOptions for some answers too.
+        ``timeout`` (seconds or timedelta) bounds the whole call, polls included.
+
+        Raises TaskFailedError at the ``yield`` or ``await`` where a request gets no answer or is refused, TimeoutError
+        past the timeout, and ValueError or TypeError here for what can be no request. Requests are sent at least once.
+        """
+        return call_http(
+            self._execution,
+            method,
+            uri,
+            content,
+            headers,
+            token_source,
+            policy=retry or retry_policy,
+            timeout=timeout,
+            asynchronous_pattern_enabled=asynchronous_pattern_enabled,
+            is_raw_str=is_raw_str,
+        )
 
     # Time and events ---------------------------------------------------------------------------------------------
 

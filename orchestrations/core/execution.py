@@ -278,8 +278,20 @@ class Execution:
                 raise
             task.fail(_failure(task, FailureDetails.from_exception(error)))
         else:
-            task.complete(result)
+            if self._wants_another(task, result):
+                calls.schedule_retry(self, task, task.attempt + 1)
+            else:
+                task.complete(result)
         self._resume()
+
+    def _wants_another(self, task: ActionTask, result: object) -> bool:
+        """Whether the policy takes a result for a failed attempt, and has one left."""
+        policy = task.policy
+        return (
+            policy is not None
+            and policy.rejects(result)
+            and policy.has_left(task.attempt + 1, task.started_at, self.clock)
+        )
 
     def _on_task_failed(self, event: HistoryEvent) -> None:
         """Try the call again if its policy says so, else let the orchestrator see the failure."""

@@ -55,13 +55,21 @@ class RetryPolicy:
 
     def allows(self, attempt: int, error: TaskFailedError, started_at: datetime, now: datetime) -> bool:
         """Whether that attempt (2 or later) may follow the error. ``now`` is the orchestration's clock."""
-        if attempt > self.max_number_of_attempts or error.details.is_non_retriable:
-            return False
-        if self.retry_timeout is not None and now >= started_at + self.retry_timeout:
+        if error.details.is_non_retriable or not self.has_left(attempt, started_at, now):
             return False
         if any(error.is_caused_by(kind) for kind in self.non_retryable):
             return False
         return self.handle is None or bool(self.handle(error))
+
+    def has_left(self, attempt: int, started_at: datetime, now: datetime) -> bool:
+        """Whether number and time of attempts leave room for that one (2 or later)."""
+        if attempt > self.max_number_of_attempts:
+            return False
+        return self.retry_timeout is None or now < started_at + self.retry_timeout
+
+    def rejects(self, result: object) -> bool:
+        """Whether a result counts as a failed attempt. Never, except for policies of HTTP calls."""
+        return False
 
 
 class RetryOptions(RetryPolicy):

@@ -28,10 +28,11 @@ class Task:
     that a dropped wait took unseen goes to the next wait, and a rewind goes back to where a failure was first seen.
     """
 
-    __slots__ = ("_error", "_parents", "_result", "_state", "id", "was_seen")
+    __slots__ = ("_error", "_parents", "_result", "_state", "id", "title", "was_seen")
 
     def __init__(self, id: int | str | None = None) -> None:
         self.id = id
+        self.title = ""  # what people read instead of a name
         self.was_seen = False  # whether the orchestrator knows how it ended
         self._state = TaskState.RUNNING
         self._result: Any = None
@@ -240,7 +241,7 @@ class TimerTask(Task):
 class ExternalEventTask(Task):
     """A wait for an external event; completes with the event's value."""
 
-    __slots__ = ("_release", "decode", "event", "is_cancelled", "name", "request", "since", "timer", "title")
+    __slots__ = ("_release", "decode", "event", "is_cancelled", "name", "request", "since", "timer")
 
     def __init__(
         self,
@@ -257,7 +258,6 @@ class ExternalEventTask(Task):
         self.event: HistoryEvent | None = None  # that it took
         self.is_cancelled = False
         self.timer: TimerTask | None = None
-        self.title = ""
         self.request: dict[str, Any] | None = None
         self._release = release
 

@@ -63,7 +63,7 @@ def _most_telling(waits: list[dict[str, Any]]) -> dict[str, Any]:
 def _phrase(wait: dict[str, Any]) -> str:
     kind, name = wait["kind"], wait["name"]
     if kind == "Timer":
-        return f"timer due {wait['due_at']}"
+        return f"timer {name + ' ' if name else ''}due {wait['due_at']}"
     if kind == "ExternalEvent":
         return wait["title"] or f"event {name}"
     is_retry = wait["max_attempts"] and wait["attempt"] > 1
@@ -85,7 +85,7 @@ def _describe(leaf: Task) -> dict[str, Any]:
         "title": None,
     }
     if isinstance(leaf, TimerTask):
-        wait.update(since=leaf.since.isoformat(), due_at=leaf.due_at.isoformat())
+        wait.update(name=leaf.title or None, since=leaf.since.isoformat(), due_at=leaf.due_at.isoformat())
     elif isinstance(leaf, ExternalEventTask):
         wait.update(
             kind="ExternalEvent",
@@ -97,7 +97,7 @@ def _describe(leaf: Task) -> dict[str, Any]:
     elif isinstance(leaf, ActionTask):
         wait.update(
             kind="Activity" if leaf.child_id is None else "SubOrchestration",
-            name=leaf.name,
+            name=leaf.title or leaf.name,
             since=leaf.since.isoformat(),
             due_at=leaf.retry_at.isoformat() if leaf.retry_at else None,
             attempt=leaf.attempt,
