@@ -218,11 +218,18 @@ def history(
     return HistoryPage(events[:limit], events[limit - 1].sequence if has_more else None)
 
 
-def whole_history(instance: Instance, *, using: str | None = None) -> Iterator[HistoryEvent]:
-    """All events of the current execution up to the moment at which the row was read, with their payloads, in order."""
-    rows = HistoryEvent.objects.using(using or get_config().database).filter(
-        instance_id=instance.pk, execution=instance.execution, sequence__lte=instance.last_sequence
-    )
+def whole_history(
+    instance: Instance, execution: int | None = None, *, using: str | None = None
+) -> Iterator[HistoryEvent]:
+    """All events of one execution with their payloads, in order.
+
+    By default of the current one, and then up to the moment at which the row was read.
+    """
+    rows = HistoryEvent.objects.using(using or get_config().database).filter(instance_id=instance.pk)
+    if execution is None or execution == instance.execution:
+        rows = rows.filter(execution=instance.execution, sequence__lte=instance.last_sequence)
+    else:
+        rows = rows.filter(execution=execution)
     return rows.order_by("sequence").iterator(chunk_size=HISTORY_PAGE)
 
 
@@ -232,9 +239,12 @@ def history_event(instance: Instance, execution: int, sequence: int) -> HistoryE
     return rows.filter(instance_id=instance.pk, execution=execution, sequence=sequence).first()
 
 
-def executions(instance: Instance) -> list[int]:
-    """The executions whose history is kept, oldest first; the current one is always among them."""
-    rows = HistoryEvent.objects.using(get_config().database).filter(instance_id=instance.pk, sequence=1)
+def executions(instance: Instance, *, using: str | None = None) -> list[int]:
+    """The executions whose history is kept, oldest first; the current one is always among them.
+
+    The earlier ones were left by a rewind, or are earlier attempts of a sub-orchestration that was tried again.
+    """
+    rows = HistoryEvent.objects.using(using or get_config().database).filter(instance_id=instance.pk, sequence=1)
     kept = set(rows.values_list("execution", flat=True))
     return sorted(kept | {instance.execution})
 

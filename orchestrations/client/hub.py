@@ -45,6 +45,7 @@ class Target:
     instance_id: str
     status: RuntimeStatus
     execution: int
+    last_sequence: int
 
 
 class HubClient:
@@ -97,12 +98,12 @@ class HubClient:
         """The orchestration instance. Raises InstanceNotFound, and InstanceIsEntity for an entity's id."""
         if is_entity_id(instance_id):
             raise InstanceIsEntity(instance_id)
-        columns = ("pk", "instance_id", "status", "execution")
+        columns = ("pk", "instance_id", "status", "execution", "last_sequence")
         found = self._rows(instance_id).values_list(*columns).first()
         if found is None:
             raise InstanceNotFound(instance_id)
-        pk, known_id, status, execution = found
-        return Target(pk, known_id, RuntimeStatus(status), execution)
+        pk, known_id, status, execution, last_sequence = found
+        return Target(pk, known_id, RuntimeStatus(status), execution, last_sequence)
 
     def _live_target(self, instance_id: str, operation: str) -> Target:
         target = self._target(instance_id)

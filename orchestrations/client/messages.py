@@ -66,8 +66,12 @@ class Messaging(HubClient):
     def rewind(self, instance_id: str, reason: str = "") -> None:
         """Let a Failed instance go on from before its failure: what failed runs again, what succeeded does not.
 
-        A second call before the first takes effect does nothing. Raises InstanceNotFound, InvalidTransition for a
-        live instance, and InstanceEnded for one that has ended otherwise than Failed.
+        Failed sub-orchestrations that it waited for are rewound with it; rewinding one alone leaves its parent as it
+        is. A second call before the first takes effect does nothing. The history of the execution that is left stays,
+        for ``get_history``; the audit row says which execution that was and how many events it has.
+
+        Raises InstanceNotFound, InvalidTransition for a live instance, and InstanceEnded for one that has ended
+        otherwise than Failed.
         """
         target = self._target(instance_id)
         if target.status is not RuntimeStatus.FAILED:
@@ -79,7 +83,8 @@ class Messaging(HubClient):
             execution=target.execution,
             idempotency_key=f"rewind:{target.execution}",
         )
-        self._send(message, target.instance_id, Action.REWIND, reason)
+        left = {"execution": target.execution, "events": target.last_sequence}
+        self._send(message, target.instance_id, Action.REWIND, reason, left)
 
     araise_event = async_twin(raise_event)
     aterminate = async_twin(terminate)

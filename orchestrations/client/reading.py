@@ -79,6 +79,24 @@ class Reading(HubClient):
             rows = rows.defer("input")
         return [OrchestrationStatus.of(row, show_input=show_input) for row in rows[:limit]]
 
+    def get_executions(self, instance_id: str) -> list[int]:
+        """The numbers of the executions whose history is kept, oldest first; the last one is the present execution.
+
+        A rewind leaves the execution that failed as it was and begins the next one. Raises InstanceNotFound.
+        """
+        return queries.executions(queries.get_instance(self.hub, instance_id, using=self.using), using=self.using)
+
+    def get_history(
+        self, instance_id: str, execution: int | None = None, *, show_input: bool = True, show_output: bool = True
+    ) -> list[dict[str, Any]]:
+        """The events of one execution in order, described as ``get_status`` describes them; by default the present one.
+
+        Empty for an execution of which nothing is kept. Raises InstanceNotFound.
+        """
+        row = queries.get_instance(self.hub, instance_id, using=self.using)
+        rows = queries.whole_history(row, execution, using=self.using)
+        return project_history(rows, value=decode_lenient, show_input=show_input, show_output=show_output)
+
     def wait_for_completion(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
@@ -108,6 +126,8 @@ class Reading(HubClient):
 
     aget_status = async_twin(get_status)
     aget_status_by = async_twin(get_status_by)
+    aget_executions = async_twin(get_executions)
+    aget_history = async_twin(get_history)
 
     def _has_ended(self, target: Target) -> bool:
         """Whether there is nothing to wait for any more: it has ended, or somebody has purged it."""

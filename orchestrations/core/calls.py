@@ -132,7 +132,13 @@ def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
     due_at = execution.clock + due if isinstance(due, timedelta) else due
     due_at = due_at.replace(tzinfo=UTC) if due_at.tzinfo is None else due_at.astimezone(UTC)
     task_id = execution.next_id()
-    task = TimerTask(task_id, due_at, execution.clock, lambda timer: execution.perform(CancelTimer(task_id)))
+    task = TimerTask(
+        task_id,
+        due_at,
+        execution.clock,
+        lambda timer: execution.perform(CancelTimer(task_id)),
+        is_duration=isinstance(due, timedelta),
+    )
     execution.tasks[task_id] = task
     execution.decide(
         EventType.TIMER_CREATED,
@@ -268,6 +274,23 @@ def dispatch(execution: Execution, task: ActionTask) -> None:
             attempt=task.attempt,
         )
     _record_dispatch(execution, task)
+
+
+def restart_clocks(execution: Execution, stood_still: timedelta) -> None:
+    """Let what is open after a rewind have the time again during which the instance lay failed.
+
+    A timer for a certain moment keeps it. A call that is done again has its whole retry timeout.
+    """
+    for task in execution.tasks.values():
+        if task.has_ended:
+            continue
+        if isinstance(task, TimerTask):
+            task.due_at += stood_still if task.is_duration else timedelta()
+        elif task.retry_at is not None:
+            task.retry_at += stood_still
+            task.started_at += stood_still
+        else:
+            task.started_at = execution.clock if task.attempt == 1 else task.started_at + stood_still
 
 
 def open_actions(execution: Execution) -> Sequence[Action]:

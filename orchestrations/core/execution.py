@@ -360,6 +360,9 @@ class Execution:
 
     def _on_rewound(self, event: HistoryEvent) -> None:
         """A rewind is a fact of the history; the code goes on by itself once its failed task is dispatched again."""
+        failed_at = event.attributes.get("failed_at")
+        if failed_at is not None:
+            calls.restart_clocks(self, event.timestamp - datetime.fromisoformat(failed_at))
 
     # The author's code -------------------------------------------------------------------------------------------
 

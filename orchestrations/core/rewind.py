@@ -3,13 +3,15 @@
 The failure that reached the end of the orchestrator is found by replaying it. Its task keeps its first TaskScheduled
 and loses its failures and retries; what the code decided after it had seen the failure (compensation) goes, with its
 results; failures that were handled earlier stay, and those that the code had not seen yet are done again too. Work that
-was completed before the code saw the failure never runs again.
+was completed before the code saw the failure never runs again, and neither does what was completed after the end: such
+facts stand behind the ExecutionCompleted in the history, and are delivered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -21,12 +23,16 @@ from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.tasks import ActionTask
 
+FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED})
+
 
 @dataclass(slots=True)
 class Rewound:
     """``kept`` is the history of the new execution, numbered anew; ``redelivered`` are facts to feed again after it.
 
-    ``execution`` stands at the end of ``kept``. Feed it an ExecutionRewound event, then ``redelivered``.
+    ``execution`` stands at the end of ``kept``. Feed it an ExecutionRewound event that has ``attributes``, then
+    ``redelivered``. They say which execution was left (``execution``), how many of its events are not in the new one
+    (``removed``) and since when it lay failed (``failed_at``).
     ``failed_children`` are the ids of sub-orchestrations that failed and are to be rewound themselves.
     """
 
@@ -34,6 +40,7 @@ class Rewound:
     kept: list[HistoryEvent]
     redelivered: list[HistoryEvent]
     failed_children: list[str] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def rewind(
@@ -43,28 +50,47 @@ def rewind(
 
     Raises NonDeterminismError where today's code doesn't fit the history even up to the failure.
     """
-    body = [replace(event) for event in history if event.type is not EventType.EXECUTION_COMPLETED]
-    undelivered_from = _undelivered_from(history)
+    until_end, late = until_completed(history)
+    end = until_end[-1]
+    body = [replace(event) for event in until_end if event.type is not EventType.EXECUTION_COMPLETED]
+    undelivered_from = end.attributes.get("undelivered_from")
     culprits: list[ActionTask] = []
-    if undelivered_from is not None:
-        kept = [event for event in body if event.sequence < undelivered_from]
+    if undelivered_from:
+        kept = [event for event in body if event.sequence < int(undelivered_from)]
         redelivered = body[len(kept) :]
     else:
-        culprits, cut = _culprits(definition, functions, facts, body, history)
+        culprits, cut = _culprits(definition, functions, facts, body, end)
         kept, redelivered = _split(body, {int(task.id or 0) for task in culprits}, cut)
+    redelivered += _late_facts(late, kept, culprits)
     for sequence, event in enumerate(kept, start=1):
         event.sequence = sequence
     execution = Execution(definition, functions, facts, OrchestrationContext)
     execution.replay(kept, rewinding=True)
     children = [task.child_id for task in culprits if task.child_id is not None]
-    return Rewound(execution, kept, redelivered, children)
+    attributes = {
+        "execution": facts.execution - 1,
+        "removed": len(history) - len(kept),
+        "failed_at": end.timestamp.isoformat(),
+    }
+    return Rewound(execution, kept, redelivered, children, attributes)
 
 
-def _undelivered_from(history: Sequence[HistoryEvent]) -> int | None:
-    """Where an episode began that was recorded but not run, because the code didn't fit its history."""
-    last = history[-1] if history else None
-    value = last.attributes.get("undelivered_from") if last else None
-    return int(value) if value else None
+def _late_facts(
+    late: Sequence[HistoryEvent], kept: Sequence[HistoryEvent], culprits: Sequence[ActionTask]
+) -> Iterator[HistoryEvent]:
+    """What arrived after the end and counts: the code has not seen the failures among it, so those are done again."""
+    known = {event.task_id for event in kept if event.is_decided} - {task.id for task in culprits}
+    for event in late:
+        if event.type not in FAILURES and (event.task_id is None or event.task_id in known):
+            yield replace(event)
+
+
+def until_completed(history: Sequence[HistoryEvent]) -> tuple[Sequence[HistoryEvent], Sequence[HistoryEvent]]:
+    """The history up to its ExecutionCompleted, and what arrived after that: facts which only a rewind delivers."""
+    for position, event in enumerate(history, start=1):
+        if event.type is EventType.EXECUTION_COMPLETED:
+            return history[:position], history[position:]
+    return history, ()
 
 
 def _culprits(
@@ -72,7 +98,7 @@ def _culprits(
     functions: Functions,
     facts: InstanceFacts,
     body: Sequence[HistoryEvent],
-    history: Sequence[HistoryEvent],
+    end: HistoryEvent,
 ) -> tuple[list[ActionTask], int]:
     """The failed tasks to do again, and the sequence of the last event from before the code saw that they had failed.
 
@@ -89,12 +115,12 @@ def _culprits(
         culprits = _fatal(trial.error, failed)
     else:
         # Code that was mended in how it answers the failure differs from there on, which is cut off anyway.
-        culprits = [task for task in failed if _is_answered_now(task, trial) and _ended_it(task, history)]
+        culprits = [task for task in failed if _is_answered_now(task, trial) and _ended_it(task, end)]
         if not culprits:
             raise diverged
     trial.discard()
     if not culprits:
-        return [], len(history)
+        return [], len(body) + 1
     cut = min(_seen_after(task, body) for task in culprits)
     known = {event.task_id for event in body if event.is_decided and event.sequence <= cut}
     # A failure that the code has not seen by then would only fail it again.
@@ -119,11 +145,11 @@ def _is_answered_now(task: ActionTask, trial: Execution) -> bool:
     return task.failure_seen is not None and task.failure_seen[0] == trial.position()[0]
 
 
-def _ended_it(task: ActionTask, history: Sequence[HistoryEvent]) -> bool:
+def _ended_it(task: ActionTask, end: HistoryEvent) -> bool:
     """Whether the failure that ended the execution, as it was recorded, goes back to the task's."""
-    if not isinstance(task.error, TaskFailedError) or not history[-1].payload:
+    if not isinstance(task.error, TaskFailedError) or not end.payload:
         return False
-    recorded: FailureDetails | None = FailureDetails.from_json(msgspec.json.decode(history[-1].payload))
+    recorded: FailureDetails | None = FailureDetails.from_json(msgspec.json.decode(end.payload))
     while recorded is not None:
         if (recorded.error_type, recorded.message) == (task.error.details.error_type, task.error.details.message):
             return True

@@ -208,12 +208,15 @@ class ActionTask(Task):
 class TimerTask(Task):
     """A durable timer; completes with None at or after ``due_at``."""
 
-    __slots__ = ("_cancel", "_then", "due_at", "is_cancelled", "since")
+    __slots__ = ("_cancel", "_then", "due_at", "is_cancelled", "is_duration", "since")
 
-    def __init__(self, id: int, due_at: datetime, since: datetime, cancel: Callable[[TimerTask], None]) -> None:
+    def __init__(
+        self, id: int, due_at: datetime, since: datetime, cancel: Callable[[TimerTask], None], *, is_duration: bool
+    ) -> None:
         super().__init__(id)
         self.due_at = due_at
         self.since = since
+        self.is_duration = is_duration  # made with a duration, not for a certain moment
         self.is_cancelled = False
         self._cancel = cancel
         self._then: Callable[[TimerTask], None] | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrations.authoring.registry import registry
+from orchestrations.conf import get_config
 from orchestrations.core.actions import (
     CancelTimer,
     CreateSubOrchestration,
@@ -24,6 +25,7 @@ from orchestrations.core.failures import FailureDetails
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask
 from orchestrations.core.waits import describe_waits, event_waits, sentence
+from orchestrations.models import Instance
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.instances import Advance, live_children
 from orchestrations.store.contract import (
@@ -66,6 +68,9 @@ class CheckpointBuilder:
             consumed=advance.consumed,
             ended_activities=advance.ended_tasks,
         )
+        if advance.is_late:
+            _add_late_facts(checkpoint, advance)
+            return checkpoint, []
         if advance.outcome is not None:
             self._end_without_code(checkpoint, advance)
             return checkpoint, []
@@ -132,7 +137,9 @@ class CheckpointBuilder:
                 checkpoint.cancelled_timers.append((action.task_id, action.attempt))
             elif isinstance(action, CreateSubOrchestration):
                 if action.fire_and_forget or (goes_on and _is_open(execution, action.task_id, action.attempt)):
-                    checkpoint.children.append(_child(claimed, execution, action))
+                    child = _child(claimed, execution, action)
+                    child.keep_history = child.keep_history or advance.new_execution is not None
+                    checkpoint.children.append(child)
             elif isinstance(action, SendEvent):
                 event = HistoryEvent(EventType.EVENT_RAISED, self._now, name=action.name, payload=action.payload)
                 checkpoint.messages.append(Message(event, instance_id=action.instance_id))
@@ -202,8 +209,7 @@ class CheckpointBuilder:
         checkpoint.history = advance.events
         checkpoint.new_last_sequence += len(advance.events)
         checkpoint.ends_execution = True
-        was_ended = RuntimeStatus(claimed.status).is_terminal
-        self._finish(checkpoint, claimed, outcome.output, outcome.failure, tell_parent=not was_ended)
+        self._finish(checkpoint, claimed, outcome.output, outcome.failure)
         terminated = next((e for e in advance.events if e.type is EventType.EXECUTION_TERMINATED), None)
         if terminated is not None and terminated.attributes.get("recursive", True):
             checkpoint.messages += [Message(_copy(terminated), instance_pk=pk) for pk in live_children(claimed)]
@@ -214,8 +220,6 @@ class CheckpointBuilder:
         claimed: ClaimedInstance,
         output: str | None,
         failure: str | None,
-        *,
-        tell_parent: bool = True,
     ) -> None:
         checkpoint.completed_at = self._now
         checkpoint.output = output
@@ -223,7 +227,7 @@ class CheckpointBuilder:
         checkpoint.waits, checkpoint.waiting_for = None, ""
         if failure is not None:
             checkpoint.error = FailureDetails.from_json(msgspec.json.decode(failure)).summary
-        if claimed.parent_pk is not None and claimed.parent_task_id is not None and tell_parent:
+        if claimed.parent_pk is not None and claimed.parent_task_id is not None:
             event = _told_to_parent(claimed, checkpoint.status, output, failure, self._now)
             checkpoint.messages.append(
                 Message(event, instance_pk=claimed.parent_pk, execution=claimed.parent_execution)
@@ -245,7 +249,20 @@ def _told_to_parent(
 
 def _rewind_children(advance: Advance) -> list[Message]:
     rewound = next(event for event in reversed(advance.events) if event.type is EventType.EXECUTION_REWOUND)
-    return [Message(_copy(rewound), instance_pk=pk) for pk in advance.children_to_rewind]
+    return [
+        Message(_copy(rewound), instance_pk=pk, execution=execution, idempotency_key=f"rewind:{execution}")
+        for pk, execution in advance.children_to_rewind
+    ]
+
+
+def _add_late_facts(checkpoint: Checkpoint, advance: Advance) -> None:
+    """Lengthen the history of an instance that has failed, and leave it as it is otherwise."""
+    row = Instance.objects.using(get_config().database).get(pk=checkpoint.pk)
+    checkpoint.history = advance.events
+    checkpoint.new_last_sequence += len(advance.events)
+    checkpoint.completed_at, checkpoint.output, checkpoint.failure = row.completed_at, row.output, row.failure
+    checkpoint.error, checkpoint.waiting_for, checkpoint.waits = row.error, row.waiting_for, row.waits
+    checkpoint.blocked_at, checkpoint.blocked_code = row.blocked_at, row.blocked_code
 
 
 def _copy(event: HistoryEvent) -> HistoryEvent:

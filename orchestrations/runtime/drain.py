@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
+from orchestrations.core.status import RuntimeStatus
 from orchestrations.runtime.activities import ActivityPool, FinishedActivity, key_of
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
@@ -27,6 +28,7 @@ from orchestrations.runtime.clock import DatabaseClock
 from orchestrations.runtime.committer import Committer
 from orchestrations.runtime.instances import Advance, HeldInstance, advance_instance, needs_history, poison, wait_ids
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
+from orchestrations.runtime.rewinding import advance_ended
 from orchestrations.store import get_store
 from orchestrations.store.contract import (
     ActivityCompletion,
@@ -259,7 +261,10 @@ class Runtime:
         instance_id = held.claimed.instance_id
         try:
             with self.lease.episode(instance_id):
-                advance = advance_instance(held, messages, events, loaded, now)
+                if RuntimeStatus(held.claimed.status).is_terminal:
+                    advance = advance_ended(held, messages, loaded, now)
+                else:
+                    advance = advance_instance(held, messages, events, loaded, now)
             return advance, None if advance.is_idle or advance.abandon_reason else builder.build(advance)
         except (OperationalError, InterfaceError):
             raise

@@ -13,13 +13,12 @@ from django.db.models import QuerySet
 from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
-from orchestrations.core.actions import Action, CreateSubOrchestration
+from orchestrations.core.actions import Action
 from orchestrations.core.episode import Episode, advance, open_execution
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.rewind import rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.waits import event_waits
 from orchestrations.models import Instance
@@ -72,7 +71,8 @@ class Advance:
     ended_tasks: list[int] = field(default_factory=list)  # activities that ended in this process
     outcome: Outcome | None = None
     new_execution: int | None = None  # where the events begin another execution (rewind)
-    children_to_rewind: list[int] = field(default_factory=list)
+    children_to_rewind: list[tuple[int, int]] = field(default_factory=list)  # (pk, the execution that failed)
+    is_late: bool = False  # facts for an instance that has failed: only recorded
     abandon_reason: str = ""  # why nothing can be done now
     is_idle: bool = False  # nothing but messages to drop
 
@@ -90,7 +90,7 @@ def open_held(held: HeldInstance, loaded: LoadedHistory | None) -> None:
     """Bring the orchestrator into memory by replaying its history. Raises NonDeterminismError."""
     claimed = held.claimed
     history = loaded.events if loaded is not None else []
-    facts = _facts(claimed, loaded.input if loaded is not None else None, claimed.execution)
+    facts = facts_of(claimed, loaded.input if loaded is not None else None, claimed.execution)
     held.execution = open_execution(registry.orchestrator(claimed.name), FUNCTIONS, facts, history)
     held.recorded_waits = wait_ids(held.execution)
 
@@ -104,8 +104,8 @@ def needs_history(held: HeldInstance, messages: Sequence[InboxEvent]) -> bool:
     """Whether advancing the instance takes a replay: its orchestrator is not in memory, and something wants it."""
     if held.execution is not None:
         return False
-    is_ended = RuntimeStatus(held.claimed.status).is_terminal
-    return not is_ended or any(message.event.type is EventType.EXECUTION_REWOUND for message in messages)
+    status = RuntimeStatus(held.claimed.status)
+    return not status.is_terminal or (status is RuntimeStatus.FAILED and bool(messages))
 
 
 def advance_instance(
@@ -123,17 +123,11 @@ def advance_instance(
     claimed = held.claimed
     result = Advance(held, consumed=[message.pk for message in messages], ended_tasks=[e.task_id or 0 for e in local])
     events = [message.event for message in messages] + list(local)
-    if RuntimeStatus(claimed.status).is_terminal:
-        rewound = _first(_meant_for(messages, claimed, claimed.execution), EventType.EXECUTION_REWOUND)
-        if rewound is not None and claimed.status == RuntimeStatus.FAILED:
-            return _advance_rewound(result, events, rewound, loaded, now)
-        result.is_idle = True
-        return result
-    terminated = _first(events, EventType.EXECUTION_TERMINATED)
+    terminated = first_of(events, EventType.EXECUTION_TERMINATED)
     if terminated is not None:
         return _end_without_code(result, terminated, now)
     if claimed.attempts > get_config().dispatch_attempts:
-        undelivered = [*_meant_for(messages, claimed, _generation(held, loaded)), *local]
+        undelivered = [*meant_for(messages, claimed, generation_of(held, loaded)), *local]
         return _fail_undelivered(result, undelivered, poison("the orchestrator", claimed.attempts - 1), now)
     if not registry.has_orchestrator(claimed.name):
         result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
@@ -142,35 +136,39 @@ def advance_instance(
         if held.execution is None:
             open_held(held, loaded)
     except NonDeterminismError as error:
-        undelivered = [*_meant_for(messages, claimed, _generation(held, loaded)), *local]
+        undelivered = [*meant_for(messages, claimed, generation_of(held, loaded)), *local]
         return _fail_undelivered(result, undelivered, error, now)
     assert held.execution is not None
-    current = _meant_for(messages, claimed, held.execution.generation)
+    current = [
+        event
+        for event in meant_for(messages, claimed, held.execution.generation)
+        if event.type is not EventType.EXECUTION_REWOUND  # it came a second time
+    ]
     if claimed.begins and not held.execution.has_started:
         current.insert(_start_position(current), _started(claimed, now))
-    episode = _advance(held.execution, [*current, *local], now)
+    episode = feed(held.execution, [*current, *local], now)
     result.events, result.actions = episode.events, episode.actions
     return result
 
 
-def _advance(execution: Execution, events: Sequence[HistoryEvent], now: datetime) -> Episode:
-    """The orchestration's clock is the time at which an event is taken, as in Durable Task."""
+def feed(execution: Execution, events: Sequence[HistoryEvent], now: datetime) -> Episode:
+    """Take events now: the orchestration's clock is the time at which an event is taken, as in Durable Task."""
     for event in events:
         event.timestamp = now
     return advance(execution, events)
 
 
-def _generation(held: HeldInstance, loaded: LoadedHistory | None) -> int:
+def generation_of(held: HeldInstance, loaded: LoadedHistory | None) -> int:
     """The generation, also of an instance whose code can't be opened: it stands in the event that began it."""
     if held.execution is not None:
         return held.execution.generation
-    started = _first(loaded.events if loaded is not None else (), EventType.EXECUTION_STARTED)
+    started = first_of(loaded.events if loaded is not None else (), EventType.EXECUTION_STARTED)
     generation: int = (started.attributes if started is not None else {}).get("generation", held.claimed.execution)
     return generation
 
 
-def _meant_for(messages: Sequence[InboxEvent], claimed: ClaimedInstance, generation: int) -> list[HistoryEvent]:
-    """Without what was meant for another execution. Children know the generation, which a rewind keeps."""
+def meant_for(messages: Sequence[InboxEvent], claimed: ClaimedInstance, generation: int) -> list[HistoryEvent]:
+    """The events without what was meant for another execution. Children know the generation, which a rewind keeps."""
     meant: list[HistoryEvent] = []
     for message in messages:
         expected = generation if message.event.type in CHILD_EVENTS else claimed.execution
@@ -198,7 +196,8 @@ def _started(claimed: ClaimedInstance, now: datetime) -> HistoryEvent:
     return HistoryEvent(EventType.EXECUTION_STARTED, now, name=claimed.name, attributes=attributes)
 
 
-def _facts(claimed: ClaimedInstance, input_text: str | None, execution: int) -> InstanceFacts:
+def facts_of(claimed: ClaimedInstance, input_text: str | None, execution: int) -> InstanceFacts:
+    """What the orchestrator may know of its instance."""
     return InstanceFacts(
         instance_id=claimed.instance_id,
         name=claimed.name,
@@ -220,7 +219,7 @@ def _end_without_code(result: Advance, terminated: HistoryEvent, now: datetime) 
     output = terminated.payload or FUNCTIONS.encode(reason, "the reason of the termination")
     result.outcome = Outcome(RuntimeStatus.TERMINATED, output=output)
     result.events = [terminated, _completed(result.outcome, now)]
-    _number(result, now)
+    number_events(result, now)
     return result
 
 
@@ -234,7 +233,7 @@ def _fail_undelivered(result: Advance, events: Sequence[HistoryEvent], error: Ex
     if result.held.claimed.begins:
         events = [_started(result.held.claimed, now), *events]
     result.events = [*events, completed]
-    _number(result, now)
+    number_events(result, now)
     return result
 
 
@@ -244,72 +243,27 @@ def _completed(outcome: Outcome, now: datetime) -> HistoryEvent:
     return HistoryEvent(EventType.EXECUTION_COMPLETED, now, payload=payload, attributes=attributes)
 
 
-def _number(result: Advance, now: datetime) -> None:
+def number_events(result: Advance, now: datetime) -> None:
+    """Number the events behind the last one of the history."""
     for sequence, event in enumerate(result.events, start=result.held.claimed.last_sequence + 1):
         event.sequence = sequence
         event.timestamp = max(event.timestamp, now)
 
 
-# Rewind --------------------------------------------------------------------------------------------------------------
-
-
-def _advance_rewound(
-    result: Advance, events: Sequence[HistoryEvent], rewound: HistoryEvent, loaded: LoadedHistory | None, now: datetime
-) -> Advance:
-    """Begin another execution with the history that a rewind keeps, and put what is open in motion again."""
-    held, claimed = result.held, result.held.claimed
-    if not registry.has_orchestrator(claimed.name):
-        result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
-        return result
-    assert loaded is not None
-    facts = _facts(claimed, loaded.input, claimed.execution + 1)
-    try:
-        plan = rewind(registry.orchestrator(claimed.name), FUNCTIONS, facts, loaded.events)
-    except NonDeterminismError as error:
-        logger.error("A rewind was not possible: %s instance=%s", error, claimed.instance_id)
-        failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
-        result.outcome = Outcome(RuntimeStatus.FAILED, failure=failure)
-        return result
-    held.execution = plan.execution
-    held.recorded_waits = set()
-    later = [event for event in events if event is not rewound and event.type is not EventType.EXECUTION_REWOUND]
-    episode = _advance(plan.execution, [rewound, *plan.redelivered, *later], now)
-    result.new_execution = facts.execution
-    result.events = [*plan.kept, *episode.events]
-    result.actions = _without_live_children(claimed, episode.actions)
-    children = _children(claimed).filter(instance_id__in=plan.failed_children)
-    failed = children.filter(status=RuntimeStatus.FAILED).order_by("pk")
-    result.children_to_rewind = list(failed.values_list("pk", flat=True))
-    return result
-
-
-def _without_live_children(claimed: ClaimedInstance, actions: Sequence[Action]) -> list[Action]:
-    """A child that exists is not created again: a failed one is rewound by its message, the others just go on."""
-    ids = [action.instance_id for action in actions if isinstance(action, CreateSubOrchestration)]
-    if not ids:
-        return list(actions)
-    children = _children(claimed).filter(instance_id__in=ids)
-    statuses = dict(children.values_list("instance_id", "status"))
-    gone = {RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED}
-    kept = {child for child, status in statuses.items() if status not in gone}
-    return [
-        action
-        for action in actions
-        if not (
-            isinstance(action, CreateSubOrchestration) and not action.fire_and_forget and action.instance_id in kept
-        )
-    ]
+# Children ---------------------------------------------------------------------------------------------------------
 
 
 def live_children(claimed: ClaimedInstance) -> list[int]:
     """Children that a recursive termination takes along."""
     live = [RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW]
-    return list(_children(claimed).filter(status__in=live).order_by("pk").values_list("pk", flat=True))
+    return list(children_of(claimed).filter(status__in=live).order_by("pk").values_list("pk", flat=True))
 
 
-def _children(claimed: ClaimedInstance) -> QuerySet[Instance]:
+def children_of(claimed: ClaimedInstance) -> QuerySet[Instance]:
+    """The sub-orchestrations of all executions."""
     return Instance.objects.using(get_config().database).filter(parent_id=claimed.pk)
 
 
-def _first(events: Sequence[HistoryEvent], event_type: EventType) -> HistoryEvent | None:
+def first_of(events: Sequence[HistoryEvent], event_type: EventType) -> HistoryEvent | None:
+    """The first event of that type."""
     return next((event for event in events if event.type is event_type), None)

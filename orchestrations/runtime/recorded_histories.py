@@ -15,6 +15,7 @@ from orchestrations.core.episode import open_execution
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.execution import InstanceFacts
+from orchestrations.core.rewind import until_completed
 from orchestrations.errors import FunctionNotRegistered, InstanceNotFound
 from orchestrations.models import Instance
 from orchestrations.store import get_store
@@ -117,7 +118,8 @@ def mismatch(history: RecordedHistory) -> str:
 
 
 def _seen_by_code(events: Sequence[HistoryEvent]) -> Sequence[HistoryEvent]:
-    """Without what was recorded and never run, because the code did not fit when it arrived."""
+    """Without what was recorded and never run: it came after the end, or the code did not fit when it arrived."""
+    events, _ = until_completed(events)
     undelivered_from = events[-1].attributes.get("undelivered_from") if events else None
     if not undelivered_from:
         return events
