@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from orchestrations.authoring.registry import registry
+from orchestrations.authoring.version_order import version_key
 from orchestrations.conf import DurableConfig, get_config
 from orchestrations.errors import ConfigurationError
 from orchestrations.limits import HUB_LENGTH
@@ -30,7 +31,7 @@ def register_all() -> None:
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E001 to E003, W001: the dict DURABLE can be read, and its values fit together."""
+    """E001 to E003, W001, W002: the dict DURABLE can be read, and its values fit together."""
     try:
         config = get_config()
     except ConfigurationError as error:
@@ -81,7 +82,7 @@ def check_cluster(**kwargs: Any) -> list[CheckMessage]:
 def check_functions(**kwargs: Any) -> list[CheckMessage]:
     """E012: every registered function's annotations exist and have a JSON form."""
     problems: list[CheckMessage] = []
-    orchestrators = [definition.conversion for definition in registry.orchestrators().values()]
+    orchestrators = [definition.conversion for definition in registry.all_orchestrators()]
     activities = [definition.conversion for definition in registry.activities().values()]
     for conversion in orchestrators + activities:
         try:
@@ -105,6 +106,13 @@ def _settings_problems(config: DurableConfig) -> Iterator[CheckMessage]:
             "under workers that are merely slow.",
             hint=f"Make DURABLE['LEASE_SECONDS'] more than {HEARTBEATS_PER_LEASE} times DURABLE['HEARTBEAT_SECONDS'].",
             id="orchestrations.E003",
+        )
+    if config.version_match != "none" and version_key(config.default_version or "") > version_key(config.version):
+        yield Warning(
+            f"New instances get version {config.default_version!r}, and the code of this site has {config.version!r}, "
+            "so that they wait for a worker with newer code.",
+            hint="Set DURABLE['VERSION'] to the version of the code, and DURABLE['DEFAULT_VERSION'] to none newer.",
+            id="orchestrations.W002",
         )
     if config.sweep_seconds > config.lease_seconds:
         yield Warning(

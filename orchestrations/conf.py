@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -48,6 +48,19 @@ class DurableConfig:
     """For one run of an activity that has no timeout of its own."""
     episode_timeout_seconds: float = 10.0
     """For an orchestrator between two waits; it is meant to take milliseconds."""
+    version: str = ""
+    """The version of the code that this worker runs, for orchestrators whose decorator declares none."""
+    default_version: str | None = None
+    """What new instances of such orchestrators are marked with; None stands for VERSION."""
+    version_match: Literal["none", "strict", "current-or-older"] = "current-or-older"
+    """Which instances code may run: of any version, of its own, or of its own and older ones."""
+    version_mismatch: Literal["reject", "fail"] = "reject"
+    """An instance that the code may not run is left to other workers, or fails."""
+    unknown_orchestrator: Literal["reject", "fail"] = "reject"
+    """An instance whose orchestrator this worker does not have is left to other workers, or fails."""
+    unknown_activity_seconds: float = 60.0
+    """How long a scheduled activity that no live worker has may wait for one before it fails."""
+
     dispatch_attempts: int = 10
     """How often work that kills its worker is tried before it fails as poison."""
     cache_size: int = 1000
@@ -69,7 +82,13 @@ class DurableConfig:
 
 
 KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}
-ZERO_ALLOWED = frozenset({"CACHE_SIZE"})
+ZERO_ALLOWED = frozenset({"CACHE_SIZE", "UNKNOWN_ACTIVITY_SECONDS"})
+EMPTY_ALLOWED = frozenset({"VERSION", "DEFAULT_VERSION"})
+ONE_OF = {
+    "VERSION_MATCH": ("none", "strict", "current-or-older"),
+    "VERSION_MISMATCH": ("reject", "fail"),
+    "UNKNOWN_ORCHESTRATOR": ("reject", "fail"),
+}
 
 
 def get_config() -> DurableConfig:
@@ -106,9 +125,18 @@ def _checked(key: object, value: Any) -> Any:
         return None
     if kind in CONTAINERS:
         return CONTAINERS[kind](str(key), value)
-    if not isinstance(value, str) or not value:
+    if key in ONE_OF:
+        return _checked_choice(str(key), value)
+    if not isinstance(value, str) or not (value or key in EMPTY_ALLOWED):
         raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__} or empty. Set a string.")
     return value
+
+
+def _checked_choice(key: str, value: Any) -> str:
+    if value not in ONE_OF[key]:
+        allowed = ", ".join(repr(choice) for choice in ONE_OF[key])
+        raise ConfigurationError(f"DURABLE[{key!r}] is {value!r:.100}. Set one of {allowed}.")
+    return str(value)
 
 
 def _checked_number(key: str, value: Any, *, whole: bool) -> int | float:

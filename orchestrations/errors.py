@@ -6,6 +6,8 @@ to do about it. A class path found in the database is data and is never imported
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -25,6 +27,7 @@ class FunctionNotRegistered(DurableError):
     """No orchestrator, activity or entity of that name is registered in this process."""
 
     code = "function_not_registered"
+    is_non_retriable = True
 
     def __init__(self, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
         self.kind = kind
@@ -34,6 +37,23 @@ class FunctionNotRegistered(DurableError):
         super().__init__(
             f"No {kind} named {name!r} is registered. Define it with @{kind} in the orchestrations.py of an installed "
             f"app, or name that app in DURABLE_APPS.{listed}"
+        )
+
+
+class VersionMismatch(DurableError):
+    """The code of this process may not run an instance of that version."""
+
+    code = "version_mismatch"
+    is_non_retriable = True
+
+    def __init__(self, name: str, version: str, own: Sequence[str], strategy: str) -> None:
+        self.name = name
+        self.version = version
+        wanted = f"version {version!r}" if version else "no version"
+        here = ", ".join(repr(one) if one else "without a version" for one in own)
+        super().__init__(
+            f"The instance of {name!r} has {wanted}, and the code here is {here}, which VERSION_MATCH={strategy!r} "
+            "keeps apart. Run a worker with that code, or declare that version beside the newer one."
         )
 
 

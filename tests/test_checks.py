@@ -37,6 +37,10 @@ def test_the_site_passes_them_all():
         ({"LEASE_SECONDS": 9, "HEARTBEAT_SECONDS": 3}, ["E003"]),
         ({"LEASE_SECONDS": 9.1, "HEARTBEAT_SECONDS": 3}, []),
         ({"SWEEP_SECONDS": 20}, ["W001"]),
+        ({"DEFAULT_VERSION": "2"}, ["W002"]),
+        ({"DEFAULT_VERSION": "10", "VERSION": "9"}, ["W002"]),
+        ({"DEFAULT_VERSION": "9", "VERSION": "10"}, []),
+        ({"DEFAULT_VERSION": "2", "VERSION_MATCH": "none"}, []),
     ],
 )
 def test_the_settings_of_the_app(durable, expected):

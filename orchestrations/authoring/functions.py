@@ -33,6 +33,10 @@ class RegisteredFunctions:
         """Return the name of an orchestrator given by function or name. Raises TypeError for anything else."""
         return _name_of(reference, "orchestrator")
 
+    def orchestrator_version(self, reference: object) -> str | None:
+        """Return the version that a function was declared with; None for a name, and for one declared without."""
+        return getattr(getattr(reference, "durable", None), "version", None) or None
+
     def encode_activity_input(self, name: str, value: object) -> str | None:
         """Return the input as JSON text. Raises PayloadRejected, also for an input that the activity doesn't take."""
         if self._registry.has_activity(name):

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrations.arguments import check_instant, check_tags, check_version
 from orchestrations.async_twins import async_twin
 from orchestrations.authoring.registry import registry
+from orchestrations.authoring.versions import choose_code, new_version
 from orchestrations.client.hub import HubClient, SerializedJson
 from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
 from orchestrations.instance_ids import check_instance_id, new_instance_id
@@ -101,13 +102,16 @@ class Starting(HubClient):
         tags: Mapping[str, str] | None,
         version: str | None,
     ) -> NewInstance:
-        definition = registry.orchestrator(self._functions.orchestrator_name(orchestration))
+        name = self._functions.orchestrator_name(orchestration)
+        newest = registry.orchestrator(name)
+        chosen = check_version(new_version(name, orchestration) if version is None else version)
+        definition = choose_code(name, chosen).definition or newest
         text = value.text if isinstance(value, SerializedJson) else definition.encode_input(value)
         definition.decode_input(text)  # whether it fits is told now, not by a failed instance
         return NewInstance(
             instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
             name=definition.name,
-            version=check_version(definition.version if version is None else version),
+            version=chosen,
             input=text,
             tags=check_tags(tags),
             has_fresh_id=instance_id is None,

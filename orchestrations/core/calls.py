@@ -88,7 +88,7 @@ def call_sub_orchestrator(
     functions = execution.functions
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
-    check_version(version)
+    version = check_version(version) or functions.orchestrator_version(reference)
     task_id = execution.next_id()
     child_id = _child_id(execution, task_id, instance_id)
     task = ActionTask(
@@ -114,7 +114,7 @@ def start_new(
     functions = execution.functions
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
-    check_version(version)
+    version = check_version(version) or functions.orchestrator_version(reference)
     task_id = execution.next_id()
     child_id = _child_id(execution, task_id, instance_id)
     action = CreateSubOrchestration(task_id, name, text, child_id, version=version, fire_and_forget=True)

@@ -47,6 +47,10 @@ class Functions(Protocol):
         """The name of the orchestrator that was given by reference or by name."""
         ...
 
+    def orchestrator_version(self, reference: object) -> str | None:
+        """The version that a function was declared with; None for a name, which stands for the newest code."""
+        ...
+
     def encode_activity_input(self, name: str, value: object) -> str | None:
         """The activity's input as JSON text."""
         ...

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrations.authoring.registry import registry
+from orchestrations.authoring.versions import new_version
 from orchestrations.conf import get_config
 from orchestrations.core.actions import (
     CancelTimer,
@@ -28,6 +29,7 @@ from orchestrations.core.waits import describe_waits, event_waits, sentence
 from orchestrations.models import Instance
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.instances import Advance, live_children
+from orchestrations.runtime.live_workers import LiveWorkers
 from orchestrations.store.contract import (
     Checkpoint,
     ClaimedActivity,
@@ -48,8 +50,9 @@ CLOCK_SLACK = timedelta(milliseconds=20)  # by which this process's idea of the 
 class CheckpointBuilder:
     """Builds the checkpoints of one batch, planning which activities run in this process."""
 
-    def __init__(self, pool: ActivityPool, now: datetime) -> None:
+    def __init__(self, pool: ActivityPool, workers: LiveWorkers, now: datetime) -> None:
         self._pool = pool
+        self._workers = workers
         self._now = now
         self._planned = 0
         self._planned_seconds = 0.0
@@ -153,7 +156,10 @@ class CheckpointBuilder:
         action: ScheduleTask,
         local: list[ClaimedActivity],
     ) -> None:
-        runs_here = self._pool.has_room(action.name, self._planned, self._planned_seconds)
+        if registry.has_activity(action.name):
+            runs_here = self._pool.has_room(action.name, self._planned, self._planned_seconds)
+        else:  # what no worker has is refused by the pool, and fails
+            runs_here = not self._workers.have_activity(action.name)
         if runs_here:
             self._planned += 1
             self._planned_seconds += self._pool.expected_seconds(action.name)
@@ -270,9 +276,7 @@ def _copy(event: HistoryEvent) -> HistoryEvent:
 
 
 def _child(claimed: ClaimedInstance, execution: Execution, action: CreateSubOrchestration) -> NewInstance:
-    version = action.version
-    if version is None:
-        version = registry.orchestrator(action.name).version
+    version = new_version(action.name) if action.version is None else action.version
     child = NewInstance(action.instance_id, action.name, version, action.input, dict(action.tags))
     if not action.fire_and_forget:
         child.parent_pk = claimed.pk

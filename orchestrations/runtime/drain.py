@@ -25,10 +25,13 @@ from orchestrations.runtime.activities import ActivityPool, FinishedActivity, ke
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
 from orchestrations.runtime.clock import DatabaseClock
+from orchestrations.runtime.code import lacks_code
 from orchestrations.runtime.committer import Committer
 from orchestrations.runtime.instances import Advance, HeldInstance, advance_instance, needs_history, poison, wait_ids
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
+from orchestrations.runtime.live_workers import LiveWorkers
 from orchestrations.runtime.rewinding import advance_ended
+from orchestrations.runtime.unknown_activities import UnknownActivities
 from orchestrations.store import get_store
 from orchestrations.store.contract import (
     ActivityCompletion,
@@ -50,6 +53,7 @@ SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, 
 SUSPICIOUS_DISPATCHES = 3  # an activity taken up so often is given a process to itself while it starts
 ALONE_SECONDS = 1.0  # long enough for what kills its process on sight
 UNKNOWN_CODE_DELAY = timedelta(seconds=10)
+OTHERS_CODE_DELAY = timedelta(seconds=1)  # where another live worker has the code
 
 
 class Runtime:
@@ -64,9 +68,11 @@ class Runtime:
             worker_name(),
             self._record_in_transaction,
         )
+        self.workers = LiveWorkers(self.store)
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
+        self._unknown = UnknownActivities(self.store, self.workers, self.config.unknown_activity_seconds)
         self._clock = DatabaseClock(self.store.now())
         self._held: dict[int, HeldInstance] = {}
         self._collected: list[FinishedActivity] = []  # by the present turn
@@ -220,7 +226,7 @@ class Runtime:
         missing = {held.pk: held.claimed.execution for held, messages in batch if needs_history(held, messages)}
         histories = self.store.load_history(missing) if missing else {}
         now = self._clock.now()
-        builder = CheckpointBuilder(self.pool, now)
+        builder = CheckpointBuilder(self.pool, self.workers, now)
         written: list[tuple[HeldInstance, Checkpoint, list[ClaimedActivity]]] = []
         abandoned: dict[int, str] = {}
         dropped: dict[int, list[int]] = {}
@@ -242,11 +248,21 @@ class Runtime:
         if unwritten:  # the instance learns of them when it is next taken up, here or elsewhere
             self._committer.complete(token, [_completion(finished) for finished in unwritten])
         if abandoned:
-            self.store.abandon_instances(token, abandoned, UNKNOWN_CODE_DELAY)
+            self._abandon(token, abandoned)
         if dropped:
             self.store.drop_messages(token, dropped)
         for pk in [*abandoned, *dropped]:
             self._forget(pk)
+
+    def _abandon(self, token: int, reasons: dict[int, str]) -> None:
+        """Leave instances to others, sooner where a live worker has the code that this one lacks."""
+        alike: dict[timedelta, dict[int, str]] = {}
+        for pk, reason in reasons.items():
+            claimed = self._held[pk].claimed
+            is_elsewhere = lacks_code(claimed) and self.workers.have_orchestrator(claimed.name, claimed.version)
+            alike.setdefault(OTHERS_CODE_DELAY if is_elsewhere else UNKNOWN_CODE_DELAY, {})[pk] = reason
+        for delay, chosen in alike.items():
+            self.store.abandon_instances(token, chosen, delay)
 
     def _advance_one(
         self,
@@ -321,7 +337,7 @@ class Runtime:
         works = self.store.claim_activities(token, room)
         self._activities_at = now
         self._found_activities = len(works) == room
-        for work in works:
+        for work in self._unknown.leave(token, works):
             held = self._held.get(work.instance_pk)
             if held is not None and held.claimed.execution == work.execution:
                 held.in_flight.add(work.task_id)

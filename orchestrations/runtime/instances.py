@@ -21,12 +21,15 @@ from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.waits import event_waits
+from orchestrations.errors import FunctionNotRegistered, VersionMismatch
 from orchestrations.models import Instance
+from orchestrations.runtime.code import CodeUnavailable, code_of
 from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
 
 logger = logging.getLogger("orchestrations.runtime")
 
 FUNCTIONS = RegisteredFunctions(registry)
+UNFIT = (NonDeterminismError, FunctionNotRegistered, VersionMismatch)  # mended code and a rewind go on from there
 CHILD_EVENTS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
 PAUSING = frozenset({EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED})
 
@@ -87,11 +90,11 @@ class Outcome:
 
 
 def open_held(held: HeldInstance, loaded: LoadedHistory | None) -> None:
-    """Bring the orchestrator into memory by replaying its history. Raises NonDeterminismError."""
+    """Bring the orchestrator into memory by replaying its history. Raises CodeUnavailable or one of UNFIT."""
     claimed = held.claimed
     history = loaded.events if loaded is not None else []
     facts = facts_of(claimed, loaded.input if loaded is not None else None, claimed.execution)
-    held.execution = open_execution(registry.orchestrator(claimed.name), FUNCTIONS, facts, history)
+    held.execution = open_execution(code_of(claimed), FUNCTIONS, facts, history)
     held.recorded_waits = wait_ids(held.execution)
 
 
@@ -129,13 +132,13 @@ def advance_instance(
     if claimed.attempts > get_config().dispatch_attempts:
         undelivered = [*meant_for(messages, claimed, generation_of(held, loaded)), *local]
         return _fail_undelivered(result, undelivered, poison("the orchestrator", claimed.attempts - 1), now)
-    if not registry.has_orchestrator(claimed.name):
-        result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
-        return result
     try:
         if held.execution is None:
             open_held(held, loaded)
-    except NonDeterminismError as error:
+    except CodeUnavailable as unavailable:
+        result.abandon_reason = unavailable.reason
+        return result
+    except UNFIT as error:
         undelivered = [*meant_for(messages, claimed, generation_of(held, loaded)), *local]
         return _fail_undelivered(result, undelivered, error, now)
     assert held.execution is not None

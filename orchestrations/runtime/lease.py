@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-import msgspec
 from django.db import DatabaseError, InterfaceError, connections
 
-from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.models import ActivityWorkItem
 from orchestrations.runtime.activities import ActivityPool
+from orchestrations.runtime.live_workers import described_functions
 from orchestrations.store.contract import Store
 
 logger = logging.getLogger("orchestrations.runtime")
@@ -50,7 +49,6 @@ class LeaseKeeper:
     def ensure(self) -> int:
         """The token of a live lease, opening a new one where there is none."""
         if self.is_lost:
-            functions = {"orchestrators": sorted(registry.orchestrators()), "activities": sorted(registry.activities())}
             host = socket.gethostname()
             self.token = self._store.open_lease(
                 worker_name(),
@@ -58,7 +56,7 @@ class LeaseKeeper:
                 os.getpid(),
                 self._duration,
                 self._pool.threads,
-                msgspec.json.encode(functions).decode(),
+                described_functions(),
             )
             self.is_lost = False
             if self._thread is None:

@@ -16,8 +16,9 @@ from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.execution import InstanceFacts
 from orchestrations.core.rewind import until_completed
-from orchestrations.errors import FunctionNotRegistered, InstanceNotFound
+from orchestrations.errors import FunctionNotRegistered, InstanceNotFound, VersionMismatch
 from orchestrations.models import Instance
+from orchestrations.runtime.code import replaying_code
 from orchestrations.store import get_store
 from orchestrations.store.contract import LoadedHistory
 
@@ -109,9 +110,9 @@ def mismatch(history: RecordedHistory) -> str:
         input=history.input,
     )
     try:
-        definition = registry.orchestrator(history.name)
+        definition = replaying_code(history.name, history.version)
         execution = open_execution(definition, RegisteredFunctions(registry), facts, _seen_by_code(history.events))
-    except (NonDeterminismError, FunctionNotRegistered) as error:
+    except (NonDeterminismError, FunctionNotRegistered, VersionMismatch) as error:
         return str(error)
     execution.discard()
     return ""

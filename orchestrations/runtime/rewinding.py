@@ -13,10 +13,8 @@ from datetime import datetime
 
 import msgspec
 
-from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.core.actions import Action, CreateSubOrchestration
-from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
@@ -24,13 +22,14 @@ from orchestrations.core.rewind import Rewound, rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask
 from orchestrations.models import Instance
+from orchestrations.runtime.code import CodeUnavailable, code_of
 from orchestrations.runtime.instances import (
     FUNCTIONS,
     PAUSING,
+    UNFIT,
     Advance,
     HeldInstance,
     Outcome,
-    PoisonMessage,
     children_of,
     facts_of,
     feed,
@@ -76,13 +75,13 @@ def _advance_rewound(
     held, claimed = result.held, result.held.claimed
     if claimed.attempts > get_config().dispatch_attempts:
         return _refused(result, facts, poison("the rewind", claimed.attempts - 1), now)
-    if not registry.has_orchestrator(claimed.name):
-        result.abandon_reason = f"no worker has the code of orchestrator {claimed.name}"
-        return result
     known = _facts_before(claimed, loaded, generation_of(held, loaded))
     try:
-        plan = rewind(registry.orchestrator(claimed.name), FUNCTIONS, known, loaded.events)
-    except NonDeterminismError as error:
+        plan = rewind(code_of(claimed), FUNCTIONS, known, loaded.events)
+    except CodeUnavailable as unavailable:
+        result.abandon_reason = unavailable.reason
+        return result
+    except UNFIT as error:
         return _refused(result, facts, error, now)
     held.execution = plan.execution
     held.recorded_waits = set()
@@ -147,9 +146,7 @@ def _facts_before(claimed: ClaimedInstance, loaded: LoadedHistory, generation: i
     return replace(known, custom_status=None) if generation == 1 else known
 
 
-def _refused(
-    result: Advance, facts: Sequence[HistoryEvent], error: NonDeterminismError | PoisonMessage, now: datetime
-) -> Advance:
+def _refused(result: Advance, facts: Sequence[HistoryEvent], error: Exception, now: datetime) -> Advance:
     """Fail anew with the reason why it can't be rewound; it can be tried again, and its facts are kept for that."""
     logger.error("A rewind was not possible: %s instance=%s", error, result.held.claimed.instance_id)
     failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()

@@ -190,19 +190,19 @@ class ComposedStore(Store):
             if dropped := [(row,) for pk in held for row in sorted(messages[pk])]:
                 self.tables.delete(InboxMessage, ("id",), dropped)
 
-    def detach_activities(self, token: int, keys: Collection[ActivityKey]) -> None:
+    def detach_activities(self, token: int, keys: Collection[ActivityKey], delay: timedelta = timedelta()) -> None:
         by_execution: dict[tuple[int, int], list[int]] = defaultdict(list)
         for key in keys:
             by_execution[key.instance_pk, key.execution].append(key.task_id)
         with self.tables.atomic():
-            now = self.tables.now()
+            visible_at = self.tables.now() + delay
             for (pk, execution), task_ids in sorted(by_execution.items()):
                 for batch in chunks(sorted(task_ids), BATCH):
                     held = ActivityWorkItem.objects.using(self.using).filter(
                         instance_id=pk, execution=execution, task_id__in=batch, lease_token=token
                     )
                     held.filter(pk__in=in_order(held)).update(
-                        lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=now
+                        lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=visible_at
                     )
 
     # Leases ------------------------------------------------------------------------------------------------------

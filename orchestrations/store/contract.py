@@ -378,8 +378,8 @@ class Store(ABC):
         """Take up to ``limit`` free, visible work items, oldest first, counting the dispatch before they run."""
 
     @abstractmethod
-    def detach_activities(self, token: int, keys: Collection[ActivityKey]) -> None:
-        """Give work items back unrun, free for any worker at once; their dispatch is uncounted."""
+    def detach_activities(self, token: int, keys: Collection[ActivityKey], delay: timedelta = timedelta()) -> None:
+        """Give work items back unrun, free for any worker after ``delay``; their dispatch is uncounted."""
 
     @abstractmethod
     def complete_activities(self, token: int, completions: Sequence[ActivityCompletion]) -> int:

@@ -25,6 +25,9 @@ class PlainFunctions:
 
     orchestrator_name = activity_name
 
+    def orchestrator_version(self, reference: object) -> str | None:
+        return None
+
     def encode(self, value: object, subject: str) -> str | None:
         return None if value is None else json.dumps(value)
 

@@ -150,6 +150,18 @@ def test_a_detached_item_is_free_at_once_and_was_not_dispatched(store, schedulin
     assert (work.task_id, work.dispatches) == (0, 1)
 
 
+def test_a_detached_item_can_be_put_off(store, scheduling, token):
+    claimed = scheduling(scheduled())
+    store.claim_activities(token, 10)
+
+    store.detach_activities(token, [key(claimed)], HOUR)
+
+    item = ActivityWorkItem.objects.get()
+    assert (item.lease_token, item.dispatches) == (None, 0)
+    assert store.claim_activities(token, 10) == []
+    assert item.visible_at > store.now() + HOUR / 2
+
+
 def test_nobody_detaches_what_another_holds(store, scheduling, token, open_lease):
     claimed = scheduling(scheduled())
     store.claim_activities(token, 10)
