@@ -154,6 +154,11 @@ DURABLE: dict[str, object] = {
     "SYSTEM_KEY": env.str("DURABLE_SYSTEM_KEY", default="") or None,
     "HTTP_ALLOWED": names(env, "DURABLE_HTTP_ALLOWED"),
 }
+# The other site of the cross-app sample.
+PARTNER_URL = env.str("PARTNER_URL", default="")
+PARTNER_KEY = env.str("PARTNER_KEY", default="")
+if PARTNER_KEY:
+    DURABLE["HTTP_SECRETS"] = {"partner": PARTNER_KEY}
 
 # What the browser gets -----------------------------------------------------------------------------------------------
 
@@ -199,5 +204,6 @@ LOGGING: dict[str, Any] = {
         "uvicorn.access": {"handlers": [], "propagate": False},
         "django-q": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
     },
 }

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.version_order import version_key
 from orchestrations.conf import DurableConfig, get_config
+from orchestrations.durable_http.addresses import read_allow_list
 from orchestrations.errors import ConfigurationError
 from orchestrations.limits import HUB_LENGTH
 
@@ -26,7 +27,7 @@ RETRY_DEFAULT_SECONDS = 60  # django-q2's own
 
 def register_all() -> None:
     """Let Django run the checks of this module. Registering twice has no effect."""
-    for check in (check_settings, check_database, check_cluster, check_functions):
+    for check in (check_settings, check_database, check_cluster, check_functions, check_http):
         register(check, "durable")
 
 
@@ -90,6 +91,31 @@ def check_functions(**kwargs: Any) -> list[CheckMessage]:
         except ConfigurationError as error:
             hint = "Annotate with types that JSON can be decoded to, or with Any."
             problems.append(Error(str(error), hint=hint, id="orchestrations.E012"))
+    return problems
+
+
+def check_http(**kwargs: Any) -> list[CheckMessage]:
+    """E020 and E021: what ``call_http`` may reach can be read, and its token sources exist."""
+    try:
+        config = get_config()
+    except ConfigurationError:
+        return []  # E001 says it
+    problems: list[CheckMessage] = []
+    try:
+        read_allow_list(config.http_allowed)
+    except ConfigurationError as error:
+        problems.append(Error(str(error), hint="Mend or remove the entry.", id="orchestrations.E020"))
+    for kind, path in (config.http_token_sources or {}).items():
+        try:
+            is_callable = callable(import_string(path))
+        except ImportError:
+            is_callable = False
+        if not is_callable:
+            message = f'DURABLE["HTTP_TOKEN_SOURCES"] names {path!r} for {kind!r}, which is no function that exists.'
+            hint = (
+                "Name a function of the resource that returns a token, or a class with get_token, by its dotted path."
+            )
+            problems.append(Error(message, hint=hint, id="orchestrations.E021"))
     return problems
 
 

@@ -48,6 +48,24 @@ def test_the_settings_of_the_app(durable, expected):
         assert ids(checks.check_settings()) == expected
 
 
+@pytest.mark.parametrize(
+    ("durable", "expected"),
+    [
+        ({}, []),
+        ({"HTTP_ALLOWED": ["localhost", "127.0.0.1:8000", "10.0.0.0/8"]}, []),
+        ({"HTTP_ALLOWED": ["10.0.0.1/8"]}, ["E020"]),
+        ({"HTTP_TOKEN_SOURCES": {"vault": "tests.test_checks.cluster"}}, []),
+        ({"HTTP_TOKEN_SOURCES": {"vault": "tests.test_checks.nothing"}}, ["E021"]),
+        ({"HTTP_TOKEN_SOURCES": {"vault": "nothing"}}, ["E021"]),
+        ({"HTTP_TOKEN_SOURCES": {"vault": "tests.test_checks.__doc__"}}, ["E021"]),
+        ({"HTTP_ALLOWED": "localhost"}, []),  # E001 says it
+    ],
+)
+def test_the_settings_of_http_calls(durable, expected):
+    with override_settings(DURABLE=durable):
+        assert ids(checks.check_http()) == expected
+
+
 def test_a_database_that_does_not_exist():
     with override_settings(DURABLE={"DATABASE": "elsewhere"}):
         assert ids(checks.check_database()) == ["E004"]

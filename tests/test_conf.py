@@ -51,6 +51,10 @@ def test_values_override_defaults_and_are_read_again_when_the_setting_changes():
         ({"VERSION": 2}, "DURABLE['VERSION'] is a int or empty. Set a string"),
         ({"VERSION_MATCH": "latest"}, "is 'latest'. Set one of 'none', 'strict', 'current-or-older'"),
         ({"VERSION_MISMATCH": None}, "is None. Set one of 'reject', 'fail'"),
+        ({"HTTP_ALLOWED": "localhost"}, "DURABLE['HTTP_ALLOWED'] is no list of texts"),
+        ({"HTTP_ALLOWED": [""]}, "DURABLE['HTTP_ALLOWED'] is no list of texts"),
+        ({"HTTP_SECRETS": ["hush"]}, "DURABLE['HTTP_SECRETS'] is no dict of texts. Set a dict"),
+        ({"HTTP_TOKEN_SOURCES": {"vault": 3}}, "DURABLE['HTTP_TOKEN_SOURCES'] is no dict of texts"),
         ([("TASK_HUB", "a")], "The setting DURABLE is a list. Make it a dict"),
     ],
 )
@@ -58,6 +62,16 @@ def test_what_cannot_work_is_refused(durable, problem):
     with override_settings(DURABLE=durable), pytest.raises(ConfigurationError) as caught:
         get_config()
     assert problem in str(caught.value)
+
+
+def test_secrets_are_not_shown():
+    with override_settings(DURABLE={"HTTP_SECRETS": {"shop": "hush"}, "SYSTEM_KEY": "hush", "HTTP_ALLOWED": ["a"]}):
+        assert "hush" not in repr(get_config())
+        assert get_config().http_secrets == {"shop": "hush"}
+        assert get_config().http_allowed == ("a",)
+    with override_settings(DURABLE={"HTTP_SECRETS": {"shop": 3}}), pytest.raises(ConfigurationError) as caught:
+        get_config()
+    assert "3" not in str(caught.value)
 
 
 def test_the_cache_may_be_switched_off():

@@ -3,6 +3,7 @@
 from durable_admin.samples import (
     approval,
     chaining,
+    cross_app,
     fan_out,
     monitor,
     order,
@@ -11,4 +12,14 @@ from durable_admin.samples import (
     sub_orchestrations,
 )
 
-__all__ = ["approval", "chaining", "fan_out", "monitor", "order", "retries", "rewind", "sub_orchestrations"]
+__all__ = [
+    "approval",
+    "chaining",
+    "cross_app",
+    "fan_out",
+    "monitor",
+    "order",
+    "retries",
+    "rewind",
+    "sub_orchestrations",
+]

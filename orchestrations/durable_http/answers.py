@@ -29,7 +29,7 @@ async def read_body(response: httpx.Response, described: str) -> bytes:
     elif encoding in ("gzip", "x-gzip", "deflate"):
         chunks = _inflated(response.aiter_raw(), described)
     else:
-        raise HttpRequestRefused(f"{described} was answered in the encoding {encoding!r:.40}, which was not asked for.")
+        raise HttpRequestRefused(f"{described} was answered in an encoding that was not asked for.")
     body = bytearray()
     async for chunk in chunks:
         body += chunk
