@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path, re_path
 
 from durable_admin.views import healthz
+from orchestrations.interfaces.management_api.rpc_urls import BASE as RPC
 from orchestrations.interfaces.management_api.urls import BASE as MANAGEMENT_API
 
 urlpatterns = [
@@ -13,5 +14,6 @@ urlpatterns = [
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     re_path(MANAGEMENT_API, include("orchestrations.interfaces.management_api.urls")),
+    re_path(RPC, include("orchestrations.interfaces.management_api.rpc_urls")),
     path("", include("orchestrations.interfaces.dashboard.urls")),
 ]

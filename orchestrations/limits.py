@@ -33,4 +33,5 @@ HTTP_REDIRECTS = 5  # followed by one request; each is a hop that is checked ane
 HTTP_POLL_SECONDS = 1.0  # least time between two polls; a server that names less would fill the history
 HTTP_WAIT_SECONDS = 230.0  # that one HTTP request may wait for an instance; below the usual limits of proxies
 CAPABILITY_SECONDS = 24 * 60 * 60  # that a management link works: as long as somebody may watch one instance
+CAPABILITY_CLOCK_SECONDS = 60.0  # by which the clocks of a web host and of the database may differ
 PURGED_BY_REQUEST = 10_000  # instances that one HTTP request deletes; the answer says how many, and it may be repeated

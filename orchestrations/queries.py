@@ -64,6 +64,7 @@ class InstanceFilter:
     """Exclusive, so that adjoining windows share no instance."""
     parent: Instance | None = None
     roots_only: bool = False
+    with_entities: bool = False
 
 
 # Instances --------------------------------------------------------------------------------------------------------
@@ -81,6 +82,14 @@ def get_instance(hub: str, instance_id: str, *, payloads: bool = False, using: s
     return instance
 
 
+def creation_time(hub: str, instance_id: str, *, using: str | None = None) -> datetime | None:
+    """When what has that id now was started, or None where nothing has. A new start under the same id changes it."""
+    if not storable(instance_id):
+        return None
+    rows = Instance.objects.using(using or get_config().database).filter(hub=hub, instance_id=instance_id)
+    return rows.values_list("created_at", flat=True).first()
+
+
 def list_instances(
     hub: str, where: InstanceFilter | None = None, *, cursor: str | None = None, limit: int = LIST_PAGE
 ) -> Page[Instance]:
@@ -95,7 +104,7 @@ def list_instances(
 def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = None) -> QuerySet[Instance]:
     """The instances that the filter lets through, in no order; each condition can use an index."""
     using = using or get_config().database
-    rows = Instance.objects.using(using).filter(ORCHESTRATION, hub=hub)
+    rows = Instance.objects.using(using).filter(Q() if where.with_entities else ORCHESTRATION, hub=hub)
     if where.statuses:
         rows = rows.filter(status__in=[status.value for status in where.statuses])
     if where.name:

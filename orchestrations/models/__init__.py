@@ -1,5 +1,6 @@
 """The tables. The hot ones are written by ``orchestrations.store`` alone."""
 
+from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
 from orchestrations.models.entities import Entity
 from orchestrations.models.history import HistoryEvent
@@ -9,6 +10,7 @@ from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, Wo
 
 __all__ = [
     "ActivityWorkItem",
+    "ApiKey",
     "AuditEntry",
     "Entity",
     "HistoryEvent",

@@ -1,4 +1,4 @@
-"""The Durable Functions HTTP management API, wire-compatible, for programs that present the system key.
+"""The Durable Functions HTTP management API, wire-compatible, for programs that present a key.
 
-Sessions do not authenticate here. Client functions answer with ``links.create_check_status_response``.
+Sessions do not authenticate here. Views of users' apps answer with the functions of ``orchestrations.http``.
 """

@@ -1,128 +1,153 @@
-"""Who calls: the holder of the system key, or of a capability, which is a signed leave to do one thing to one instance.
+"""Who calls: the holder of a key, or of a capability, which is a signed leave to do one thing to one instance.
 
-The system key opens everything and is therefore never part of a URL that is handed out; a capability is, and ends by
-itself after a day, or at once when the system key is changed.
+A key opens much and is therefore never part of a URL that is handed out; a capability is. It ends by itself after a
+day, with the key that vouches for it, and with the instance: what is started anew under the same id it does not open.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from django.core import signing
 from django.http import HttpRequest
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 
+from orchestrations import api_keys
+from orchestrations.api_keys import Verb
 from orchestrations.conf import get_config
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
-from orchestrations.limits import CAPABILITY_SECONDS
+from orchestrations.limits import CAPABILITY_CLOCK_SECONDS, CAPABILITY_SECONDS
+from orchestrations.models import ApiKey
 
 SALT = "orchestrations.management_api.capability"
-CHALLENGE = 'Basic realm="Durable Functions", charset="UTF-8"'
-
-
-class Verb(StrEnum):
-    """What a route does; the values are those in signed capabilities."""
-
-    START = "start"
-    STATUS = "status"
-    RAISE_EVENT = "raiseEvent"
-    TERMINATE = "terminate"
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    REWIND = "rewind"
-    RESTART = "restart"
-    PURGE = "purge"
-    LIST = "list"
-    PURGE_MANY = "purgeMany"
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="Durable Functions", charset="UTF-8"'}
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """Leave to do one thing to one instance."""
+    """Leave to do one thing to one instance. ``key_id`` is the API key that vouches for it; without, the system key."""
 
     hub: str
     instance_id: str
     verb: Verb
+    key_id: int | None = None
+    made_at: float = field(default_factory=time.time, compare=False)
+    """Seconds since 1970, by the clock of the host that signed it."""
 
     def sign(self) -> str | None:
-        """The text that proves it for CAPABILITY_SECONDS; None where no system key is set, since nothing is let in."""
-        system_key = get_config().system_key
-        if system_key is None:
+        """The text that proves it for CAPABILITY_SECONDS; None where no key could vouch for it."""
+        voucher = self.key_id or _system_voucher()
+        if voucher is None:
             return None
-        return signing.dumps([self.hub, self.instance_id, self.verb.value], salt=_salt(system_key))
+        made_at = int(self.made_at)
+        return signing.dumps([self.hub, self.instance_id, self.verb.value, voucher, made_at], salt=SALT)
 
     @classmethod
-    def read(cls, text: str, system_key: str) -> Capability | None:
+    def read(cls, text: str) -> Capability | None:
         """The capability that the text proves, or None where it proves none."""
         try:
-            hub, instance_id, verb = signing.loads(text, salt=_salt(system_key), max_age=CAPABILITY_SECONDS)
-        except (signing.BadSignature, UnicodeError):
+            hub, instance_id, verb, voucher, made_at = signing.loads(text, salt=SALT, max_age=CAPABILITY_SECONDS)
+        except (signing.BadSignature, UnicodeError, ValueError):
             return None
-        return cls(hub, instance_id, Verb(verb))
+        if isinstance(voucher, int):
+            return cls(hub, instance_id, Verb(verb), voucher, made_at)
+        expected = _system_voucher()
+        if expected is None or not constant_time_compare(voucher, expected):
+            return None
+        return cls(hub, instance_id, Verb(verb), None, made_at)
+
+    def covers(self, created_at: datetime) -> bool:
+        """Whether it was made for an instance created then, and not for an earlier one of the same id."""
+        made_at = datetime.fromtimestamp(self.made_at, UTC)
+        return created_at <= made_at + timedelta(seconds=CAPABILITY_CLOCK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, by the name that audit rows give. Without a ``capability`` it is the holder of the system key."""
+    """Who calls. Without an API ``key`` it is the system key that opens; with a ``capability``, by its link."""
 
+    key: ApiKey | None = None
     capability: Capability | None = None
 
     @property
     def name(self) -> str:
         """How audit rows call it."""
-        return "system key" if self.capability is None else "management link"
+        if self.capability is not None:
+            return "management link"
+        return "system key" if self.key is None else f"API key {self.key.name}"
+
+    @property
+    def key_id(self) -> int | None:
+        """The API key that vouches for links which the caller is given."""
+        return None if self.key is None else self.key.pk
 
     def require(self, verb: Verb, hub: str, instance_id: str | None) -> None:
-        """Raise a 403 unless the caller may do that."""
-        if self.capability is not None and self.capability != Capability(hub, instance_id or "", verb):
-            raise Problem(
-                403, "This link allows another operation or another instance. Use the system key, or the right link."
-            )
+        """Raise a 403 unless the caller may do that. A link opens nothing that its key does not."""
+        mine = self.capability
+        if mine is not None and (mine.hub, mine.instance_id, mine.verb) != (hub, instance_id or "", verb):
+            raise Problem(403, "This link allows another operation or another instance. Use a key, or the right link.")
+        if self.key is not None and not api_keys.opens(self.key, verb, hub):
+            raise Problem(403, f"The API key {self.key.name!r} does not allow {verb.value!r} in the task hub {hub!r}.")
 
 
 def authenticate(request: HttpRequest) -> Caller:
     """Find out who calls, by the query's ``code``, the header ``x-functions-key`` or HTTP Basic; raises a 401."""
+    presented = [text for text in _presented(request) if text]
     system_key = get_config().system_key
+    if system_key is not None and any(constant_time_compare(text, system_key) for text in presented):
+        return Caller()
+    for text in presented:
+        caller = _caller_by_key(text) or _caller_by_link(text)
+        if caller is not None:
+            return caller
     if system_key is None:
         raise Problem(
             401,
-            "This site has no system key, so its management API lets nobody in. "
-            "Set DURABLE_SYSTEM_KEY in its environment and present the key with each request.",
-            {"WWW-Authenticate": CHALLENGE},
+            "The request presents no valid key, and this site has no system key. Set DURABLE_SYSTEM_KEY in its "
+            "environment, or make an API key in its admin, and present it with each request.",
+            CHALLENGE,
         )
-    presented = list(_presented(request))
-    if any(constant_time_compare(key, system_key) for key in presented):
-        return Caller()
-    for text in presented:
-        capability = Capability.read(text, system_key)
-        if capability is not None:
-            return Caller(capability)
     raise Problem(
         401,
-        "The request presents no valid key. Pass the system key in the header x-functions-key, or use a management "
-        "link that is less than a day old.",
-        {"WWW-Authenticate": CHALLENGE},
+        "The request presents no valid key. Pass the system key or an API key in the header x-functions-key, or use a "
+        "management link that is less than a day old.",
+        CHALLENGE,
     )
+
+
+def _caller_by_key(text: str) -> Caller | None:
+    key = api_keys.find(text)
+    return None if key is None else Caller(key)
+
+
+def _caller_by_link(text: str) -> Caller | None:
+    capability = Capability.read(text)
+    if capability is None or capability.key_id is None:
+        return None if capability is None else Caller(capability=capability)
+    key = api_keys.get(capability.key_id)
+    return None if key is None else Caller(key, capability)
 
 
 def _presented(request: HttpRequest) -> Iterator[str]:
     yield from query_parameters(request).get("code", ())[:1]
-    if key := request.headers.get("x-functions-key"):
-        yield key
+    yield request.headers.get("x-functions-key", "")
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.casefold() == "basic":
         try:
             user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except (binascii.Error, UnicodeDecodeError, ValueError):
             return
-        yield password or user
+        yield password
+        yield user
 
 
-def _salt(system_key: str) -> str:
-    return f"{SALT}.{hashlib.sha256(system_key.encode()).hexdigest()[:16]}"
+def _system_voucher() -> str | None:
+    """What a changed system key changes in every capability. Keyed, so that a link helps nobody to guess the key."""
+    system_key = get_config().system_key
+    return None if system_key is None else salted_hmac(SALT, system_key, algorithm="sha256").hexdigest()[:32]

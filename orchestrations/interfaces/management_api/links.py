@@ -10,26 +10,32 @@ from urllib.parse import quote, urlencode
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from orchestrations.api_keys import Verb
 from orchestrations.conf import get_config
-from orchestrations.interfaces.management_api.authentication import Capability, Verb
+from orchestrations.interfaces.management_api.authentication import Caller, Capability
 from orchestrations.interfaces.management_api.rendering import json_response
 
-START_RETRY_SECONDS = 10
+START_RETRY_SECONDS = 10  # both as the original has them
 STATUS_RETRY_SECONDS = 5
 
 
 def management_links(
-    request: HttpRequest, instance_id: str, *, return_internal_server_error_on_failure: bool = False
+    request: HttpRequest | None,
+    instance_id: str,
+    *,
+    return_internal_server_error_on_failure: bool = False,
+    key_id: int | None = None,
 ) -> dict[str, str]:
     """The instance's id and its eight links, in the order of the wire format; scheme and host are the request's.
 
-    Whoever has the links can do what they say for a day, so give them only to somebody who may. ``{eventName}`` and
-    ``{text}`` are for the caller to fill in.
+    Without a request they are paths. Whoever has the links can do what they say for a day, so give them only to
+    somebody who may. ``{eventName}`` and ``{text}`` are for the caller to fill in. ``key_id`` is the API key that
+    vouches for the links, and ends them with itself; by default it is the system key.
     """
     instance = f"{_base(request)}/instances/{quote(instance_id, safe='')}"
 
     def link(verb: Verb, operation: str = "", parameters: str = "") -> str:
-        return f"{instance}{operation}?{parameters}{_query(instance_id, verb)}"
+        return f"{instance}{operation}?{parameters}{_query(instance_id, verb, key_id)}"
 
     status = link(Verb.STATUS)
     if return_internal_server_error_on_failure:
@@ -47,37 +53,31 @@ def management_links(
     }
 
 
-def create_check_status_response(
-    request: HttpRequest, instance_id: str, *, return_internal_server_error_on_failure: bool = False
-) -> HttpResponse:
-    """The 202 answer of a client function: the management links, and where and when to look for the result."""
-    links = management_links(
-        request, instance_id, return_internal_server_error_on_failure=return_internal_server_error_on_failure
-    )
-    headers = {"Location": links["statusQueryGetUri"], "Retry-After": str(START_RETRY_SECONDS)}
-    return json_response(links, 202, headers)
+def check_status_response(links: dict[str, str]) -> HttpResponse:
+    """The 202 with the management links: where and when to look for the result."""
+    return json_response(links, 202, {"Location": links["statusQueryGetUri"], "Retry-After": str(START_RETRY_SECONDS)})
 
 
-def polling_location(request: HttpRequest, instance_id: str, *, has_capability: bool) -> str:
-    """Where to look again: the URL of this status request, without the system key.
+def polling_location(request: HttpRequest, instance_id: str, caller: Caller) -> str:
+    """Where to look again: the URL of this status request, without the key.
 
-    A caller who came by a capability keeps it, so that asking does not prolong it.
+    A caller who came by a link keeps it, so that asking does not prolong it.
     """
-    if has_capability:
+    if caller.capability is not None:
         return request.build_absolute_uri()
     rest = [(name, value) for name, values in request.GET.lists() for value in values if name.casefold() != "code"]
-    code = Capability(get_config().task_hub, instance_id, Verb.STATUS).sign()
+    code = Capability(get_config().task_hub, instance_id, Verb.STATUS, caller.key_id).sign()
     query = urlencode([*rest, *([("code", code)] if code else [])])
     return f"{_base(request)}/instances/{quote(instance_id, safe='')}?{query}"
 
 
-def _base(request: HttpRequest) -> str:
-    path = reverse("management_api:route", kwargs={"path": ""})
-    return request.build_absolute_uri(path).rstrip("/")
+def _base(request: HttpRequest | None) -> str:
+    path = reverse("management_api:route", kwargs={"path": ""}).rstrip("/")
+    return path if request is None else request.build_absolute_uri(path)
 
 
-def _query(instance_id: str, verb: Verb) -> str:
+def _query(instance_id: str, verb: Verb, key_id: int | None) -> str:
     config = get_config()
     parameters = {"taskHub": config.task_hub, "connection": config.database}
-    code = Capability(config.task_hub, instance_id, verb).sign()
+    code = Capability(config.task_hub, instance_id, verb, key_id).sign()
     return urlencode({**parameters, "code": code} if code else parameters)

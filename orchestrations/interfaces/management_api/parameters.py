@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+import msgspec
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
@@ -12,7 +13,7 @@ from orchestrations.authoring import payloads
 from orchestrations.client import SerializedJson
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected
-from orchestrations.interfaces.management_api.problems import Problem
+from orchestrations.interfaces.management_api.problems import Problem, bad_argument, bad_json
 from orchestrations.limits import HTTP_WAIT_SECONDS, LIST_PAGE_MAXIMUM, PAYLOAD_BYTES
 
 STATUS_BY_NAME = {status.value.casefold(): status for status in RuntimeStatus}
@@ -50,19 +51,16 @@ class Query:
         return value if math.isfinite(value) and value >= 0 else None
 
     def instant(self, name: str) -> datetime | None:
-        """An ISO 8601 instant; without a zone it is UTC."""
-        try:
-            value = datetime.fromisoformat(self.text(name).strip())
-            return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
-        except (ValueError, OverflowError):
+        """An ISO 8601 instant, without a zone in UTC. An unreadable one is a 400: dropping a filter would show, or
+        delete, more than was meant."""
+        text = self.text(name).strip()
+        if not text:
             return None
-
-    def strict_instant(self, name: str) -> datetime | None:
-        """As ``instant``, but an unreadable value is a 400: where ignoring it would delete more than was meant."""
-        value = self.instant(name)
-        if value is None and self.text(name).strip():
-            raise Problem(400, f"{name!r} is no instant. Write it as 2026-01-31T12:00:00Z.")
-        return value
+        try:
+            value = datetime.fromisoformat(text)
+            return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise bad_argument(f"{name!r} is no instant: {text!r:.60}. Write it as 2026-01-31T12:00:00Z.") from error
 
     def count(self, name: str, default: int) -> int:
         """A number of rows, from 1 to LIST_PAGE_MAXIMUM."""
@@ -76,7 +74,7 @@ class Query:
         names = [part.strip() for value in self._parameters.get(name.casefold(), ()) for part in value.split(",")]
         unknown = [part for part in names if part and part.casefold() not in STATUS_BY_NAME]
         if unknown:
-            raise Problem(400, f"{unknown[0]!r} is no runtime status. They are {', '.join(RuntimeStatus)}.")
+            raise bad_argument(f"{unknown[0]!r:.60} is no runtime status. They are {', '.join(RuntimeStatus)}.")
         return tuple(dict.fromkeys(STATUS_BY_NAME[part.casefold()] for part in names if part))
 
     def reason(self) -> str:
@@ -93,25 +91,47 @@ class Query:
         if timeout is None or interval is None:
             return None
         if interval > timeout:
-            raise Problem(400, "'pollingInterval' is longer than 'timeout'. Make it shorter.")
+            raise bad_argument("'pollingInterval' is longer than 'timeout'. Make it shorter.")
         return min(timeout, HTTP_WAIT_SECONDS)
 
 
-def read_json(request: HttpRequest, subject: str) -> SerializedJson | None:
-    """The body as JSON text, or None where it is empty or ``null``; 413 above PAYLOAD_BYTES, 400 for anything else."""
+def read_json(request: HttpRequest, subject: str, *, holds_json: bool = False) -> SerializedJson | None:
+    """The body as JSON text, or None where it is empty or ``null``; 413 above PAYLOAD_BYTES, 400 for anything else.
+
+    With ``holds_json`` a body that is a JSON string holds the JSON text that is meant.
+    """
     body = _read_body(request)
     if not body.strip():
         return None
     try:
         text = payloads.check_text(body, subject)
+        if holds_json and text is not None and text.startswith('"'):
+            text = payloads.check_text(msgspec.json.decode(text, type=str), subject)
     except PayloadRejected as error:
-        raise Problem(400, "Invalid JSON content", ExceptionMessage=str(error), ExceptionType=error.code) from error
+        raise bad_json(error) from error
     return None if text is None else SerializedJson(text)
+
+
+def read_json_or_text(request: HttpRequest, subject: str, *, holds_json: bool = False) -> SerializedJson | None:
+    """As ``read_json`` where the body is declared as JSON; any other body becomes a JSON string as it stands."""
+    if declares_json(request):
+        return read_json(request, subject, holds_json=holds_json)
+    body = _read_body(request)
+    try:
+        text = payloads.encode(body.decode(), subject) if body else None
+    except UnicodeDecodeError as error:
+        raise bad_argument(f"The body is not UTF-8 at byte {error.start}. Send UTF-8, or JSON.") from error
+    return None if text is None else SerializedJson(text)
+
+
+def declares_json(request: HttpRequest) -> bool:
+    """Whether the body is declared as ``application/json``."""
+    return (request.content_type or "").casefold() == "application/json"
 
 
 def require_json_media_type(request: HttpRequest) -> None:
     """Raise a 400 unless the body is declared as ``application/json``."""
-    if (request.content_type or "").casefold() != "application/json":
+    if not declares_json(request):
         raise Problem(400, "Only application/json request content is supported")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrations.errors import DurableError
+from django.conf import settings
+
+from orchestrations.errors import DurableError, PayloadRejected
 
 STATUS_OF_CODE = {
     "function_not_registered": 400,
+    "invalid_argument": 400,
     "invalid_cursor": 400,
     "invalid_instance_id": 400,
     "payload_rejected": 400,
@@ -22,7 +26,10 @@ STATUS_OF_CODE = {
 UNKNOWN_ROUTE = (
     "The operation is unknown, or asked for by the wrong method. See the list of routes in the documentation."
 )
+INCORRECT = "One or more of the arguments submitted is incorrect"
+NO_JSON = "Invalid JSON content"
 FAILED = "Something went wrong while processing your request"
+LOOK_AT_THE_LOG = "The site's log tells what went wrong, under the time of this request."
 UNAVAILABLE = "The database does not answer at the moment. Try again in a few seconds."
 
 
@@ -42,6 +49,29 @@ class Problem(Exception):
         self.body: dict[str, Any] = {"Message": message, **members}
 
 
+def bad_argument(message: str, code: str = "invalid_argument", **members: Any) -> Problem:
+    """A 400 for what the caller sent. Clients of the original read its details from ``ExceptionMessage``."""
+    return Problem(400, INCORRECT, ExceptionMessage=message, ExceptionType=code, **members)
+
+
+def bad_json(error: PayloadRejected) -> Problem:
+    """A 400 for a body that is no JSON, or none that can be stored; ``Path`` names the place."""
+    return Problem(400, NO_JSON, ExceptionMessage=str(error), ExceptionType=error.code, Path=error.path)
+
+
 def problem_of(error: DurableError) -> Problem:
     """What the caller is told of an error of the app."""
-    return Problem(STATUS_OF_CODE.get(error.code, 500), str(error), ExceptionType=error.code)
+    status = STATUS_OF_CODE.get(error.code, 500)
+    if status == 500:
+        return failure_of(error)
+    if status != 400:
+        return Problem(status, str(error), ExceptionMessage=str(error), ExceptionType=error.code)
+    return bad_argument(str(error), error.code, **({"Path": error.path} if isinstance(error, PayloadRejected) else {}))
+
+
+def failure_of(error: Exception) -> Problem:
+    """A 500, which is this site's fault. What it was is in the log, and only with DEBUG in the answer."""
+    if not settings.DEBUG:
+        return Problem(500, FAILED, ExceptionMessage=LOOK_AT_THE_LOG, ExceptionType="internal_error")
+    trace = "".join(traceback.format_exception(error))
+    return Problem(500, FAILED, ExceptionMessage=str(error), ExceptionType=type(error).__name__, StackTrace=trace)

@@ -58,6 +58,14 @@ def status_payload(
     return OrchestrationStatus.of(row, show_input=show_input, history=history).to_json(stored_json)
 
 
+def ended_response(status: OrchestrationStatus, *, error_on_failure: bool) -> HttpResponse:
+    """What whoever waited for the end is told: the output if it Completed, else the status, as a 500 on demand."""
+    if status.runtime_status is RuntimeStatus.COMPLETED:
+        return json_response(stored_json(status.serialized_output))
+    is_error = error_on_failure and status.runtime_status is RuntimeStatus.FAILED
+    return json_response(status.to_json(stored_json), 500 if is_error else 200)
+
+
 def _response(body: bytes, status: int, headers: Mapping[str, str] | None) -> HttpResponse:
     response = HttpResponse(body, status=status, headers=dict(headers or {}), content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"

@@ -1,4 +1,7 @@
-"""One pattern: the API's own route table matches paths in any letter case and answers 404 in JSON."""
+"""One pattern: the API's own route table matches paths in any letter case and answers 404 in JSON.
+
+It is served twice: for everybody, and as the RPC base of Microsoft's client (see ``rpc_urls``).
+"""
 
 from __future__ import annotations
 

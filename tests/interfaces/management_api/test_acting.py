@@ -265,5 +265,7 @@ def test_a_fault_of_the_site_is_told_in_json_without_details(api, monkeypatch, c
     response = api.get("instances/order")
 
     assert response.status_code == 500
-    assert response.json() == {"Message": "Something went wrong while processing your request"}
+    assert list(response.json()) == ["Message", "ExceptionMessage", "ExceptionType"]
+    assert response.json()["Message"] == "Something went wrong while processing your request"
+    assert "secret" not in response.content.decode()
     assert "secret" in caplog.text

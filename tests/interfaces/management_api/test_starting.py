@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test import RequestFactory
 
-from orchestrations.interfaces.management_api.links import create_check_status_response
+from orchestrations.http import create_check_status_response
 from orchestrations.limits import PAYLOAD_BYTES
 from orchestrations.models import Instance
 from tests import rows
@@ -111,7 +111,8 @@ def test_an_input_that_does_not_fit_the_annotation_is_refused(api):
     response = api.post("orchestrators/bill", '{"number": "one"}')
 
     assert response.status_code == 400
-    assert "$.number" in response.json()["Message"]
+    assert response.json()["Path"] == "$.number"
+    assert "$.number" in response.json()["ExceptionMessage"]
 
 
 def test_a_body_that_is_too_large_is_refused(api):
@@ -128,7 +129,8 @@ def test_an_unknown_function_is_refused(api):
     response = api.post("orchestrators/nobody")
 
     assert response.status_code == 400
-    assert "nobody" in response.json()["Message"]
+    assert response.json()["Message"] == "One or more of the arguments submitted is incorrect"
+    assert "nobody" in response.json()["ExceptionMessage"]
 
 
 @pytest.mark.parametrize("instance_id", ["@entity@1", "x" * 257, "a%00b", "a%0Ab", "a%23b", "a%5Cb", "a%3Fb"])

@@ -1,0 +1,87 @@
+"""Routes that act on instances: events, control operations and purging."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from orchestrations.errors import InstanceEnded
+from orchestrations.interfaces.management_api.calls import Call
+from orchestrations.interfaces.management_api.parameters import require_json_media_type
+from orchestrations.interfaces.management_api.problems import Problem
+from orchestrations.interfaces.management_api.rendering import empty_response, json_response
+from orchestrations.limits import PURGED_BY_REQUEST
+from orchestrations.models import Instance
+from orchestrations.permissions import Audience
+
+
+def raise_event(call: Call, instance_id: str, event_name: str) -> HttpResponse:
+    """Raise an external event with the body as its payload; ``Idempotency-Key`` makes a repeated request harmless."""
+    target = call.instance(instance_id)
+    if target.runtime_status.is_terminal:  # told before anything about the body
+        raise InstanceEnded(instance_id, target.status, "raising an event", "Pending, Running or Suspended")
+    if call.caller.capability is not None:
+        _require_nobody_asked(target, event_name)
+    require_json_media_type(call.request)
+    event_data = call.json(f"event {event_name!r}")
+    call.client.raise_event(
+        instance_id, event_name, event_data, idempotency_key=call.request.headers.get("Idempotency-Key")
+    )
+    return empty_response(202)
+
+
+def terminate(call: Call, instance_id: str) -> HttpResponse:
+    """End the instance, and with ``recursive`` (the default) its sub-orchestrations."""
+    call.client.terminate(instance_id, call.query.reason(), recursive=call.query.flag("recursive", True))
+    return empty_response(202)
+
+
+def suspend(call: Call, instance_id: str) -> HttpResponse:
+    """Pause the instance."""
+    call.client.suspend(instance_id, call.query.reason())
+    return empty_response(202)
+
+
+def resume(call: Call, instance_id: str) -> HttpResponse:
+    """Let the suspended instance go on."""
+    call.client.resume(instance_id, call.query.reason())
+    return empty_response(202)
+
+
+def rewind(call: Call, instance_id: str) -> HttpResponse:
+    """Let the failed instance go on from before its failure."""
+    call.client.rewind(instance_id, call.query.reason())
+    return empty_response(202)
+
+
+def purge(call: Call, instance_id: str) -> HttpResponse:
+    """Delete the ended instance."""
+    purged = call.client.purge_instance_history(instance_id, recursive=call.query.flag("recursive", False))
+    return json_response({"instancesDeleted": purged.instances_deleted})
+
+
+def purge_many(call: Call) -> HttpResponse:
+    """Delete ended instances by creation time and status, PURGED_BY_REQUEST at most."""
+    created_from = call.query.instant("createdTimeFrom")
+    if created_from is None:
+        return json_response("Please provide value for 'createdTimeFrom' parameter.", 400)
+    purged = call.client.purge_instance_history_by(
+        created_from,
+        call.query.instant("createdTimeTo"),
+        call.query.statuses(),
+        limit=PURGED_BY_REQUEST,
+    )
+    if not purged.instances_deleted:
+        raise Problem(404, "No ended instance matches. Nothing was deleted.")
+    return json_response({"instancesDeleted": purged.instances_deleted})
+
+
+def make_primary(call: Call) -> HttpResponse:
+    """Do nothing: every host of a site may work on its hub, so that there is no primary one."""
+    return empty_response(200)
+
+
+def _require_nobody_asked(target: Instance, event_name: str) -> None:
+    """Raise a 403 where the event answers a question to certain people: a link may be anybody's."""
+    for wait in target.open_waits.all():
+        if wait.name.casefold() == event_name.casefold() and Audience.of(wait.request).is_restricted:
+            raise Problem(403, f"The event {event_name!r} is the answer of certain people. They give it in the inbox.")

@@ -1,0 +1,65 @@
+"""Routes that tell how instances stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+
+from orchestrations import paging, queries
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import InstanceNotFound
+from orchestrations.interfaces.management_api.calls import Call
+from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS, polling_location
+from orchestrations.interfaces.management_api.rendering import empty_response, json_response, status_payload
+
+TOP = 100
+CONTINUATION_HEADER = "x-ms-continuation-token"
+
+
+def status(call: Call, instance_id: str) -> HttpResponse:
+    """Tell how the instance stands: 202 while it is live, 200 when it has ended."""
+    try:
+        row = call.instance(instance_id, payloads=True)
+    except InstanceNotFound:
+        return empty_response(404)
+    body = status_payload(
+        row,
+        call.client.using,
+        show_input=call.query.flag("showInput", True),
+        show_history=call.query.flag("showHistory", False),
+        show_history_output=call.query.flag("showHistoryOutput", False),
+    )
+    if not row.runtime_status.is_terminal:
+        location = polling_location(call.request, instance_id, call.caller)
+        return json_response(body, 202, {"Location": location, "Retry-After": str(STATUS_RETRY_SECONDS)})
+    is_error = row.runtime_status is RuntimeStatus.FAILED and call.query.flag(
+        "returnInternalServerErrorOnFailure", False
+    )
+    return json_response(body, 500 if is_error else 200)
+
+
+def list_instances(call: Call) -> HttpResponse:
+    """A page of instances, newest first; the token of the next page is in a header, and absent on the last one."""
+    where = queries.InstanceFilter(
+        statuses=call.query.statuses(),
+        id_prefix=call.query.text("instanceIdPrefix"),
+        created_from=call.query.instant("createdTimeFrom"),
+        created_to=call.query.instant("createdTimeTo"),
+        with_entities=call.query.flag("includeEntities", False),
+    )
+    rows = queries.filter_instances(call.client.hub, where, using=call.client.using)
+    show_input = call.query.flag("showInput", True)
+    page = paging.keyset_page(
+        rows if show_input else rows.defer("input"),
+        "created_at",
+        cursor=call.request.headers.get(CONTINUATION_HEADER),
+        limit=call.query.count("top", TOP),
+    )
+    body = [status_payload(row, call.client.using, show_input=show_input) for row in page.items]
+    return page_response(body, page.next_cursor)
+
+
+def page_response(items: list[dict[str, Any]], next_cursor: str | None) -> HttpResponse:
+    """A bare array, with the token of the next page in a header."""
+    return json_response(items, headers={CONTINUATION_HEADER: next_cursor} if next_cursor else None)
