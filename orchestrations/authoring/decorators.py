@@ -33,12 +33,20 @@ NOT_IN_NAMES = frozenset("/\\#?")  # names are part of URLs
 @overload
 def orchestrator(function: Function, /) -> Function: ...
 @overload
-def orchestrator(*, name: str | None = None, version: str = "") -> Callable[[Function], Function]: ...
-def orchestrator(function: Any = None, /, *, name: str | None = None, version: str = "") -> Any:
+def orchestrator(
+    *, name: str | None = None, version: str = "", wait_for_open_tasks: bool = False
+) -> Callable[[Function], Function]: ...
+def orchestrator(
+    function: Any = None, /, *, name: str | None = None, version: str = "", wait_for_open_tasks: bool = False
+) -> Any:
     """Register an orchestrator: a generator, ``async def`` or plain function of ``(context)`` or ``(context, input)``.
 
     The function comes back unchanged, with its definition as the attribute ``durable``. ``name`` is the function's own
-    unless given; ``version`` is what new instances are marked with. Raises ConfigurationError for a function that
+    unless given; ``version`` is what new instances are marked with. An instance is Completed as soon as its code has
+    returned, whatever is still open; with ``wait_for_open_tasks`` once every activity, sub-orchestration and timer
+    that it began has ended, well or badly.
+
+    Raises ConfigurationError for a function that
     can't be run as one, and for a name that is taken.
     """
 
@@ -50,7 +58,9 @@ def orchestrator(function: Any = None, /, *, name: str | None = None, version: s
         signature = orchestrator_signature(function, chosen)
         conversion = Conversion("orchestrator", chosen, function, signature.input)
         conversion.compile_if_resolvable()
-        definition = RegisteredOrchestrator.of(chosen, function, version, conversion)
+        definition = RegisteredOrchestrator.of(
+            chosen, function, version, conversion, wait_for_open_tasks=wait_for_open_tasks
+        )
         registry.add_orchestrator(definition)
         function.__dict__["durable"] = definition
         return function

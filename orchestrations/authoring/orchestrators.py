@@ -20,7 +20,13 @@ class RegisteredOrchestrator(OrchestratorDefinition):
 
     @classmethod
     def of(
-        cls, name: str, function: Callable[..., Any], version: str, conversion: Conversion
+        cls,
+        name: str,
+        function: Callable[..., Any],
+        version: str,
+        conversion: Conversion,
+        *,
+        wait_for_open_tasks: bool = False,
     ) -> RegisteredOrchestrator:
         """Make the definition of a function whose signature has been read."""
         return cls(
@@ -30,6 +36,7 @@ class RegisteredOrchestrator(OrchestratorDefinition):
             version=version,
             decode_input=conversion.decode_input,
             encode_output=conversion.encode_output,
+            wait_for_open_tasks=wait_for_open_tasks,
             conversion=conversion,
         )
 

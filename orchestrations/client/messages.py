@@ -49,19 +49,20 @@ class Messaging(HubClient):
         """
         self._control(EventType.EXECUTION_TERMINATED, Action.TERMINATE, instance_id, reason, recursive=recursive)
 
-    def suspend(self, instance_id: str, reason: str = "") -> None:
+    def suspend(self, instance_id: str, reason: str = "", *, recursive: bool = False) -> None:
         """Pause a live instance: it decides nothing more, and what arrives is kept in order, until it is resumed.
 
-        Has no effect on one that is Suspended already. Raises InstanceNotFound and InstanceEnded.
+        Running activities end, and sub-orchestrations go on; with ``recursive`` the live ones are suspended too. Has no
+        effect on one that is Suspended already. Raises InstanceNotFound and InstanceEnded.
         """
-        self._control(EventType.EXECUTION_SUSPENDED, Action.SUSPEND, instance_id, reason)
+        self._control(EventType.EXECUTION_SUSPENDED, Action.SUSPEND, instance_id, reason, **_if_true(recursive))
 
-    def resume(self, instance_id: str, reason: str = "") -> None:
+    def resume(self, instance_id: str, reason: str = "", *, recursive: bool = False) -> None:
         """Let a suspended instance go on with what has arrived meanwhile. Has no effect on one that is not suspended.
 
-        Raises InstanceNotFound and InstanceEnded.
+        With ``recursive`` its live sub-orchestrations are resumed too. Raises InstanceNotFound and InstanceEnded.
         """
-        self._control(EventType.EXECUTION_RESUMED, Action.RESUME, instance_id, reason)
+        self._control(EventType.EXECUTION_RESUMED, Action.RESUME, instance_id, reason, **_if_true(recursive))
 
     def rewind(self, instance_id: str, reason: str = "") -> None:
         """Let a Failed instance go on from before its failure: what failed runs again, what succeeded does not.
@@ -112,3 +113,7 @@ class Messaging(HubClient):
         target = self._live_target(instance_id, action.value)
         event = self._message_event(kind, {"reason": check_reason(reason), **attributes})
         self._send(Message(event, instance_pk=target.pk), target.instance_id, action, reason, attributes)
+
+
+def _if_true(recursive: bool) -> dict[str, bool]:
+    return {"recursive": True} if recursive else {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrations.core.events import HistoryEvent
+from orchestrations.core.events import EventType, HistoryEvent
 
 
 @dataclass(slots=True)
@@ -88,6 +89,17 @@ class CompleteOrchestration:
     new_input: str | None = None
     new_version: str | None = None
     carried_events: tuple[tuple[str, str | None, datetime], ...] = ()
+    suspended_by: HistoryEvent | None = None  # what came too late for this generation and holds the next one
+
+    def carry_over(self, events: Iterable[HistoryEvent]) -> None:
+        """Keep external events, and whether the instance is suspended, for the next generation."""
+        for event in events:
+            if event.type is EventType.EVENT_RAISED:
+                self.carried_events += ((event.name or "", event.payload, event.timestamp),)
+            elif event.type is EventType.EXECUTION_SUSPENDED:
+                self.suspended_by = self.suspended_by or event
+            elif event.type is EventType.EXECUTION_RESUMED:
+                self.suspended_by = None
 
 
 Action = (

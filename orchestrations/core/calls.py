@@ -17,11 +17,11 @@ from orchestrations.core.actions import (
     SendEvent,
 )
 from orchestrations.core.errors import OrchestrationStateError
-from orchestrations.core.events import EventType
+from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
-from orchestrations.core.retries import RetryPolicy
+from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
+from orchestrations.core.tasks import ActionTask, Deadline, ExternalEventTask, Task, TimerTask
 from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
     """Fire at or after the moment; one that has passed fires at once. A naive datetime is taken as UTC."""
     if not isinstance(due, datetime | timedelta):
         raise TypeError(f"create_timer takes a datetime or a timedelta, not {type(due).__name__}.")
-    due_at = execution.clock + due if isinstance(due, timedelta) else due
-    due_at = due_at.replace(tzinfo=UTC) if due_at.tzinfo is None else due_at.astimezone(UTC)
+    due_at = _moment(execution, due)
     task_id = execution.next_id()
     task = TimerTask(
         task_id,
@@ -165,6 +164,7 @@ def wait_for_external_event(
     """
     execution.check_alive()
     check_event_name(name)
+    deadline = None if timeout is None else _deadline(execution, timeout, on_timeout, has_default)
     subject = f"the external event {name!r}"
     task = ExternalEventTask(
         execution.next_wait_id(),
@@ -177,9 +177,19 @@ def wait_for_external_event(
         task.title = str(request.get("title") or "")
         task.request = request
     execution.external_events.add(task)
-    if timeout is not None and not task.has_ended:
-        task.timer = _deadline(execution, task, timeout, on_timeout, has_default)
+    task.deadline = deadline
+    if not task.has_ended:
+        _watch(execution, task)
     return task
+
+
+def renew_deadlines(execution: Execution, awaited: Task) -> None:
+    """Let waits in what is awaited now end in time again, although the event that they gave back ended their timer."""
+    untimed = execution.external_events.untimed
+    for leaf in awaited.leaves() if untimed else ():
+        if isinstance(leaf, ExternalEventTask) and leaf in untimed and not leaf.has_ended:
+            untimed.discard(leaf)
+            _watch(execution, leaf)
 
 
 def send_event(execution: Execution, instance_id: str, name: str, value: object) -> None:
@@ -226,12 +236,13 @@ def set_custom_status(execution: Execution, value: object) -> None:
 def schedule_retry(execution: Execution, task: ActionTask, attempt: int) -> None:
     """Set the timer before that attempt, or dispatch at once where there is no delay."""
     task.attempt = attempt
-    delay = task.policy.delay_before(attempt) if task.policy is not None else None
+    task_id = int(task.id or 0)
+    share = spread(execution.facts.instance_id, task_id, attempt)
+    delay = task.policy.delay_before(attempt, share) if task.policy is not None else None
     if not delay:
         dispatch(execution, task)
         return
     task.retry_at = execution.clock + delay
-    task_id = int(task.id or 0)
     execution.decide(
         EventType.TIMER_CREATED,
         CreateTimer(task_id, task.retry_at, attempt=attempt),
@@ -247,6 +258,19 @@ def cancel_retry(execution: Execution, task: ActionTask) -> None:
     if task.retry_at is not None:
         task.retry_at = None
         execution.perform(CancelTimer(int(task.id or 0), task.attempt))
+
+
+def keep_recorded_time(execution: Execution, timer: CreateTimer, stored: HistoryEvent) -> None:
+    """A timer is due when its event says, whatever delay today's code or policy asks for."""
+    recorded = stored.attributes.get("fire_at")
+    if recorded is None:
+        return
+    timer.due_at = datetime.fromisoformat(recorded)
+    task = execution.tasks.get(timer.task_id)
+    if isinstance(task, TimerTask):
+        task.due_at = timer.due_at
+    elif task is not None and task.retry_at is not None and task.attempt == timer.attempt:
+        task.retry_at = timer.due_at
 
 
 def dispatch(execution: Execution, task: ActionTask) -> None:
@@ -308,6 +332,15 @@ def open_actions(execution: Execution) -> Sequence[Action]:
     return actions
 
 
+def open_tasks(execution: Execution) -> list[Task]:
+    """What the code began and did not see end. A wait's deadline is not among them: nobody waits any more."""
+    return [
+        task
+        for task in execution.tasks.values()
+        if not (task.has_ended or (isinstance(task, TimerTask) and task.is_deadline))
+    ]
+
+
 def is_one_way(action: Action) -> bool:
     """Whether nothing comes back from the action, so that no open task stands for it."""
     return isinstance(action, (SendEvent, CompleteOrchestration)) or (
@@ -366,22 +399,31 @@ def _child_id(execution: Execution, task_id: int, given: str | None) -> str:
     return child_id
 
 
-def _deadline(
-    execution: Execution, wait: ExternalEventTask, timeout: timedelta | float, on_timeout: Any, has_default: bool
-) -> TimerTask:
-    timer = create_timer(execution, timedelta(seconds=seconds_of(timeout)))
+def _deadline(execution: Execution, timeout: timedelta | float, on_timeout: Any, has_default: bool) -> Deadline:
+    duration = timedelta(seconds=seconds_of(timeout))
+    return Deadline(_moment(execution, duration), duration, on_timeout, has_default)
 
-    def expire(_: Any) -> None:
-        if wait.has_ended:
-            return
-        execution.external_events.forget(wait)
-        if has_default:
-            wait.complete(on_timeout)
-        else:
-            wait.fail(TimeoutError(f"No external event {wait.name!r} arrived within {timeout}."))
 
-    timer.when_fired(expire)
-    return timer
+def _watch(execution: Execution, wait: ExternalEventTask) -> None:
+    """End the wait at its deadline, if it has one: at once where that has passed."""
+    if wait.deadline is None:
+        return
+    if wait.deadline.due_at <= execution.clock:
+        _expire(execution, wait)
+        return
+    wait.timer = create_timer(execution, wait.deadline.due_at - execution.clock)
+    wait.timer.when_fired(lambda _: _expire(execution, wait))
+
+
+def _expire(execution: Execution, wait: ExternalEventTask) -> None:
+    deadline = wait.deadline
+    if wait.has_ended or deadline is None:
+        return
+    execution.external_events.forget(wait)
+    if deadline.has_value:
+        wait.complete(deadline.value)
+    else:
+        wait.fail(TimeoutError(f"No external event {wait.name!r} arrived within {deadline.timeout}."))
 
 
 def _release_wait(execution: Execution, wait: ExternalEventTask) -> None:
@@ -393,6 +435,17 @@ def _release_wait(execution: Execution, wait: ExternalEventTask) -> None:
 def seconds_of(duration: timedelta | float) -> float:
     """A timeout in seconds. Raises ValueError for one that leaves no time."""
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
-    if seconds <= 0:
+    if not seconds > 0:
         raise ValueError("A timeout must be longer than nothing.")
+    if seconds > timedelta.max.total_seconds():
+        raise ValueError("A timeout must end before the year 10000. Leave it out to wait without an end.")
     return seconds
+
+
+def _moment(execution: Execution, due: datetime | timedelta) -> datetime:
+    """The moment in UTC; a naive datetime is UTC already."""
+    try:
+        moment = execution.clock + due if isinstance(due, timedelta) else due
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{due!r} is outside of the years 1 to 9999 in UTC. Choose a moment inside.") from None

@@ -22,6 +22,8 @@ class OrchestratorDefinition:
     """JSON text to the value that the annotation asks for; raises PayloadRejected naming the function and type."""
     encode_output: Callable[[Any], str | None] = lambda value: value
     """Return value to JSON text; raises PayloadRejected naming the function and type."""
+    wait_for_open_tasks: bool = False
+    """Complete only once every activity, sub-orchestration and timer that was begun has ended."""
 
 
 class EntityCode(Protocol):

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from orchestrations.core import calls, coroutines, matching, patches
-from orchestrations.core.actions import Action, CompleteOrchestration, ScheduleTask
+from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.errors import (
@@ -34,7 +34,7 @@ from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
 from orchestrations.core.patches import Patches
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, Task, TimerTask, WhenAllTask
 from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,6 +89,7 @@ class Execution:
         self.suspended_by: HistoryEvent | None = None
         self._context = make_context(self)
         self._code: Any = None  # the generator or coroutine
+        self._last: CompleteOrchestration | None = None  # how it ends once its open tasks have ended
         self._is_in_code = False
         self._held: deque[HistoryEvent] = deque()  # received while suspended
         self._held_tasks: set[int] = set()  # that they belong to
@@ -142,14 +143,13 @@ class Execution:
         """Process a new event and return the events to append: it and the decisions it caused, numbered.
 
         Empty where the event is late or a duplicate (its task has ended, is unknown, or the execution has), which is
-        how a completion is taken once however often it is delivered. An external event that comes after
-        continue_as_new is carried over to the next generation.
+        how a completion is taken once however often it is delivered. An external event, and a suspension, that come
+        after continue_as_new are carried over to the next generation.
         """
         if self.is_discarded:
             raise OrchestrationStateError("The execution was discarded. Open it again from its history.")
         if not matching.accepts(self, event):
-            if event.type is EventType.EVENT_RAISED:
-                self._carry_over([event])
+            self._carry_over([event])
             return []
         event.timestamp = max(event.timestamp, self.clock)
         event.sequence = self.last_sequence + 1
@@ -243,6 +243,8 @@ class Execution:
         matching.match(decision, event)
         if isinstance(decision.action, ScheduleTask):
             decision.action.sequence = event.sequence
+        elif isinstance(decision.action, CreateTimer):
+            calls.keep_recorded_time(self, decision.action, event)
         self.last_sequence = event.sequence
 
     def _take_decided(self) -> list[Decision]:
@@ -333,10 +335,9 @@ class Execution:
         self._resume()
 
     def _carry_over(self, events: Iterable[HistoryEvent]) -> None:
-        """Keep external events for the next generation."""
-        completion = self.completion
-        if completion is not None and completion.status is RuntimeStatus.CONTINUED_AS_NEW:
-            completion.carried_events += tuple((e.name or "", e.payload, e.timestamp) for e in events)
+        """Keep external events, and whether it is suspended, for the next generation."""
+        if self.completion is not None and self.completion.status is RuntimeStatus.CONTINUED_AS_NEW:
+            self.completion.carry_over(events)
 
     # Control -----------------------------------------------------------------------------------------------------
 
@@ -350,7 +351,8 @@ class Execution:
         self.suspended_by = event
 
     def _on_resumed(self, event: HistoryEvent) -> None:
-        self.status = RuntimeStatus.RUNNING if self._code is not None else RuntimeStatus.PENDING
+        has_begun = self._code is not None or self._last is not None
+        self.status = RuntimeStatus.RUNNING if has_begun else RuntimeStatus.PENDING
         self.suspended_by = None
         self._held_tasks.clear()
         while self._held:
@@ -383,7 +385,11 @@ class Execution:
             self._end_returned(code)
 
     def _resume(self) -> None:
-        if self._code is not None and (self.awaited is None or self.awaited.has_ended):
+        if self.awaited is not None and not self.awaited.has_ended:
+            return
+        if self._last is not None:
+            self._end(self._last)
+        elif self._code is not None:
             self._run()
 
     def _run(self) -> None:
@@ -411,6 +417,7 @@ class Execution:
             self._end(self.continue_with)
             return False
         self.external_events.give_to(self.awaited)
+        calls.renew_deadlines(self, self.awaited)
         return self.awaited.has_ended
 
     def _where(self) -> Location | None:
@@ -437,7 +444,12 @@ class Execution:
         except BaseException as error:  # the author's value
             self._end_raised(error)
         else:
-            self._end(CompleteOrchestration(RuntimeStatus.COMPLETED, output=output))
+            completion = CompleteOrchestration(RuntimeStatus.COMPLETED, output=output)
+            open_tasks = calls.open_tasks(self) if self.definition.wait_for_open_tasks else []
+            if open_tasks:
+                self._last, self.awaited = completion, WhenAllTask(open_tasks)
+            else:
+                self._end(completion)
 
     def _end_failed(self, error: BaseException) -> None:
         self.error = error

@@ -20,6 +20,7 @@ class ExternalEvents:
         self._waits: dict[str, list[ExternalEventTask]] = {}  # running, oldest first
         self._buffered: dict[str, deque[HistoryEvent]] = {}  # never an empty one
         self._taken: dict[str, list[ExternalEventTask]] = {}  # ended with an event that may be unseen yet
+        self.untimed: set[ExternalEventTask] = set()  # gave their event back, and their timer is cancelled
 
     def offer(self, event: HistoryEvent, awaited: Task | None) -> None:
         """Give a new event to the first wait that can be observed, or keep it."""
@@ -86,6 +87,7 @@ class ExternalEvents:
             self._taken[key] = [wait for wait in taken if wait not in dropped]
         if dropped:
             events = [*self._buffered.get(key, ()), *(wait.give_back() for wait in dropped)]
+            self.untimed.update(wait for wait in dropped if wait.deadline is not None)
             self._buffered[key] = deque(sorted(events, key=_sequence))
             self._waits[key] = sorted([*self._waits.get(key, ()), *dropped], key=_age)
 

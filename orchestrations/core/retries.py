@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,9 @@ class RetryPolicy:
     ``max_retry_interval``, and never more than a year. No further attempt follows after ``max_number_of_attempts`` (the
     first one counts), once ``retry_timeout`` has passed on the orchestration's clock, when ``handle`` returns False, or
     when the failure is non-retriable or of a type named in ``non_retryable``.
+
+    ``jitter`` (0 to 1) shortens each delay by up to that share, so that what failed together is not tried again
+    together. The share follows from the instance, the call and the attempt; the delay that it gave is in the history.
     """
 
     first_retry_interval: timedelta
@@ -28,6 +32,7 @@ class RetryPolicy:
     retry_timeout: timedelta | None = None
     handle: Callable[[TaskFailedError], bool] | None = None
     non_retryable: Sequence[type[BaseException] | str] = ()
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         if self.first_retry_interval < timedelta(0):
@@ -38,9 +43,11 @@ class RetryPolicy:
             raise ValueError("backoff_coefficient must be at least 1.")
         if self.max_retry_interval is not None and self.max_retry_interval < timedelta(0):
             raise ValueError("max_retry_interval must not be negative.")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError("jitter must be between 0 and 1.")
 
-    def delay_before(self, attempt: int) -> timedelta:
-        """The pause before that attempt (2 or later)."""
+    def delay_before(self, attempt: int, share: float = 0.0) -> timedelta:
+        """The pause before that attempt (2 or later); ``share`` (0 to 1) of the jitter is taken off."""
         seconds = self.first_retry_interval.total_seconds()
         longest = LONGEST_INTERVAL.total_seconds()
         if self.max_retry_interval is not None:
@@ -51,7 +58,7 @@ class RetryPolicy:
             delay = seconds * self.backoff_coefficient ** (attempt - 2)
         except OverflowError:  # a patient policy
             delay = longest
-        return timedelta(seconds=min(delay, longest))
+        return timedelta(seconds=min(delay, longest) * (1 - self.jitter * share))
 
     def allows(self, attempt: int, error: TaskFailedError, started_at: datetime, now: datetime) -> bool:
         """Whether that attempt (2 or later) may follow the error. ``now`` is the orchestration's clock."""
@@ -72,6 +79,12 @@ class RetryPolicy:
         return False
 
 
+def spread(instance_id: str, task_id: int, attempt: int) -> float:
+    """A number from 0 up to 1 that looks random and is always the same for one attempt of one call."""
+    digest = hashlib.blake2b(f"{task_id}.{attempt}.{instance_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
 class RetryOptions(RetryPolicy):
     """A RetryPolicy made from milliseconds, with the names and positions of azure-functions-durable 1.x."""
 
@@ -82,6 +95,8 @@ class RetryOptions(RetryPolicy):
         backoff_coefficient: float = 1.0,
         max_retry_interval_in_milliseconds: int | None = None,
         retry_timeout_in_milliseconds: int | None = None,
+        *,
+        jitter: float = 0.0,
     ) -> None:
         RetryPolicy.__init__(
             self,
@@ -90,6 +105,7 @@ class RetryOptions(RetryPolicy):
             backoff_coefficient=backoff_coefficient,
             max_retry_interval=_milliseconds(max_retry_interval_in_milliseconds),
             retry_timeout=_milliseconds(retry_timeout_in_milliseconds),
+            jitter=jitter,
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -221,6 +222,11 @@ class TimerTask(Task):
         self._cancel = cancel
         self._then: Callable[[TimerTask], None] | None = None
 
+    @property
+    def is_deadline(self) -> bool:
+        """Whether it belongs to a wait for an external event."""
+        return self._then is not None
+
     def when_fired(self, callback: Callable[[TimerTask], None]) -> None:
         """Have the engine call back when it fires, before whoever awaits it goes on."""
         self._then = callback
@@ -241,10 +247,20 @@ class TimerTask(Task):
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a wait for an external event ends without one, and with which value; else with TimeoutError."""
+
+    due_at: datetime
+    timeout: timedelta
+    value: Any = None
+    has_value: bool = False
+
+
 class ExternalEventTask(Task):
     """A wait for an external event; completes with the event's value."""
 
-    __slots__ = ("_release", "decode", "event", "is_cancelled", "name", "request", "since", "timer")
+    __slots__ = ("_release", "deadline", "decode", "event", "is_cancelled", "name", "request", "since", "timer")
 
     def __init__(
         self,
@@ -260,7 +276,8 @@ class ExternalEventTask(Task):
         self.decode = decode
         self.event: HistoryEvent | None = None  # that it took
         self.is_cancelled = False
-        self.timer: TimerTask | None = None
+        self.deadline: Deadline | None = None
+        self.timer: TimerTask | None = None  # for the deadline, while the wait is running
         self.request: dict[str, Any] | None = None
         self._release = release
 

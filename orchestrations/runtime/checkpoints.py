@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -80,6 +81,7 @@ class CheckpointBuilder:
         execution = held.execution
         assert execution is not None
         self._describe(checkpoint, advance, execution)
+        checkpoint.messages += _pass_on(advance)
         local = self._perform(checkpoint, advance, execution)
         if execution.completion is not None:
             self._end(checkpoint, advance, execution)
@@ -197,6 +199,9 @@ class CheckpointBuilder:
                 HistoryEvent(EventType.EVENT_RAISED, timestamp, name=name, payload=payload, sequence=sequence)
                 for sequence, (name, payload, timestamp) in enumerate(completion.carried_events, start=1)
             ]
+            if completion.suspended_by is not None:
+                suspended = replace(completion.suspended_by, sequence=len(checkpoint.history) + 1)
+                checkpoint.history.append(suspended)
             checkpoint.new_last_sequence = len(checkpoint.history)
             checkpoint.claimable_at = self._now - CLOCK_SLACK  # at once
             checkpoint.new_input = (completion.new_input,)
@@ -251,6 +256,20 @@ def _told_to_parent(
         details = FailureDetails("OrchestrationTerminated", f"{claimed.instance_id!r} was terminated{reason}")
         failure = msgspec.json.encode(details.to_json()).decode()
     return HistoryEvent(EventType.SUB_ORCHESTRATION_FAILED, now, task_id=claimed.parent_task_id, payload=failure)
+
+
+def _pass_on(advance: Advance) -> list[Message]:
+    """What a recursive suspension or resumption tells the sub-orchestrations, also those that begin with it."""
+    if not advance.passed_on:
+        return []
+    messages: list[Message] = []
+    born = [a for a in advance.actions if isinstance(a, CreateSubOrchestration) and not a.fire_and_forget]
+    live = live_children(advance.held.claimed)
+    for event in advance.passed_on:
+        messages += [Message(_copy(event), instance_pk=pk) for pk in live]
+        parent = advance.held.pk
+        messages += [Message(_copy(event), instance_id=action.instance_id, parent_pk=parent) for action in born]
+    return messages
 
 
 def _rewind_children(advance: Advance) -> list[Message]:

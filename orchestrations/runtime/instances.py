@@ -76,6 +76,7 @@ class Advance:
     new_execution: int | None = None  # where the events begin another execution (rewind)
     children_to_rewind: list[tuple[int, int]] = field(default_factory=list)  # (pk, the execution that failed)
     is_late: bool = False  # facts for an instance that has failed: only recorded
+    passed_on: list[HistoryEvent] = field(default_factory=list)  # what its live children are told too
     abandon_reason: str = ""  # why nothing can be done now
     is_idle: bool = False  # nothing but messages to drop
 
@@ -149,6 +150,7 @@ def advance_instance(
     ]
     if claimed.begins and not held.execution.has_started:
         current.insert(_start_position(current), _started(claimed, now))
+    result.passed_on = [e for e in current if e.type in PAUSING and e.attributes.get("recursive")]
     episode = feed(held.execution, [*current, *local], now)
     result.events, result.actions = episode.events, episode.actions
     return result

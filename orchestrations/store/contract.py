@@ -71,6 +71,8 @@ class Message:
     execution: int | None = None
     visible_at: datetime | None = None
     idempotency_key: str | None = None
+    parent_pk: int | None = None
+    """Where set: only for a child of that instance. Another one that has the id is no business of the sender's."""
 
 
 @dataclass(slots=True)

@@ -48,6 +48,8 @@ def _send(tables: Tables, messages: Sequence[Message], entities: Mapping[str, in
         target = by_pk.get(pk) if pk is not None else by_id.get(instance_id or "")
         if target is None or (message.event.type is EventType.EVENT_RAISED and target.status in TERMINAL):
             continue
+        if message.parent_pk is not None and message.parent_pk != target.parent_pk:
+            continue
         accepted.append(inbox_row(tables.hub, target.pk, message, _visible_at(message, target)))
     if accepted:
         tables.insert_messages(accepted)

@@ -97,7 +97,7 @@ class OrmTables(Tables):
         return replaced
 
     def find(self, pks: Collection[int], instance_ids: Collection[str]) -> list[Target]:
-        columns = ("pk", "instance_id", "status", "claimable_at")
+        columns = ("pk", "instance_id", "status", "claimable_at", "parent_id")
         found = {}
         for column, keys in (("pk", pks), ("instance_id", instance_ids)):
             for batch in chunks(keys, BATCH):

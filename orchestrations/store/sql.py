@@ -261,11 +261,11 @@ class SqlTables(Tables):
             if keys:
                 source, parameters = self.source("k", columns_of(Instance, (column,)), [(key,) for key in keys])
                 found += self.fetch(
-                    f"SELECT i.id, i.instance_id, i.status, i.claimable_at FROM {source} CROSS JOIN {INSTANCE} i "
+                    f"SELECT i.id, i.instance_id, i.status, i.claimable_at, i.parent_id FROM {source} CROSS JOIN {INSTANCE} i "
                     f"WHERE i.hub = %s AND i.{column} = k.{column}",
                     [*parameters, self.hub],
                 )
-        return [Target(pk, key, status, instant_or_none(claimable)) for pk, key, status, claimable in found]
+        return [Target(pk, key, status, instant_or_none(due), parent) for pk, key, status, due, parent in found]
 
     def hold_entities(self, instance_ids: Collection[str]) -> dict[str, int]:
         source, parameters = self.source("k", columns_of(Instance, ("instance_id",)), [(key,) for key in instance_ids])

@@ -34,6 +34,7 @@ class Target:
     instance_id: str
     status: str
     claimable_at: datetime | None
+    parent_pk: int | None
 
 
 class Tables(ABC):

@@ -20,6 +20,7 @@ from orchestrations.core.actions import (
     ScheduleTask,
     SendEvent,
 )
+from orchestrations.core.definitions import OrchestratorDefinition
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
 from tests.core.plain import START, Driver
@@ -114,7 +115,8 @@ def _end(action: CompleteOrchestration) -> str:
         return f"Failed {FailureDetails.from_json(json.loads(action.failure)).summary}"
     if action.status == "ContinuedAsNew":
         carried = "".join(f" {name}={payload or ''}" for name, payload, _ in action.carried_events)
-        return f"ContinuedAsNew {action.new_input}{carried}"
+        held = " suspended" if action.suspended_by is not None else ""
+        return f"ContinuedAsNew {action.new_input}{carried}{held}"
     return f"{action.status} {action.output}"
 
 
@@ -148,7 +150,7 @@ class Case:
     """
 
     sentence: str
-    orchestrator: Callable[..., Any]
+    orchestrator: Callable[..., Any] | OrchestratorDefinition
     past: Sequence[HistoryEvent] | None
     new: Sequence[HistoryEvent]
     actions: Sequence[str]

@@ -62,8 +62,15 @@ def definition(function: Callable[..., Any], *, takes_input: bool = False) -> Or
 class Driver:
     """Feeds events to one execution, second by second, and keeps its history."""
 
-    def __init__(self, function: Callable[..., Any], *, takes_input: bool = False, input: object = None) -> None:
-        self.definition = definition(function, takes_input=takes_input)
+    def __init__(
+        self,
+        function: Callable[..., Any] | OrchestratorDefinition,
+        *,
+        takes_input: bool = False,
+        input: object = None,
+    ) -> None:
+        is_defined = isinstance(function, OrchestratorDefinition)
+        self.definition = function if is_defined else definition(function, takes_input=takes_input)
         text = None if input is None else json.dumps(input)
         self.facts = InstanceFacts("i1", self.definition.name, input=text)
         self.history: list[HistoryEvent] = []

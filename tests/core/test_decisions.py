@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError
@@ -21,7 +22,7 @@ from tests.core.cases import (
     table,
     terminated,
 )
-from tests.core.plain import START
+from tests.core.plain import START, definition
 
 TEN = timedelta(seconds=10)
 THRICE = RetryPolicy(first_retry_interval=TEN, max_number_of_attempts=3, backoff_coefficient=2)
@@ -262,6 +263,10 @@ def test_sub_orchestration_and_messages(case):
          [raised("go", 1)], ["send seen=1 to log", "ContinuedAsNew 1 b=1 a=2 b=3"]),
     Case("an event behind it in the same episode is carried over too", eternal, [raised("b", 1)],
          [raised("go", 1), raised("go", 2), raised("b", 3)], ["send seen=1 to log", "ContinuedAsNew 1 b=1 go=2 b=3"]),
+    Case("a suspension behind it holds the next generation", eternal, [], [raised("go", 1), suspended(), raised("b", 2)],
+         ["send seen=1 to log", "ContinuedAsNew 1 b=2 suspended"]),
+    Case("unless a resumption follows", eternal, [], [raised("go", 1), suspended(), resumed()],
+         ["send seen=1 to log", "ContinuedAsNew 1"]),
     Case("events held by a suspension are carried over too", eternal, [raised("b", 1), suspended(), raised("go", 2)],
          [raised("GO", 3), resumed(), raised("b", 4)], ["send seen=2 to log", "ContinuedAsNew 2 b=1 GO=3 b=4"]),
     Case("a wait begun after it takes no event",
@@ -277,6 +282,39 @@ def test_sub_orchestration_and_messages(case):
          ["Failed ValueError: task_any needs at least one task: with none it could never complete."]),
 )  # fmt: skip
 def test_continue_as_new(case):
+    check(case)
+
+
+def leaves_all_open(context):
+    context.call_activity("a")
+    context.call_sub_orchestrator("c")
+    context.create_timer(TEN)
+    context.wait_for_external_event("go", timeout=TEN)
+    return 7
+
+
+waits_for_all = replace(definition(leaves_all_open), wait_for_open_tasks=True)
+
+
+@table(
+    Case("an orchestrator that returns is completed whatever is open", leaves_all_open, None, [],
+         ["schedule a#1()", "start c#2() as i1:0002", "timer #3 11s", "timer #4 11s", "Completed 7"]),
+    Case("one that waits for open tasks is not", waits_for_all, None, [],
+         ["schedule a#1()", "start c#2() as i1:0002", "timer #3 11s", "timer #4 11s"]),
+    Case("until the last of them has ended, well or badly", waits_for_all, [failed(1), fired(3)], [child_done(2)],
+         ["Completed 7"]),
+    Case("a retry is part of the task",
+         replace(definition(lambda c: c.call_activity("a", retry=THRICE) and 7), wait_for_open_tasks=True),
+         [failed(1), fired(1, 2)], [done(1, attempt=2)], ["Completed 7"]),
+    Case("it may be suspended meanwhile", waits_for_all, [done(1), child_done(2), suspended(), fired(3)], [resumed()],
+         ["Completed 7"]),
+    Case("one without open tasks ends at once",
+         replace(definition(lambda c: 7), wait_for_open_tasks=True), None, [], ["Completed 7"]),
+    Case("one that fails does not wait",
+         replace(definition(lambda c: c.call_activity("a") and 1 / 0), wait_for_open_tasks=True), None, [],
+         ["schedule a#1()", "Failed ZeroDivisionError: division by zero"]),
+)  # fmt: skip
+def test_open_tasks(case):
     check(case)
 
 

@@ -168,6 +168,29 @@ def early(context):
     return (yield context.wait_for_external_event("go", timeout=TEN))
 
 
+def deadline_again(context):
+    """The wait for b loses with its event, which goes elsewhere, and is awaited again before its deadline."""
+    first, second = context.wait_for_external_event("a"), context.wait_for_external_event("b", timeout=TEN, default=0)
+    yield context.task_any([first, second])
+    other = yield context.wait_for_external_event("b")
+    return [other, (yield second)]
+
+
+def deadline_again_late(context):
+    first, second = context.wait_for_external_event("a"), context.wait_for_external_event("b", timeout=1, default=0)
+    yield context.task_any([first, second])
+    other = yield context.wait_for_external_event("b")
+    yield context.create_timer(2 * TEN)
+    return [other, (yield second)]
+
+
+def refused_timeout(context):
+    """The refusal leaves no wait behind that would take the event."""
+    with contextlib.suppress(ValueError):
+        context.wait_for_external_event("go", timeout=float("nan"))
+    return (yield context.wait_for_external_event("go"))
+
+
 @table(
     Case("an event ends the wait", one, [], [raised("go", 1)], ["Completed 1"]),
     Case("names are the same in any case", one, [], [raised("GO", 1)], ["Completed 1"]),
@@ -243,6 +266,19 @@ def test_no_event_is_lost(case):
          ["timer #1 11s", "cancel timer #1", "schedule a#2()"]),
     Case("a timeout of nothing is refused", lambda c: (yield c.wait_for_external_event("go", timeout=0)), None, [],
          ["Failed ValueError: A timeout must be longer than nothing."]),
+    Case("a timeout beyond all years is refused",
+         lambda c: (yield c.wait_for_external_event("go", timeout=float("inf"))), None, [],
+         ["Failed ValueError: A timeout must end before the year 10000. Leave it out to wait without an end."]),
+    Case("a refused wait takes no event", refused_timeout, [], [raised("go", 1)], ["Completed 1"]),
+    Case("a wait that gave its event back keeps its deadline", deadline_again, None,
+         [raised("b", 1), raised("a"), started()], ["timer #1 13s"]),
+    Case("which ends it", deadline_again, None, [raised("b", 1), raised("a"), started(), fired(1)],
+         ["timer #1 13s", "Completed [1, 0]"]),
+    Case("unless an event comes in time", deadline_again, None,
+         [raised("b", 1), raised("a"), started(), raised("b", 2)],
+         ["timer #1 13s", "cancel timer #1", "Completed [1, 2]"]),
+    Case("and at once where it has passed", deadline_again_late, None,
+         [raised("b", 1), raised("a"), started(), fired(1)], ["timer #1 23s", "Completed [1, 0]"]),
 )  # fmt: skip
 def test_deadline(case):
     check(case)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -78,6 +79,8 @@ def test_another_attempt_is_allowed_while_nothing_speaks_against_it(fields, atte
         {"backoff_coefficient": 0.9},
         {"backoff_coefficient": float("nan")},
         {"max_retry_interval": seconds(-1)},
+        {"jitter": 1.5},
+        {"jitter": float("nan")},
     ],
     ids=str,
 )
@@ -115,6 +118,30 @@ def test_the_retry_timeout_counts_on_the_orchestrations_clock_from_the_first_att
     driver = run(calling_with(retry), failed(1), fired(1, 2), failed(1, attempt=2))
 
     assert error(driver).is_caused_by(ValueError)
+
+
+def test_jitter_takes_off_a_share_that_is_the_same_each_time_and_differs_between_calls():
+    jittered = policy(first_retry_interval=seconds(100), jitter=0.5)
+    due = [
+        run(lambda context: (yield context.task_all([context.call_activity("a", retry=jittered) for _ in range(5)])),
+            *(failed(number) for number in range(1, 6))).execution.tasks
+        for _ in range(2)
+    ]  # fmt: skip
+    delays = [[(task.retry_at - START).total_seconds() - 1 - number for number, task in tasks.items()] for tasks in due]
+
+    assert delays[0] == delays[1]
+    assert all(50 <= delay <= 100 for delay in delays[0])
+    assert len(set(delays[0])) == 5
+
+
+def test_a_replayed_retry_is_due_when_the_history_says_and_not_when_todays_policy_does():
+    driver = run(calling_with(policy(first_retry_interval=seconds(100), jitter=1.0)), failed(1))
+    recorded = driver.execution.tasks[1].retry_at
+    driver.definition = replace(driver.definition, function=calling_with(policy(first_retry_interval=seconds(1))))
+
+    driver.reload()
+
+    assert driver.execution.tasks[1].retry_at == recorded
 
 
 def test_a_predicate_that_fails_ends_the_attempts_and_says_why():
