@@ -6,6 +6,7 @@ HUB_LENGTH = 45  # characters, as in Durable Functions
 REASON_LENGTH = 2_000  # characters; reasons are shown whole on one screen
 VERSION_LENGTH = 64  # characters, as the column
 IDEMPOTENCY_KEY_LENGTH = 190  # characters; the column has ten more for the prefix that tells senders apart
+IDEMPOTENCY_KEY_SECONDS = 48 * 60 * 60  # that an event's key is remembered; clients retry for a day at most
 TAGS = 50  # of one instance; they are loaded with every list of instances
 TAG_CHARACTERS = 256  # of a tag's name, and of its value
 

@@ -26,7 +26,7 @@ class Messaging(HubClient):
         """Raise an external event for a live instance, which receives it once, in the order of raising.
 
         Before it is waited for, and while the instance is Pending or Suspended, the event is kept. A second event with
-        the same ``idempotency_key`` has no effect while the first is on its way.
+        the same ``idempotency_key`` has no effect for two days, also where the first has been taken long ago.
 
         Raises InstanceNotFound, InstanceEnded and PayloadRejected.
         """

@@ -35,12 +35,15 @@ class Starting(HubClient):
 
         It begins once the caller's transaction has committed, and not before ``start_at``. By default an ended instance
         under the same id is replaced with its history and a live one refused; of concurrent starts exactly one wins.
+        With ``on_duplicate="terminate"`` a live one is ended, with its sub-orchestrations, and replaced as well.
 
         Raises FunctionNotRegistered, InvalidInstanceId, PayloadRejected (input or tags) and InstanceAlreadyExists.
         """
         instance = self._new_instance(orchestration, instance_id, client_input, tags, version)
         instance.start_at = check_instant(start_at, "start_at")
-        self._create([instance], OnDuplicate(on_duplicate), Action.START)
+        policy = OnDuplicate(on_duplicate)
+        details = {"on_duplicate": policy.value} if policy is OnDuplicate.TERMINATE else None
+        self._create([instance], policy, Action.START, details)
         return instance.instance_id
 
     def start_many(

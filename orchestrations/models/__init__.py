@@ -3,6 +3,7 @@
 from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
 from orchestrations.models.entities import Entity
+from orchestrations.models.event_keys import RaisedEventKey
 from orchestrations.models.history import HistoryEvent
 from orchestrations.models.instances import Instance
 from orchestrations.models.waits import OpenWait
@@ -17,6 +18,7 @@ __all__ = [
     "InboxMessage",
     "Instance",
     "OpenWait",
+    "RaisedEventKey",
     "Timer",
     "WorkerLease",
 ]

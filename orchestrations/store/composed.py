@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import Case, F, Value, When
 
-from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
+from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
 from orchestrations.store import commit, entities, leases, messages, rows, starts
 from orchestrations.store.contract import (
     ActivityCompletion,
@@ -33,7 +33,7 @@ from orchestrations.store.contract import (
     Recovery,
     Store,
 )
-from orchestrations.store.locking import in_order
+from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.tables import BATCH, Tables, chunks
 
 WINDOW = 4  # messages looked at for each instance wanted: most instances have one or two
@@ -88,6 +88,17 @@ class ComposedStore(Store):
                     self.tables.delete(Instance, ("id",), [(pk,) for pk in ended])
             purged += len(ended)
         return purged
+
+    def forget_event_keys(self, age: timedelta) -> int:
+        before, forgotten = self.tables.now() - age, 0
+        while True:
+            with self.tables.atomic():
+                old = RaisedEventKey.objects.using(self.using).filter(raised_at__lt=before).order_by("pk")
+                batch = list(skip_locked(old).values_list("pk", flat=True)[:BATCH])
+                RaisedEventKey.objects.using(self.using).filter(pk__in=batch).delete()
+            forgotten += len(batch)
+            if len(batch) < BATCH:
+                return forgotten
 
     def remove_entities(self, pks: Collection[int]) -> int:
         return entities.remove(self.tables, pks)

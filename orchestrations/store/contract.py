@@ -45,6 +45,7 @@ class OnDuplicate(StrEnum):
     ERROR = "error"  # refuse, whatever the existing instance's status
     REPLACE_TERMINAL = "replace-terminal"  # refuse only while the existing instance is live
     RETURN_EXISTING = "return-existing"  # start nothing
+    TERMINATE = "terminate"  # end a live instance as terminate does, and replace it in the same transaction
 
 
 @dataclass(slots=True)
@@ -304,9 +305,14 @@ class Store(ABC):
     def send(self, messages: Sequence[Message]) -> int:
         """Put messages into inboxes in the caller's transaction and return how many were accepted.
 
-        A message with an idempotency key that its instance has seen in the inbox is accepted without effect. A message
-        to the id of an entity creates the entity where there is none.
+        A message with an idempotency key that is in the instance's inbox, or an external event with one that the
+        instance has seen within IDEMPOTENCY_KEY_SECONDS, is accepted without effect. A message to the id of an entity
+        creates the entity where there is none.
         """
+
+    @abstractmethod
+    def forget_event_keys(self, age: timedelta) -> int:
+        """Delete the idempotency keys of events that were raised longer ago, and return how many went."""
 
     @abstractmethod
     def find_status(self, pk: int) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,9 +11,10 @@ from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import TERMINAL
 from orchestrations.errors import InstanceAlreadyExists
+from orchestrations.models import RaisedEventKey
 from orchestrations.store.contract import Message, NewInstance
 from orchestrations.store.entities import hold
-from orchestrations.store.rows import Row, inbox_row
+from orchestrations.store.rows import inbox_row
 from orchestrations.store.tables import Tables, Target
 
 
@@ -27,10 +28,11 @@ def send(tables: Tables, messages: Sequence[Message]) -> int:
         return 0
     ids = {message.instance_id for message in messages if message.instance_id is not None}
     entity_ids = {instance_id for instance_id in ids if is_entity_id(instance_id)}
-    if not entity_ids:
+    if not entity_ids and not any(_is_keyed_event(message) for message in messages):
         return _send(tables, messages, {}, ids)
-    with tables.atomic():
-        return _send(tables, messages, hold(tables, entity_ids), ids - entity_ids)
+    with tables.atomic():  # a key must not be remembered without its event
+        held = hold(tables, entity_ids) if entity_ids else {}
+        return _send(tables, messages, held, ids - entity_ids)
 
 
 def _send(tables: Tables, messages: Sequence[Message], entities: Mapping[str, int], ids: Collection[str]) -> int:
@@ -39,21 +41,45 @@ def _send(tables: Tables, messages: Sequence[Message], entities: Mapping[str, in
     targets = tables.find(pks, ids)
     by_pk = {target.pk: target for target in targets}
     by_id = {target.instance_id: target for target in targets}
-    accepted: list[Row] = []
+    accepted: list[tuple[int, Message, datetime | None]] = []
+    repeated = 0
     for message in messages:
         pk, instance_id = message.instance_pk, message.instance_id
         if instance_id is not None and instance_id in entities:
-            accepted.append(inbox_row(tables.hub, entities[instance_id], message, message.visible_at))
+            accepted.append((entities[instance_id], message, message.visible_at))
             continue
         target = by_pk.get(pk) if pk is not None else by_id.get(instance_id or "")
-        if target is None or (message.event.type is EventType.EVENT_RAISED and target.status in TERMINAL):
+        if target is None or message.parent_pk not in (None, target.parent_pk):
             continue
-        if message.parent_pk is not None and message.parent_pk != target.parent_pk:
+        if message.event.type is EventType.EVENT_RAISED and target.status in TERMINAL:
+            repeated += _is_keyed_event(message) and _has_seen(tables, target.pk, message)
             continue
-        accepted.append(inbox_row(tables.hub, target.pk, message, _visible_at(message, target)))
-    if accepted:
-        tables.insert_messages(accepted)
-    return len(accepted)
+        accepted.append((target.pk, message, _visible_at(message, target)))
+    if inbox := [inbox_row(tables.hub, *one) for one in _unseen(tables, accepted)]:
+        tables.insert_messages(inbox)
+    return len(accepted) + repeated
+
+
+def _unseen(
+    tables: Tables, accepted: Sequence[tuple[int, Message, datetime | None]]
+) -> Iterator[tuple[int, Message, datetime | None]]:
+    """Without external events whose key their instance has seen; the keys of the others are remembered."""
+    keys = {(pk, message.idempotency_key or "") for pk, message, _ in accepted if _is_keyed_event(message)}
+    fresh = tables.remember_event_keys(sorted(keys)) if keys else set()
+    for pk, message, visible_at in accepted:
+        key = (pk, message.idempotency_key or "")
+        if key in fresh or not _is_keyed_event(message):
+            fresh.discard(key)
+            yield pk, message, visible_at
+
+
+def _is_keyed_event(message: Message) -> bool:
+    return message.idempotency_key is not None and message.event.type is EventType.EVENT_RAISED
+
+
+def _has_seen(tables: Tables, pk: int, message: Message) -> bool:
+    """Whether the event was accepted before its instance ended: a client that had no answer asks again."""
+    return RaisedEventKey.objects.using(tables.using).filter(instance_id=pk, key=message.idempotency_key).exists()
 
 
 def _visible_at(message: Message, target: Target) -> datetime | None:

@@ -18,7 +18,16 @@ from django.db.models.functions import Coalesce, Now
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import HistoryEvent as Event
 from orchestrations.core.status import TERMINAL
-from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
+from orchestrations.models import (
+    ActivityWorkItem,
+    Entity,
+    HistoryEvent,
+    InboxMessage,
+    Instance,
+    RaisedEventKey,
+    Timer,
+    WorkerLease,
+)
 from orchestrations.store import rows
 from orchestrations.store.composed import ComposedStore, Taken
 from orchestrations.store.contract import (
@@ -33,7 +42,7 @@ from orchestrations.store.contract import (
 )
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.rows import Row
-from orchestrations.store.tables import BATCH, Tables, Target, TaskKey, chunks
+from orchestrations.store.tables import BATCH, EventKey, Tables, Target, TaskKey, chunks
 
 KEYS = 100  # alternatives in one condition; SQLite's parser nests them
 
@@ -72,6 +81,9 @@ class OrmTables(Tables):
             if values["visible_at"] is None:
                 values["visible_at"] = Now()
             self._insert_unless_taken(InboxMessage(**values))
+
+    def remember_event_keys(self, keys: Sequence[EventKey]) -> set[EventKey]:
+        return {(pk, key) for pk, key in keys if self._insert_unless_taken(RaisedEventKey(instance_id=pk, key=key))}
 
     def insert_instances(self, instances: Sequence[NewInstance]) -> dict[str, int]:
         created = {}

@@ -17,17 +17,27 @@ from django.db.backends.utils import CursorWrapper
 
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.status import TERMINAL
-from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer, WorkerLease
+from orchestrations.models import (
+    ActivityWorkItem,
+    Entity,
+    HistoryEvent,
+    InboxMessage,
+    Instance,
+    RaisedEventKey,
+    Timer,
+    WorkerLease,
+)
 from orchestrations.store import rows
 from orchestrations.store.contract import Checkpoint, NewInstance
 from orchestrations.store.rows import Row
-from orchestrations.store.tables import Tables, Target
+from orchestrations.store.tables import EventKey, Tables, Target
 
 INSTANCE = Instance._meta.db_table
 INBOX = InboxMessage._meta.db_table
 HISTORY = HistoryEvent._meta.db_table
 ACTIVITY = ActivityWorkItem._meta.db_table
 ENTITY = Entity._meta.db_table
+EVENT_KEY = RaisedEventKey._meta.db_table
 TIMER = Timer._meta.db_table
 WORKER = WorkerLease._meta.db_table
 
@@ -203,6 +213,15 @@ class SqlTables(Tables):
             parameters,
         )
 
+    def remember_event_keys(self, keys: Sequence[EventKey]) -> set[EventKey]:
+        source, parameters = self.source("k", columns_of(RaisedEventKey, ("instance_id", "key")), keys)
+        fresh = self.fetch(
+            f"INSERT INTO {EVENT_KEY} (instance_id, key) SELECT k.instance_id, k.key FROM {source} WHERE TRUE "
+            "ON CONFLICT (instance_id, key) DO NOTHING RETURNING instance_id, key",
+            parameters,
+        )
+        return {(pk, key) for pk, key in fresh}
+
     def insert_instances(self, instances: Sequence[NewInstance]) -> dict[str, int]:
         values = ", ".join(
             f"COALESCE(n.claimable_at, {self.NOW})" if name == "claimable_at" else f"n.{name}"
@@ -261,8 +280,8 @@ class SqlTables(Tables):
             if keys:
                 source, parameters = self.source("k", columns_of(Instance, (column,)), [(key,) for key in keys])
                 found += self.fetch(
-                    f"SELECT i.id, i.instance_id, i.status, i.claimable_at, i.parent_id FROM {source} CROSS JOIN {INSTANCE} i "
-                    f"WHERE i.hub = %s AND i.{column} = k.{column}",
+                    "SELECT i.id, i.instance_id, i.status, i.claimable_at, i.parent_id "
+                    f"FROM {source} CROSS JOIN {INSTANCE} i WHERE i.hub = %s AND i.{column} = k.{column}",
                     [*parameters, self.hub],
                 )
         return [Target(pk, key, status, instant_or_none(due), parent) for pk, key, status, due, parent in found]

@@ -9,12 +9,20 @@ from datetime import datetime
 from django.db import OperationalError
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
-from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer
+from orchestrations.models import (
+    ActivityWorkItem,
+    HistoryEvent,
+    InboxMessage,
+    OpenWait,
+    RaisedEventKey,
+    Timer,
+)
 from orchestrations.store.contract import Created, Message, NewInstance, OnDuplicate
-from orchestrations.store.messages import refusal_of
+from orchestrations.store.messages import refusal_of, send
 from orchestrations.store.tables import Tables, Target
+from orchestrations.store.termination import end_live
 
-BELONGINGS = (InboxMessage, HistoryEvent, ActivityWorkItem, Timer, OpenWait)
+BELONGINGS = (RaisedEventKey, InboxMessage, HistoryEvent, ActivityWorkItem, Timer, OpenWait)
 """The tables with rows of an instance, in lock order."""
 
 _ATTEMPTS = 3
@@ -50,10 +58,9 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
     looked_for = [key for key, instance in wanted.items() if not instance.has_fresh_id]
     with tables.atomic() if looked_for else nullcontext():  # fresh ids take one statement, a transaction by itself
         known = {target.instance_id: target for target in tables.find((), looked_for)}
-        ended = [key for key, target in known.items() if target.status in TERMINAL]
-        replaceable = ended if on_duplicate is OnDuplicate.REPLACE_TERMINAL else []
+        replaceable = [key for key, target in known.items() if _is_replaceable(target, on_duplicate)]
         absent = sorted(wanted.keys() - known.keys())
-        started = _replace_ended(tables, [wanted[key] for key in replaceable]) if replaceable else {}
+        started = _replace(tables, [wanted[key] for key in replaceable], on_duplicate) if replaceable else {}
         if absent:
             started |= tables.insert_instances([wanted[key] for key in absent])
         if overtaken := {*replaceable, *absent} - started.keys():
@@ -61,7 +68,24 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
             if len(now_known) < len(overtaken):
                 raise PurgedMeanwhile(f"Purged while being started: {sorted(overtaken - now_known.keys())}. Try again.")
             known |= now_known
+            if on_duplicate is OnDuplicate.TERMINATE:
+                started |= _replace(tables, [wanted[key] for key in sorted(overtaken)], on_duplicate)
     return _outcomes(instances, started, known)
+
+
+def _is_replaceable(target: Target, on_duplicate: OnDuplicate) -> bool:
+    if on_duplicate is OnDuplicate.TERMINATE:
+        return True
+    return on_duplicate is OnDuplicate.REPLACE_TERMINAL and target.status in TERMINAL
+
+
+def _replace(tables: Tables, instances: Sequence[NewInstance], on_duplicate: OnDuplicate) -> dict[str, int]:
+    if on_duplicate is not OnDuplicate.TERMINATE:
+        return _replace_ended(tables, instances)
+    told = end_live(tables, [instance.instance_id for instance in instances])
+    replaced = _replace_ended(tables, instances)
+    send(tables, told)
+    return replaced
 
 
 def _replace_ended(tables: Tables, instances: Sequence[NewInstance]) -> dict[str, int]:

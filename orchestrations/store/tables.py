@@ -25,6 +25,9 @@ BATCH = 500  # rows named in one statement of the ORM, and instances purged in o
 TaskKey = tuple[int, int, int]
 """An instance's primary key, the execution, the task id."""
 
+EventKey = tuple[int, str]
+"""An instance's primary key and an idempotency key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -76,6 +79,13 @@ class Tables(ABC):
     @abstractmethod
     def insert_messages(self, rows: Collection[Row]) -> None:
         """Insert rows of INBOX_COLUMNS in their order, but none whose idempotency key is in the inbox already."""
+
+    @abstractmethod
+    def remember_event_keys(self, keys: Sequence[EventKey]) -> set[EventKey]:
+        """Insert keys of external events, and return those that their instances had not seen.
+
+        Waits for a concurrent transaction that is inserting the same key.
+        """
 
     @abstractmethod
     def insert_instances(self, instances: Sequence[NewInstance]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
@@ -18,6 +19,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from orchestrations.conf import get_config
+from orchestrations.limits import IDEMPOTENCY_KEY_SECONDS
 from orchestrations.runtime.clock import DatabaseClock
 from orchestrations.store import get_store
 from orchestrations.worker.board import board
@@ -31,6 +33,7 @@ GLANCE_SECONDS = 0.004  # between two looks at whether they still are
 PATIENCE_SECONDS = 5.0  # a drain task that has not reached a worker by then is taken for lost
 LONGEST_WAIT_SECONDS = 0.5  # the pusher must look at its stop event
 PULSE_SECONDS = 5.0  # a drain is handed out this often even without work, so that a wedged cluster is noticed
+FORGET_SECONDS = 3600.0  # between two deletions of what need not be remembered any more
 AWAY_SECONDS = 1.0  # pause while the database can't be reached
 DRAIN_TIMEOUT_SECONDS = 120  # django-q2 kills a worker whose drain, a slice of about a second, takes this long
 
@@ -42,6 +45,7 @@ class TaskHubBroker(ORM):
     _clock: DatabaseClock | None = None
     _looked_at = 0.0
     _swept_at = 0.0
+    _forgot_at = 0.0
 
     def enqueue(self, task: str) -> int:
         """Queue a task of the site's and wake the cluster."""
@@ -99,6 +103,7 @@ class TaskHubBroker(ORM):
         if time.monotonic() - self._swept_at < get_config().sweep_seconds:
             return False
         self._swept_at = time.monotonic()
+        self._forget_old_keys()
         recovery = get_store().recover()
         if recovery.instances or recovery.activities:
             logger.warning(
@@ -107,6 +112,11 @@ class TaskHubBroker(ORM):
                 recovery.activities,
             )
         return bool(recovery.instances or recovery.activities)
+
+    def _forget_old_keys(self) -> None:
+        if time.monotonic() - self._forgot_at >= FORGET_SECONDS:
+            self._forgot_at = time.monotonic()
+            get_store().forget_event_keys(timedelta(seconds=IDEMPOTENCY_KEY_SECONDS))
 
     def _has_work(self) -> bool:
         """Whether to call a worker. While one drains, another is called only for what the first can't come round to:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.db import DatabaseError
 
 from orchestrations.core.events import EventType
-from orchestrations.models import InboxMessage, Instance
+from orchestrations.models import InboxMessage, Instance, RaisedEventKey
 from orchestrations.store.contract import Message
+from orchestrations.store.orm import OrmStore
 from tests.store.episodes import HOUR, NOON, checkpoint, ended, event, inbox, raised, row, to
 
 pytestmark = pytest.mark.django_db
@@ -73,6 +75,79 @@ def test_an_idempotency_key_is_accepted_again_without_effect(store, start):
     assert store.send([message]) == 1
     assert store.send([message, to("order-1"), message]) == 3
     assert len(inbox(pk)) == 2
+
+
+def test_an_events_key_is_remembered_after_the_event_was_taken(store, running, token):
+    claimed = running()
+    store.send([to("order-1", idempotency_key="k")])
+    store.commit(token, [checkpoint(claimed, consumed=list(InboxMessage.objects.values_list("pk", flat=True)))])
+    assert not inbox(claimed.pk)
+
+    assert store.send([to("order-1", idempotency_key="k")]) == 1
+    assert not inbox(claimed.pk)
+
+
+def test_the_retry_of_an_event_that_ended_its_instance_is_accepted_and_a_new_one_is_not(store, start):
+    start()
+    store.send([to("order-1", idempotency_key="k")])
+    Instance.objects.update(status="Completed")
+
+    assert store.send([to("order-1", idempotency_key="k"), to("order-1", idempotency_key="new")]) == 1
+
+
+def test_a_new_start_under_the_id_knows_no_key(store, start):
+    pk = start()
+    store.send([to("order-1", idempotency_key="k")])
+    Instance.objects.update(status="Completed")
+    start()
+
+    assert store.send([to("order-1", idempotency_key="k")]) == 1
+    assert len(inbox(pk)) == 1
+
+
+def test_keys_are_forgotten_when_they_are_old(store, start):
+    pk = start()
+    for key in ("old", "young"):
+        store.send([to("order-1", idempotency_key=key)])
+    RaisedEventKey.objects.filter(key="old").update(raised_at=store.now() - 2 * HOUR)
+
+    assert store.forget_event_keys(HOUR) == 1
+
+    assert [row.key for row in RaisedEventKey.objects.filter(instance_id=pk)] == ["young"]
+
+
+def test_an_event_without_a_key_costs_no_statement_for_one(store, start, django_assert_num_queries):
+    start()
+    is_plain = isinstance(store, OrmStore)  # which protects each insert by a savepoint
+    with django_assert_num_queries(4 if is_plain else 2):
+        store.send([to("order-1")])
+    assert not RaisedEventKey.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_remembered_only_with_its_event(store, start, monkeypatch):
+    start()
+    with monkeypatch.context() as patch, pytest.raises(DatabaseError):
+        patch.setattr(type(store.tables), "insert_messages", _fails)
+        store.send([to("order-1", idempotency_key="k")])
+
+    assert store.send([to("order-1", idempotency_key="k")]) == 1
+    assert InboxMessage.objects.count() == 1
+
+
+def _fails(*arguments: object) -> None:
+    raise DatabaseError("the connection is gone")
+
+
+def test_a_message_to_a_child_goes_to_no_other_instance_with_the_id(store, start):
+    parent = start("parent")
+    child = start("order-1", parent_pk=parent, parent_execution=1, parent_task_id=1)
+    start("stranger")
+
+    sent = [to("order-1", parent_pk=parent), to("stranger", parent_pk=parent)]
+
+    assert store.send(sent) == 1
+    assert InboxMessage.objects.get().instance_id == child
 
 
 def test_one_idempotency_key_serves_two_instances(store, start):

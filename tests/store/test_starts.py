@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, OpenWait, Timer
+from orchestrations.models import InboxMessage, Instance
 from orchestrations.store.contract import NewInstance, NewTimer, NewWait, OnDuplicate
+from orchestrations.store.starts import BELONGINGS
 from tests.store.episodes import HOUR, NOON, PAST, ended, raised, row, scheduled, to
 
 pytestmark = pytest.mark.django_db
@@ -61,9 +62,13 @@ def test_a_message_for_a_future_start_claims_it_without_beginning_it(store, toke
     assert claimed.claimable_at == start_at
 
 
+REFUSING = [policy for policy in OnDuplicate if policy is not OnDuplicate.TERMINATE]
+REPLACING = {OnDuplicate.REPLACE_TERMINAL, OnDuplicate.TERMINATE}
+
+
 @pytest.mark.parametrize("status", LIVE)
-@pytest.mark.parametrize("on_duplicate", OnDuplicate)
-def test_the_id_of_a_live_instance_is_never_taken(store, start, status, on_duplicate):
+@pytest.mark.parametrize("on_duplicate", REFUSING)
+def test_the_id_of_a_live_instance_is_not_taken(store, start, status, on_duplicate):
     pk = start()
     Instance.objects.update(status=status)
 
@@ -82,9 +87,39 @@ def test_the_id_of_an_ended_instance_is_taken_only_where_that_is_asked_for(store
     [outcome] = store.create_instances([NewInstance("order-1", "other")], on_duplicate)
 
     assert outcome.pk == pk
-    assert outcome.created is (on_duplicate is OnDuplicate.REPLACE_TERMINAL)
+    assert outcome.created is (on_duplicate in REPLACING)
     assert outcome.existing_status == (None if outcome.created else status)
     assert row(pk).name == ("other" if outcome.created else "order")
+
+
+@pytest.mark.parametrize("status", LIVE)
+def test_a_live_instance_is_ended_and_replaced_where_that_is_asked_for(store, start, claim, token, status):
+    held = claim(token) if start() else None
+    Instance.objects.update(status=status)
+
+    [outcome] = store.create_instances([NewInstance("order-1", "other")], OnDuplicate.TERMINATE)
+
+    assert (outcome.created, outcome.pk) == (True, held.pk)
+    assert store.commit(token, [ended(held)]).lost == {held.pk}, "who held it has lost it"
+    now = row(held.pk)
+    assert (now.name, now.status, now.execution, now.lease_token) == ("other", "Pending", 2, None)
+
+
+def test_those_around_a_replaced_live_instance_are_told(store, start, claim, token):
+    parent = start("parent")
+    middle = start("middle", parent_pk=parent, parent_execution=1, parent_task_id=4)
+    child = start("child", parent_pk=middle, parent_execution=1, parent_task_id=1)
+    gone = start("gone", parent_pk=middle, parent_execution=1, parent_task_id=2)
+    Instance.objects.filter(pk=gone).update(status="Completed")
+
+    store.create_instances([NewInstance("middle", "order")], OnDuplicate.TERMINATE)
+
+    assert [(m.type, m.execution, m.task_id) for m in InboxMessage.objects.filter(instance_id=parent)] == [
+        ("SubOrchestrationInstanceFailed", 1, 4)
+    ]
+    assert [m.type for m in InboxMessage.objects.filter(instance_id=child)] == ["ExecutionTerminated"]
+    assert not InboxMessage.objects.filter(instance_id__in=[gone, middle]).exists()
+    assert Instance.objects.get(pk=middle).parent_id is None
 
 
 def test_equal_ids_in_one_call_start_one_instance(store):
@@ -139,7 +174,7 @@ def test_a_new_start_under_an_ended_instances_id_sees_nothing_of_it(store, with_
     assert (loaded.input, loaded.events) == ('"new"', [])
     now = row(pk)
     assert (now.output, now.failure, now.error, now.started_at, now.completed_at) == (None, None, "", None, None)
-    for model in (HistoryEvent, InboxMessage, ActivityWorkItem, Timer, OpenWait):
+    for model in BELONGINGS:
         assert not model.objects.filter(instance_id=pk).exists()
 
 

@@ -1,0 +1,240 @@
+"""Continue as new: generations that don't mix, and lose nothing between them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from orchestrations import orchestrator
+from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer
+from tests.runtime import functions
+
+
+def test_it_begins_anew_under_the_same_id_with_an_empty_history(client, run, events):
+    created = None
+
+    @orchestrator
+    def once_more(context, number):
+        nonlocal created
+        yield context.call_activity(functions.work, number)
+        if number == 0:
+            context.set_custom_status("kept")
+            context.continue_as_new(1)
+        return number
+
+    status = run(once_more, 0, "order")
+
+    row = Instance.objects.get()
+    assert (status.output, status.custom_status, row.execution) == (1, "kept", 2)
+    assert events("order") == [
+        "ExecutionStarted",
+        "TaskScheduled",
+        "TaskCompleted",
+        "ExecutionCompleted",
+    ]
+    assert set(HistoryEvent.objects.values_list("execution", flat=True)) == {2}
+    assert row.created_at <= row.started_at, "the instance is as old as before"
+
+
+def test_tags_stay_and_the_version_may_change(client, worker):
+    @orchestrator
+    def upgrades(context, seen):
+        seen = [*seen, [context.version, dict(context.tags)]]
+        yield context.task_all([])
+        if len(seen) < 3:
+            context.continue_as_new(seen, new_version="2" if len(seen) == 2 else None)
+        return seen
+
+    client.start_new(upgrades, "order", [], tags={"team": "a"}, version="1")
+
+    assert worker.run_until_ended("order").output == [["1", {"team": "a"}], ["1", {"team": "a"}], ["2", {"team": "a"}]]
+
+
+def test_a_hundred_generations_take_a_thousand_events_once_and_in_order(client, worker):
+    @orchestrator
+    def adds(context, seen):
+        for _ in range(10):
+            seen = [*seen, (yield context.wait_for_external_event("go"))]
+        if len(seen) < 1_000:
+            context.continue_as_new(seen)
+        return seen
+
+    client.start_new(adds, "order", [])
+    for number in range(1_000):
+        client.raise_event("order", "Go" if number % 2 else "gO", number)
+        if number % 150 == 0:
+            worker.run_until_idle()
+
+    assert worker.run_until_ended("order").output == list(range(1_000))
+    assert Instance.objects.get().execution == 100
+
+
+def test_carried_events_come_before_new_ones(client, worker):
+    @orchestrator
+    def two_steps(context, seen):
+        if not seen:
+            yield context.wait_for_external_event("begin")
+            context.continue_as_new(["begun"])
+            return None
+        for _ in range(3):
+            seen = [*seen, (yield context.wait_for_external_event("go"))]
+        return seen
+
+    client.start_new(two_steps, "order", [])
+    client.raise_event("order", "go", 1)
+    client.raise_event("order", "go", 2)
+    worker.run_until_idle()
+    client.raise_event("order", "begin")
+    client.raise_event("order", "go", 3)
+
+    assert worker.run_until_ended("order").output == ["begun", 1, 2, 3]
+
+
+def test_buffered_events_go_only_where_the_author_says_so(client, worker):
+    @orchestrator
+    def forgets(context, number):
+        yield context.wait_for_external_event("begin")
+        if number == 0:
+            context.continue_as_new(1, save_events=False)
+            return None
+        return (yield context.wait_for_external_event("go", timeout=timedelta(days=1), default="none"))
+
+    client.start_new(forgets, "order", 0)
+    client.raise_event("order", "go", 1)
+    client.raise_event("order", "begin")
+    worker.run_until_idle()
+    client.raise_event("order", "begin")
+    worker.run_until_idle()
+    worker.skip_timers("order")
+
+    assert worker.run_until_ended("order").output == "none"
+
+
+def test_what_the_last_turn_sent_arrives_once(client, worker):
+    @orchestrator
+    def sends(context, number):
+        yield context.wait_for_external_event("go")
+        context.send_event("listener", "news", number)
+        context.start_new(functions.chain, 1, f"spun-off-{number}")
+        if number < 3:
+            context.continue_as_new(number + 1)
+        return number
+
+    @orchestrator
+    def listener(context):
+        seen = []
+        while len(seen) < 4:
+            seen.append((yield context.wait_for_external_event("news")))
+        return seen
+
+    client.start_new(listener, "listener")
+    client.start_new(sends, "order", 0)
+    for _ in range(4):
+        client.raise_event("order", "go")
+
+    assert worker.run_until_ended("order").output == 3
+    assert worker.run_until_ended("listener").output == [0, 1, 2, 3]
+    worker.run_until_idle()
+    spun_off = Instance.objects.filter(instance_id__startswith="spun-off", status="Completed")
+    assert spun_off.count() == 4
+
+
+def test_the_late_ends_of_one_generations_work_never_reach_the_next(client, worker, stage):
+    """Task 1 is an activity, 2 a timer and 3 a child, in both generations; those of the first end in the second."""
+
+    @orchestrator
+    def three_open(context, generation):
+        tasks = [
+            context.call_activity(functions.gated, f"activity {generation}"),
+            context.create_timer(timedelta(days=1)),
+            context.call_sub_orchestrator(functions.waits, 1),
+        ]
+        if generation == 1:
+            yield context.wait_for_external_event("next")
+            context.continue_as_new(2)
+            return None
+        return (yield context.task_all(tasks))
+
+    client.start_new(three_open, "order", 1)
+    worker.runtime.drain(0.0, gives_way=lambda: bool(stage.inside))
+    client.raise_event("order", "next")
+    worker.runtime.drain(0.0, gives_way=lambda: "activity 2" in stage.inside)
+    first_child, second_child = Instance.objects.exclude(instance_id="order").order_by("pk")
+    client.raise_event(first_child.instance_id, "go", "child 1")
+    stage.gate.set()
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+    assert Timer.objects.filter(instance__instance_id="order", state="Pending").count() == 1
+
+    client.raise_event(second_child.instance_id, "go", "child 2")
+    worker.skip_timers("order")
+
+    assert worker.run_until_ended("order").output == ["activity 2", None, ["child 2"]]
+    worker.run_until_idle()
+    assert not ActivityWorkItem.objects.exists()
+    assert not InboxMessage.objects.exists()
+
+
+def test_suspended_in_the_batch_that_continues_as_new_the_next_generation_is_suspended(client, worker):
+    @orchestrator
+    def counts(context, number):
+        if number == 2:
+            return number
+        yield context.wait_for_external_event("go")
+        context.continue_as_new(number + 1)
+        return None
+
+    client.start_new(counts, "order", 1)
+    worker.run_until_idle()
+    client.raise_event("order", "go")
+    client.suspend("order", "stocktaking")
+    client.suspend("order", "again")
+    worker.run_until_idle()
+
+    row = Instance.objects.get()
+    assert (row.status, row.execution, row.waiting_for) == ("Suspended", 2, "suspended: stocktaking")
+
+    client.resume("order")
+
+    assert worker.run_until_ended("order").output == 2
+
+
+def test_suspended_and_resumed_in_that_batch_it_goes_on(client, worker):
+    client.start_new(functions.collects, "order", [])
+    worker.run_until_idle()
+    client.raise_event("order", "go", 0)
+    client.suspend("order")
+    client.resume("order")
+    for number in range(1, 10):
+        client.raise_event("order", "go", number)
+
+    assert worker.run_until_ended("order").output == list(range(10))
+
+
+def test_terminated_between_two_generations_it_ends(client, worker):
+    client.start_new(functions.collects, "order", [])
+    worker.run_until_idle()
+    client.raise_event("order", "go", 0)
+    client.terminate("order", "enough")
+    worker.run_until_idle()
+
+    status = client.get_status("order")
+    assert (status.runtime_status, status.output) == ("Terminated", "enough")
+
+
+def test_will_continue_as_new_says_so_and_the_code_goes_on_to_its_next_wait(run, stage):
+    seen = []
+
+    @orchestrator
+    def looks(context, number):
+        seen.append(context.will_continue_as_new)
+        if number == 0:
+            context.continue_as_new(1)
+            seen.append(context.will_continue_as_new)
+            yield context.call_activity(functions.work, "ignored")
+            seen.append("never reached")
+        return number
+
+    assert run(looks, 0).output == 1
+    assert seen[:3] == [False, True, False]
+    assert "never reached" not in seen
+    assert not stage.runs
