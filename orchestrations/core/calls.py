@@ -16,7 +16,8 @@ from orchestrations.core.actions import (
     ScheduleTask,
     SendEvent,
 )
-from orchestrations.core.errors import OrchestrationStateError
+from orchestrations.core.coroutines import is_authors
+from orchestrations.core.errors import OrchestrationStateError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy, spread
@@ -231,6 +232,19 @@ def set_custom_status(execution: Execution, value: object) -> None:
 
 
 # Retries ---------------------------------------------------------------------------------------------------------
+
+
+def may_retry(execution: Execution, task: ActionTask, error: TaskFailedError) -> bool:
+    """Whether the call's policy has it tried again. A predicate of the author's that fails says no, and why."""
+    if task.policy is None:
+        return False
+    try:
+        return task.policy.allows(task.attempt + 1, error, task.started_at, execution.clock)
+    except BaseException as broken:
+        if not is_authors(broken):
+            raise
+        error.__cause__ = broken
+        return False
 
 
 def schedule_retry(execution: Execution, task: ActionTask, attempt: int) -> None:

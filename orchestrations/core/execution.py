@@ -299,20 +299,11 @@ class Execution:
         """Try the call again if its policy says so, else let the orchestrator see the failure."""
         task = self._action_task(event)
         error = _failure(task, FailureDetails.from_json(msgspec.json.decode(event.payload or "{}")))
-        if self._may_retry(task, error):
+        if calls.may_retry(self, task, error):
             calls.schedule_retry(self, task, task.attempt + 1)
         else:
             task.fail(error)
         self._resume()
-
-    def _may_retry(self, task: ActionTask, error: TaskFailedError) -> bool:
-        try:
-            return task.policy is not None and task.policy.allows(task.attempt + 1, error, task.started_at, self.clock)
-        except BaseException as broken:  # the author's ``handle``
-            if not coroutines.is_authors(broken):
-                raise
-            error.__cause__ = broken
-            return False
 
     def _on_timer_fired(self, event: HistoryEvent) -> None:
         task = self.tasks.get(event.task_id or 0)
@@ -388,7 +379,7 @@ class Execution:
         if self.awaited is not None and not self.awaited.has_ended:
             return
         if self._last is not None:
-            self._end(self._last)
+            self._end_or_wait(self._last)
         elif self._code is not None:
             self._run()
 
@@ -429,27 +420,26 @@ class Execution:
     def _end_returned(self, value: Any) -> None:
         if self.continue_with is not None:
             self._end(self.continue_with)
+            return
+        try:
+            output = self.definition.encode_output(value)
+        except BaseException as error:  # the author's value
+            self._end_raised(error)
         else:
-            self._end_completed(value)
+            self._end_or_wait(CompleteOrchestration(RuntimeStatus.COMPLETED, output=output))
+
+    def _end_or_wait(self, completion: CompleteOrchestration) -> None:
+        open_tasks = calls.open_tasks(self) if self.definition.wait_for_open_tasks else []
+        if open_tasks:
+            self._last, self.awaited = completion, WhenAllTask(open_tasks)
+        else:
+            self._end(completion)
 
     def _end_raised(self, error: BaseException) -> None:
         if not coroutines.is_authors(error):
             raise error
         if self.completion is None:
             self._end_failed(error)
-
-    def _end_completed(self, value: Any) -> None:
-        try:
-            output = self.definition.encode_output(value)
-        except BaseException as error:  # the author's value
-            self._end_raised(error)
-        else:
-            completion = CompleteOrchestration(RuntimeStatus.COMPLETED, output=output)
-            open_tasks = calls.open_tasks(self) if self.definition.wait_for_open_tasks else []
-            if open_tasks:
-                self._last, self.awaited = completion, WhenAllTask(open_tasks)
-            else:
-                self._end(completion)
 
     def _end_failed(self, error: BaseException) -> None:
         self.error = error

@@ -36,7 +36,7 @@ def test_it_begins_anew_under_the_same_id_with_an_empty_history(client, run, eve
 
 
 def test_tags_stay_and_the_version_may_change(client, worker):
-    @orchestrator
+    @orchestrator(version="2")
     def upgrades(context, seen):
         seen = [*seen, [context.version, dict(context.tags)]]
         yield context.task_all([])
