@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orchestrations", "0003_record_applied_patches"),
+        ("orchestrations", "0004_add_api_keys"),
     ]
 
     operations = [
