@@ -20,12 +20,14 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 from orchestrations import queries
+from orchestrations.api_keys_admin import ApiKeyAdmin
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError
 from orchestrations.limits import COUNT_CAP, REASON_LENGTH
 from orchestrations.models import (
     ActivityWorkItem,
+    ApiKey,
     AuditEntry,
     HistoryEvent,
     InboxMessage,
@@ -58,6 +60,7 @@ def hide_queue_models() -> None:
 
 
 hide_queue_models()
+admin.site.register(ApiKey, ApiKeyAdmin)
 
 
 class CappedPaginator(AnyPaginator):

@@ -10,8 +10,10 @@ import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from orchestrations.interfaces.management_api.authentication import Verb
-from orchestrations.models import AuditEntry, InboxMessage
+from orchestrations import api_keys
+from orchestrations.api_keys import Verb
+from orchestrations.limits import CAPABILITY_CLOCK_SECONDS
+from orchestrations.models import ApiKey, AuditEntry, InboxMessage, Instance
 from tests import rows
 from tests.interfaces.management_api.conftest import BASE, SYSTEM_KEY, Caller
 
@@ -194,3 +196,154 @@ def test_the_audit_trail_tells_the_key_from_a_link(api, stranger, links):
 def test_every_verb_of_a_link_is_known():
     assert {verb for _, verb in LINKS.values()} <= set(Verb)
     assert BASE.startswith("/runtime/")
+
+
+# Links and the generations of an id
+
+
+def test_a_link_does_not_open_what_was_started_later_under_its_id(stranger, links):
+    later = timezone.now() + timezone.timedelta(seconds=CAPABILITY_CLOCK_SECONDS + 5)
+    rows.Instance.objects.update(created_at=later)  # as a new start under the same id leaves it
+
+    for name, (method, verb) in LINKS.items():
+        response = use(stranger, method, links[name])
+        assert response.status_code == 403, verb
+        assert "earlier instance" in response.json()["Message"]
+    assert not InboxMessage.objects.exists()
+
+
+def test_a_new_start_under_the_same_id_takes_the_links_of_the_old_one(api, stranger, links):
+    rows.Instance.objects.update(status="Completed")
+    with time_machine.travel(timezone.now() - timezone.timedelta(hours=1)):
+        old = api.post("orchestrators/echo/other").json()
+    rows.Instance.objects.update(status="Completed")
+    new = api.post("orchestrators/echo/other").json()
+
+    assert use(stranger, "POST", old["terminatePostUri"]).status_code == 403
+    assert use(stranger, "POST", new["terminatePostUri"]).status_code == 202
+
+
+def test_a_rewound_instance_keeps_its_links(stranger, links):
+    rows.Instance.objects.update(execution=2, status="Running")
+
+    assert use(stranger, "POST", links["suspendPostUri"]).status_code == 202
+
+
+@pytest.mark.parametrize("request_, status", [(None, 202), ({"groups": ["boss"]}, 403), ({"permission": "a.b"}, 403)])
+def test_a_link_does_not_answer_for_the_people_who_are_asked(api, stranger, links, request_, status):
+    rows.wait(Instance.objects.get(), "Go", title="May it go?", request=request_)
+
+    assert use(stranger, "POST", links["sendEventPostUri"]).status_code == status
+    assert InboxMessage.objects.exists() is (status == 202)
+    assert use(stranger, "POST", links["sendEventPostUri"].replace("{eventName}", "else")).status_code == 202
+    assert api.post("instances/order/raiseEvent/go", "1").status_code == 202
+
+
+# API keys
+
+
+def keyed(text: str) -> Caller:
+    return Caller(key=text)
+
+
+@pytest.mark.parametrize("place", ["header", "code", "user", "password"])
+def test_an_api_key_may_come_wherever_the_system_key_may(stranger, place):
+    rows.instance("order", status="Completed")
+    _, text = api_keys.issue("robot", [Verb.STATUS])
+    options = {
+        "header": {"headers": {"x-functions-key": text}},
+        "code": {"query_params": {"code": text}},
+        "user": {"headers": basic(text, "")},
+        "password": {"headers": basic("any", text)},
+    }[place]
+
+    assert stranger.get("instances/order", **options).status_code == 200
+
+
+@pytest.mark.parametrize("verb", [Verb.STATUS, Verb.SUSPEND])
+def test_an_api_key_opens_its_verbs_only(db, verb):
+    rows.instance("order")
+    _, text = api_keys.issue("robot", [verb])
+    robot = keyed(text)
+
+    assert (robot.get("instances/order").status_code == 202) is (verb is Verb.STATUS)
+    assert (robot.post("instances/order/suspend").status_code == 202) is (verb is Verb.SUSPEND)
+    assert robot.get("instances").status_code == 403
+    assert robot.post("orchestrators/echo").status_code == 403
+    assert robot.delete("instances?createdTimeFrom=2026-01-01").status_code == 403
+
+
+@pytest.mark.parametrize(("hub", "expected"), [("", 200), ("default", 200), ("other", 403)])
+def test_an_api_key_opens_its_hub_only(db, hub, expected):
+    _, text = api_keys.issue("robot", hub=hub)
+
+    assert keyed(text).get("instances").status_code == expected
+
+
+@pytest.mark.parametrize("end", ["expired", "revoked", "deleted", "other"])
+def test_an_ended_api_key_opens_nothing_and_neither_do_its_links(stranger, settings, end):
+    _, text = api_keys.issue("robot", expires_at=timezone.now() + timezone.timedelta(hours=1))
+    links = keyed(text).post("orchestrators/echo/order").json()
+    assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 202
+
+    match end:
+        case "expired":
+            ApiKey.objects.update(expires_at=timezone.now())
+        case "revoked":
+            ApiKey.objects.update(revoked_at=timezone.now())
+        case "deleted":
+            ApiKey.objects.all().delete()
+        case "other":
+            text = text[:-1] + ("a" if text[-1] != "a" else "b")
+
+    assert keyed(text).get("instances").status_code == 401
+    assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == (202 if end == "other" else 401)
+
+
+def test_the_links_of_an_api_key_do_no_more_than_the_key(stranger):
+    _, text = api_keys.issue("robot", [Verb.START, Verb.STATUS])
+    links = keyed(text).post("orchestrators/echo/order").json()
+
+    assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 202
+    assert use(stranger, "POST", links["terminatePostUri"]).status_code == 403
+    assert not InboxMessage.objects.exists()
+
+
+def test_an_api_key_works_without_a_system_key(stranger, settings):
+    settings.DURABLE = {}
+    _, text = api_keys.issue("robot")
+
+    response = keyed(text).post("orchestrators/echo/order")
+
+    assert response.status_code == 202
+    assert use(stranger, "GET", response.headers["Location"]).status_code == 202
+
+
+def test_the_audit_trail_names_the_api_key(db):
+    _, text = api_keys.issue("robot")
+
+    keyed(text).post("orchestrators/echo/order")
+
+    assert AuditEntry.objects.get().actor_name == "API key robot"
+
+
+def test_an_api_key_is_in_no_answer(db):
+    row, text = api_keys.issue("robot")
+    robot = Caller(key=None)
+    for answer in (
+        robot.call("POST", "orchestrators/echo/order", query_params={"code": text}),
+        robot.get("instances/order", query_params={"code": text}),
+        robot.get("nonsense", query_params={"code": text}),
+    ):
+        told = f"{answer.headers}{answer.content.decode()}"
+        assert text not in told
+        assert row.digest not in told
+
+
+def test_only_a_digest_of_an_api_key_is_kept(db):
+    row, text = api_keys.issue("robot")
+
+    kept = ApiKey.objects.values().get()
+    assert not any(text in str(value) for value in kept.values())
+    assert text.startswith(row.prefix)
+    assert len(text) - len(row.prefix) > 30
