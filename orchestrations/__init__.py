@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         PurgeHistoryResult,
     )
     from orchestrations.core.context import OrchestrationContext
+    from orchestrations.core.entity_calls import EntityLock
     from orchestrations.core.entity_context import EntityContext
     from orchestrations.core.entity_ids import EntityId, EntityInstanceId
     from orchestrations.core.errors import (
+        LockingRulesViolation,
         NonDeterminismError,
         OrchestrationStateError,
         TaskCancelledError,
@@ -64,6 +66,7 @@ __all__ = [
     "EntityContext",
     "EntityId",
     "EntityInstanceId",
+    "EntityLock",
     "EntityQuery",
     "EntityState",
     "FailureDetails",
@@ -76,6 +79,7 @@ __all__ = [
     "InstanceNotFound",
     "InvalidInstanceId",
     "InvalidTransition",
+    "LockingRulesViolation",
     "ManagedIdentityTokenSource",
     "NonDeterminismError",
     "OrchestrationClient",
@@ -112,9 +116,11 @@ _MODULES = {
         "PurgeHistoryResult",
     ],
     "orchestrations.core.context": ["OrchestrationContext"],
+    "orchestrations.core.entity_calls": ["EntityLock"],
     "orchestrations.core.entity_context": ["EntityContext"],
     "orchestrations.core.entity_ids": ["EntityId", "EntityInstanceId"],
     "orchestrations.core.errors": [
+        "LockingRulesViolation",
         "NonDeterminismError",
         "OrchestrationStateError",
         "TaskCancelledError",

@@ -14,7 +14,7 @@ from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.core.paginator import Paginator
-from django.db.models import Field, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet, TextField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -29,6 +29,7 @@ from orchestrations.models import (
     ActivityWorkItem,
     ApiKey,
     AuditEntry,
+    Entity,
     HistoryEvent,
     InboxMessage,
     Instance,
@@ -36,6 +37,7 @@ from orchestrations.models import (
     Timer,
     WorkerLease,
 )
+from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.permissions import Action, can
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
@@ -45,7 +47,9 @@ else:
     AnyPaginator = Paginator
     AnyModelAdmin = admin.ModelAdmin
 
-PAYLOADS = frozenset({"input", "output", "custom_status", "failure", "payload", "attributes", "waits", "request"})
+PAYLOADS = frozenset(
+    {"input", "output", "custom_status", "failure", "payload", "attributes", "waits", "request", "state"}
+)
 ACTED_ON_AT_ONCE = 500  # instances that one admin action goes through in one request
 
 
@@ -149,6 +153,10 @@ class InstanceAdmin(ReadOnlyAdmin):
     action_form = ReasonActionForm
     actions = ("terminate", "suspend", "resume", "rewind")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Orchestrations; entities have a list of their own."""
+        return super().get_queryset(request).filter(ORCHESTRATION)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -248,6 +256,18 @@ class InboxMessageAdmin(BelongsToInstanceAdmin):
     list_filter = ("type", "hub")
 
 
+@admin.register(Entity)
+class EntityAdmin(ReadOnlyAdmin):
+    """Entities, the newest first."""
+
+    list_display = ("__str__", "name", "key", "last_operation_at", "locked_by", "backlog")
+    list_filter = ("hub",)
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        """None: the dashboard has no page of an entity."""
+        return None
+
+
 @admin.register(Timer)
 class TimerAdmin(BelongsToInstanceAdmin):
     """Durable timers."""
@@ -292,4 +312,4 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
 
 def _payload_columns(model: type[Model]) -> list[str]:
-    return [field.name for field in model._meta.get_fields() if isinstance(field, Field) and field.name in PAYLOADS]
+    return [field.name for field in model._meta.get_fields() if isinstance(field, TextField) and field.name in PAYLOADS]

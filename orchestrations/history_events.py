@@ -22,8 +22,13 @@ SCHEDULED_BY = {
     EventType.TASK_FAILED: EventType.TASK_SCHEDULED,
     EventType.SUB_ORCHESTRATION_COMPLETED: EventType.SUB_ORCHESTRATION_CREATED,
     EventType.SUB_ORCHESTRATION_FAILED: EventType.SUB_ORCHESTRATION_CREATED,
+    EventType.ENTITY_COMPLETED: EventType.ENTITY_CALLED,
+    EventType.ENTITY_FAILED: EventType.ENTITY_CALLED,
 }
-FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED})
+FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.ENTITY_FAILED})
+SCHEDULED = frozenset(SCHEDULED_BY.values())
+SUCCEEDED = frozenset(SCHEDULED_BY) - FAILURES
+LOCKS = frozenset({EventType.ENTITY_LOCK_REQUESTED, EventType.ENTITY_LOCK_GRANTED, EventType.ENTITY_UNLOCK_SENT})
 CONTROL = frozenset(
     {
         EventType.EXECUTION_TERMINATED,
@@ -52,7 +57,7 @@ def project_history(
             if index is not None:
                 item |= _scheduled_part(scheduled.pop(index), value, show_input)
                 items[index] = None
-        elif kind in (EventType.TASK_SCHEDULED, EventType.SUB_ORCHESTRATION_CREATED):
+        elif kind in SCHEDULED:
             open_items[kind, row.task_id, row.attempt] = len(items)
             scheduled[len(items)] = row
         items.append(item | _own_part(kind, row, value, show_input, show_output))
@@ -78,7 +83,7 @@ def _own_part(kind: EventType, row: HistoryEvent, value: Value, show_input: bool
         return _failure_part(row.payload)
     if kind in CONTROL:
         return {"Reason": attributes.get("reason", "")}
-    if kind in (EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED):
+    if kind in SUCCEEDED:
         return {"Result": value(row.payload)} if show_output else {}
     if kind is EventType.EXECUTION_STARTED:
         return {"FunctionName": row.name}
@@ -86,6 +91,8 @@ def _own_part(kind: EventType, row: HistoryEvent, value: Value, show_input: bool
         return _completion_part(attributes.get("status"), row.payload, value, show_output)
     if kind in (EventType.TIMER_CREATED, EventType.TIMER_FIRED):
         return {"FireAt": attributes.get("fire_at")}
+    if kind in LOCKS:
+        return {"Entities": attributes["entities"]} if "entities" in attributes else {}
     part: Item = {"Name": row.name}
     if "instance_id" in attributes:
         part["InstanceId"] = attributes["instance_id"]

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from orchestrations.core.events import EventType
-from orchestrations.models import HistoryEvent, Instance, OpenWait
+from orchestrations.models import Entity, HistoryEvent, Instance, OpenWait
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HUB = "default"
@@ -54,4 +54,14 @@ def wait(
         title=title,
         request=None if request is None else json.dumps(request),
         **columns,
+    )
+
+
+def entity(entity_id: str, state: str | None = None, *, minutes: float = 0, **columns: object) -> Entity:
+    """An entity whose last operation was that long after noon."""
+    _, name, key = entity_id.split("@", 2)
+    row = instance(entity_id, minutes=minutes, name=name, is_entity=True)
+    at = NOON + timedelta(minutes=minutes)
+    return Entity.objects.create(
+        hub=row.hub, instance=row, name=name, key=key, state=state, last_operation_at=at, **columns
     )

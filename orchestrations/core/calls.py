@@ -13,11 +13,13 @@ from orchestrations.core.actions import (
     CompleteOrchestration,
     CreateSubOrchestration,
     CreateTimer,
+    DeliverEvent,
     ScheduleTask,
     SendEvent,
 )
 from orchestrations.core.coroutines import is_authors
-from orchestrations.core.errors import OrchestrationStateError, TaskFailedError
+from orchestrations.core.entity_calls import EntityTask
+from orchestrations.core.errors import LockingRulesViolation, OrchestrationStateError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy, spread
@@ -85,7 +87,9 @@ def call_sub_orchestrator(
     tags: dict[str, str] | None,
     return_type: object,
 ) -> ActionTask:
-    """Start a child and wait for its result."""
+    """Start a child and wait for its result. Raises LockingRulesViolation while entities are locked."""
+    if execution.section is not None:
+        raise LockingRulesViolation("No sub-orchestration runs while entities are locked. Call it outside the block.")
     functions = execution.functions
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
@@ -335,7 +339,7 @@ def open_actions(execution: Execution) -> Sequence[Action]:
     """The actions of everything that is still open: what a rewound execution must put in motion again."""
     actions: list[Action] = []
     for task_id, task in execution.tasks.items():
-        if task.has_ended:
+        if task.has_ended or isinstance(task, EntityTask):  # what an entity was asked for is under way
             continue
         if isinstance(task, TimerTask):
             actions.append(CreateTimer(task_id, task.due_at))
@@ -357,7 +361,7 @@ def open_tasks(execution: Execution) -> list[Task]:
 
 def is_one_way(action: Action) -> bool:
     """Whether nothing comes back from the action, so that no open task stands for it."""
-    return isinstance(action, (SendEvent, CompleteOrchestration)) or (
+    return isinstance(action, (SendEvent, DeliverEvent, CompleteOrchestration)) or (
         isinstance(action, CreateSubOrchestration) and action.fire_and_forget
     )
 

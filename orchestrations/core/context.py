@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.core import calls, patches
+from orchestrations.core import calls, entity_calls, patches
+from orchestrations.core.entity_calls import EntityTask, LockTask
 from orchestrations.core.http_calls import HttpCallTask, call_http
 from orchestrations.core.http_messages import TokenSource
 from orchestrations.core.retries import RetryPolicy
@@ -193,6 +194,60 @@ class OrchestrationContext:
             asynchronous_pattern_enabled=asynchronous_pattern_enabled,
             is_raw_str=is_raw_str,
         )
+
+    # Entities ----------------------------------------------------------------------------------------------------
+
+    def call_entity(
+        self,
+        entityId: object = None,
+        operationName: str = "",
+        operationInput: object = None,
+        *,
+        entity: object = None,
+        operation: str = "",
+        input: object = MISSING,
+        return_type: object = None,
+    ) -> EntityTask:
+        """Ask an operation of an entity and get its result; the entity need not exist.
+
+        Raises TaskFailedError at the ``yield`` or ``await`` if the operation fails, whose changes are undone then, and
+        LockingRulesViolation here for a call that the lock does not allow. The operation happens once.
+        """
+        reference = entity if entityId is None else entityId
+        value = operationInput if input is MISSING else input
+        return entity_calls.call_entity(self._execution, reference, operationName or operation, value, return_type)
+
+    def signal_entity(
+        self,
+        entityId: object = None,
+        operation_name: str = "",
+        operation_input: object = None,
+        signal_time: datetime | None = None,
+        *,
+        entity_id: object = None,
+        operationName: str = "",
+        operationInput: object = None,
+        input: object = MISSING,
+    ) -> None:
+        """Ask an operation of an entity and go on. It is begun not before ``signal_time`` (a naive one is UTC).
+
+        Raises LockingRulesViolation for an entity that is locked by this orchestrator.
+        """
+        reference = entity_id if entityId is None else entityId
+        given = operationInput if operation_input is None else operation_input
+        value = given if input is MISSING else input
+        name = operation_name or operationName
+        entity_calls.signal_entity(self._execution, reference, name, value, signal_time)
+
+    def lock_entities(self, entities: Iterable[object]) -> LockTask:
+        """Hold entities, so that no other orchestration or client changes them meanwhile.
+
+        ``with (yield context.lock_entities([a, b])):``, or ``async with await ...``. They are taken one after another
+        in the order of their ids, which is why nobody waits in a circle, and let go at the end of the block or of the
+        orchestration. Inside, only they may be called, each by one call at a time, nothing may be locked further, and
+        no sub-orchestration may run: all else raises LockingRulesViolation.
+        """
+        return entity_calls.lock_entities(self._execution, entities)
 
     # Time and events ---------------------------------------------------------------------------------------------
 

@@ -30,6 +30,10 @@ class OrchestrationStateError(Exception):
     """The context was used in a way that its state does not allow."""
 
 
+class LockingRulesViolation(OrchestrationStateError, RuntimeError):
+    """Entities were used in a way that their lock does not allow."""
+
+
 class NonDeterminismError(Exception):
     """The orchestrator's code no longer does what its history says that it did."""
 

@@ -22,11 +22,11 @@ from orchestrations.core import calls, coroutines, matching, patches
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
+from orchestrations.core.entity_calls import CriticalSection, call_again
 from orchestrations.core.errors import (
     ExecutionDiscarded,
     HistoryLimitExceeded,
     OrchestrationStateError,
-    TaskFailedError,
 )
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
@@ -87,6 +87,7 @@ class Execution:
         self.continue_with: CompleteOrchestration | None = None
         self.save_events = True
         self.suspended_by: HistoryEvent | None = None
+        self.section: CriticalSection | None = None  # the entities that it holds or has asked for
         self._context = make_context(self)
         self._code: Any = None  # the generator or coroutine
         self._last: CompleteOrchestration | None = None  # how it ends once its open tasks have ended
@@ -135,6 +136,7 @@ class Execution:
                 raise matching.decided_too_much(expected[0], event)
             if not matching.accepts(self, event):
                 raise matching.not_awaited(event, self.location)
+            self.actions = [decision.action for decision in expected]  # what stands before was performed
             self._process(event, event.sequence)
             expected.extend(self._take_decided())
         return expected
@@ -278,7 +280,7 @@ class Execution:
         except BaseException as error:  # the author's types; running the activity again would not change them
             if not coroutines.is_authors(error):
                 raise
-            task.fail(_failure(task, FailureDetails.from_exception(error)))
+            task.fail(task.failure(FailureDetails.from_exception(error)))
         else:
             if self._wants_another(task, result):
                 calls.schedule_retry(self, task, task.attempt + 1)
@@ -298,7 +300,7 @@ class Execution:
     def _on_task_failed(self, event: HistoryEvent) -> None:
         """Try the call again if its policy says so, else let the orchestrator see the failure."""
         task = self._action_task(event)
-        error = _failure(task, FailureDetails.from_json(msgspec.json.decode(event.payload or "{}")))
+        error = task.failure(FailureDetails.from_json(msgspec.json.decode(event.payload or "{}")))
         if calls.may_retry(self, task, error):
             calls.schedule_retry(self, task, task.attempt + 1)
         else:
@@ -318,6 +320,11 @@ class Execution:
         if not isinstance(task, ActionTask):
             raise matching.not_awaited(event, self.location)
         return task
+
+    def _on_lock_granted(self, event: HistoryEvent) -> None:
+        assert self.section is not None
+        self.section.grant()
+        self._resume()
 
     # External events ---------------------------------------------------------------------------------------------
 
@@ -356,6 +363,9 @@ class Execution:
         failed_at = event.attributes.get("failed_at")
         if failed_at is not None:
             calls.restart_clocks(self, event.timestamp - datetime.fromisoformat(failed_at))
+        if self.section is not None:
+            self.section.request_again()
+        call_again(self, event.attributes.get("calls_again", ()))
 
     # The author's code -------------------------------------------------------------------------------------------
 
@@ -456,17 +466,14 @@ class Execution:
         if self.save_events:
             held = [event for event in self._held if event.type is EventType.EVENT_RAISED]
             self._carry_over([*self.external_events.unseen(), *held])
+        if self.section is not None:
+            self.section.end(self.status)
         self.decide(
             EventType.EXECUTION_COMPLETED,
             completion,
             payload=completion.failure if completion.failure is not None else completion.output,
             attributes={"status": str(completion.status)},
         )
-
-
-def _failure(task: ActionTask, details: FailureDetails) -> TaskFailedError:
-    kind = "Sub-orchestration" if task.child_id is not None else "Activity"
-    return TaskFailedError(f"{kind} {task.name!r} failed: {details.message}", details, task_id=int(task.id or 0))
 
 
 ANSWERED_WHILE_SUSPENDED = frozenset(
@@ -485,4 +492,7 @@ HANDLERS: dict[EventType, Callable[[Execution, HistoryEvent], None]] = {
     EventType.SUB_ORCHESTRATION_COMPLETED: Execution._on_task_completed,
     EventType.SUB_ORCHESTRATION_FAILED: Execution._on_task_failed,
     EventType.EVENT_RAISED: Execution._on_event_raised,
+    EventType.ENTITY_COMPLETED: Execution._on_task_completed,
+    EventType.ENTITY_FAILED: Execution._on_task_failed,
+    EventType.ENTITY_LOCK_GRANTED: Execution._on_lock_granted,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrations.core.actions import Action
 from orchestrations.core.coroutines import Location
+from orchestrations.core.entity_calls import EntityTask
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.tasks import ActionTask, TimerTask
@@ -71,6 +72,8 @@ def describe(event: HistoryEvent) -> str:
     name = f" {event.name!r}" if event.name else ""
     target = event.attributes.get("instance_id")
     to = f" for instance {target!r}" if target else ""
+    if entities := event.attributes.get("entities"):
+        to = f" for {', '.join(entities)}"
     attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
     one_way = ", fire and forget" if event.attributes.get("fire_and_forget") else ""
     task = f" (task {event.task_id}{attempt}{one_way})" if event.task_id is not None else ""
@@ -82,7 +85,9 @@ def _identity(event: HistoryEvent) -> tuple[object, ...]:
     if event.type is EventType.EXECUTION_COMPLETED:
         return (event.type, event.attributes.get("status"))
     target = event.attributes.get("instance_id")
-    return (event.type, event.task_id, event.attempt, name, target, bool(event.attributes.get("fire_and_forget")))
+    entities = tuple(event.attributes.get("entities", ()))
+    one_way = bool(event.attributes.get("fire_and_forget"))
+    return (event.type, event.task_id, event.attempt, name, target, entities, one_way)
 
 
 def _at(location: Location | None) -> str:
@@ -124,6 +129,18 @@ def _awaits_timer(execution: Execution, event: HistoryEvent) -> bool:
     return isinstance(task, TimerTask) and not task.has_ended
 
 
+def _awaits_entity(execution: Execution, event: HistoryEvent) -> bool:
+    """An answer names its request: task ids begin anew where a rewind has cut the history off."""
+    task = execution.tasks.get(event.task_id or 0)
+    if not isinstance(task, EntityTask) or task.has_ended:
+        return False
+    return task.request_id == event.attributes.get("request_id")
+
+
+def _awaits_lock(execution: Execution, event: HistoryEvent) -> bool:
+    return execution.section is not None and execution.section.awaits(event)
+
+
 ACCEPTS: dict[EventType, Callable[[Execution, HistoryEvent], bool]] = {
     EventType.EXECUTION_STARTED: lambda execution, event: not execution.has_started,
     EventType.EXECUTION_TERMINATED: lambda execution, event: True,
@@ -135,4 +152,7 @@ ACCEPTS: dict[EventType, Callable[[Execution, HistoryEvent], bool]] = {
     EventType.SUB_ORCHESTRATION_FAILED: _awaits_child,
     EventType.TIMER_FIRED: _awaits_timer,
     EventType.EVENT_RAISED: lambda execution, event: True,
+    EventType.ENTITY_COMPLETED: _awaits_entity,
+    EventType.ENTITY_FAILED: _awaits_entity,
+    EventType.ENTITY_LOCK_GRANTED: _awaits_lock,
 }

@@ -17,13 +17,14 @@ import msgspec
 
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
+from orchestrations.core.entity_calls import EntityTask
 from orchestrations.core.errors import NonDeterminismError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.tasks import ActionTask
 
-FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED})
+FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.ENTITY_FAILED})
 
 
 @dataclass(slots=True)
@@ -32,7 +33,8 @@ class Rewound:
 
     ``execution`` stands at the end of ``kept``. Feed it an ExecutionRewound event that has ``attributes``, then
     ``redelivered``. They say which execution was left (``execution``), how many of its events are not in the new one
-    (``removed``) and since when it lay failed (``failed_at``).
+    (``removed``), since when it lay failed (``failed_at``), and which operations of entities are called again
+    (``calls_again``).
     ``failed_children`` are the ids of sub-orchestrations that failed and are to be rewound themselves.
     """
 
@@ -52,7 +54,7 @@ def rewind(
     """
     until_end, late = until_completed(history)
     end = until_end[-1]
-    body = [replace(event) for event in until_end if event.type is not EventType.EXECUTION_COMPLETED]
+    body = _without_end(until_end)
     undelivered_from = end.attributes.get("undelivered_from")
     culprits: list[ActionTask] = []
     if undelivered_from:
@@ -67,12 +69,33 @@ def rewind(
     execution = Execution(definition, functions, facts, OrchestrationContext)
     execution.replay(kept, rewinding=True)
     children = [task.child_id for task in culprits if task.child_id is not None]
-    attributes = {
+    attributes: dict[str, Any] = {
         "execution": facts.execution - 1,
         "removed": len(history) - len(kept),
         "failed_at": end.timestamp.isoformat(),
     }
+    if calls_again := sorted(_calls_again(execution, late, culprits)):
+        attributes["calls_again"] = calls_again
     return Rewound(execution, kept, redelivered, children, attributes)
+
+
+def _without_end(history: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """A copy without the completion, and without the release of entities that the code decided while it failed.
+
+    Mended code, which does not fail there, need not release them there.
+    """
+    body = [replace(event) for event in history if event.type is not EventType.EXECUTION_COMPLETED]
+    while body and body[-1].type is EventType.ENTITY_UNLOCK_SENT:
+        body.pop()
+    return body
+
+
+def _calls_again(execution: Execution, late: Sequence[HistoryEvent], culprits: Sequence[ActionTask]) -> Iterator[int]:
+    """The task ids of operations of entities whose failure is undone. All other open ones are under way."""
+    failed = {event.task_id for event in late if event.type is EventType.ENTITY_FAILED} | {t.id for t in culprits}
+    for task_id, task in execution.tasks.items():
+        if isinstance(task, EntityTask) and task_id in failed and not task.has_ended:
+            yield task_id
 
 
 def _late_facts(

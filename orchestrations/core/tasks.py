@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError
 from orchestrations.core.events import HistoryEvent
+from orchestrations.core.failures import FailureDetails
 from orchestrations.core.retries import RetryPolicy
 
 
@@ -198,6 +199,16 @@ class ActionTask(Task):
         self.scheduled: Any = None  # the action of this attempt
         self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
         self._note_failure = note_failure
+
+    @property
+    def kind(self) -> str:
+        """What the task stands for, in words that begin a sentence."""
+        return "Sub-orchestration" if self.child_id is not None else "Activity"
+
+    def failure(self, details: FailureDetails) -> TaskFailedError:
+        """The error that tells the orchestrator that it failed like this."""
+        message = f"{self.kind} {self.name!r} failed: {details.message}"
+        return TaskFailedError(message, details, task_id=int(self.id or 0))
 
     def look(self) -> None:
         """Note that the orchestrator learns how the task ended, and of a failure when."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from orchestrations.core.entity_calls import EntityTask, LockTask
 from orchestrations.core.execution import Execution
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
 
+ENTITY_PHRASES = {"EntityLock": "the lock of", "EntityOperation": "entity operation"}
 SHOWN = 20  # waits listed one by one; a fan-out of thousands is counted
 
 
@@ -56,8 +58,8 @@ def sentence(execution: Execution, waits: list[dict[str, Any]]) -> str:
 
 def _most_telling(waits: list[dict[str, Any]]) -> dict[str, Any]:
     """A person's answer says more than the timer beside it."""
-    order = {"ExternalEvent": 0, "Activity": 1, "SubOrchestration": 2, "Timer": 3, "More": 4}
-    return min(waits, key=lambda wait: order[wait["kind"]])
+    order = ("ExternalEvent", "Activity", "SubOrchestration", "EntityLock", "EntityOperation", "Timer", "More")
+    return min(waits, key=lambda wait: order.index(wait["kind"]))
 
 
 def _phrase(wait: dict[str, Any]) -> str:
@@ -66,6 +68,8 @@ def _phrase(wait: dict[str, Any]) -> str:
         return f"timer {name + ' ' if name else ''}due {wait['due_at']}"
     if kind == "ExternalEvent":
         return wait["title"] or f"event {name}"
+    if kind in ENTITY_PHRASES:
+        return f"{ENTITY_PHRASES[kind]} {name}"
     is_retry = wait["max_attempts"] and wait["attempt"] > 1
     retry = f", attempt {wait['attempt']} of {wait['max_attempts']}" if is_retry else ""
     next_try = f", next try {wait['due_at']}" if wait["due_at"] else ""
@@ -93,6 +97,15 @@ def _describe(leaf: Task) -> dict[str, Any]:
             since=leaf.since.isoformat(),
             due_at=leaf.timer.due_at.isoformat() if leaf.timer is not None else None,
             title=leaf.title or None,
+        )
+    elif isinstance(leaf, LockTask):
+        wait.update(kind="EntityLock", name=", ".join(leaf.entities)[:200], since=leaf.since.isoformat())
+    elif isinstance(leaf, EntityTask):
+        wait.update(
+            kind="EntityOperation",
+            name=f"{leaf.name} of {leaf.entity_id}",
+            since=leaf.since.isoformat(),
+            instance_id=leaf.entity_id,
         )
     elif isinstance(leaf, ActionTask):
         wait.update(

@@ -17,6 +17,7 @@ from orchestrations.core.actions import (
     CancelTimer,
     CreateSubOrchestration,
     CreateTimer,
+    DeliverEvent,
     ScheduleTask,
     SendEvent,
 )
@@ -29,6 +30,7 @@ from orchestrations.core.tasks import ActionTask
 from orchestrations.core.waits import describe_waits, event_waits, sentence
 from orchestrations.models import Instance
 from orchestrations.runtime.activities import ActivityPool
+from orchestrations.runtime.entities import deliver
 from orchestrations.runtime.instances import Advance, live_children
 from orchestrations.runtime.live_workers import LiveWorkers
 from orchestrations.store.contract import (
@@ -41,6 +43,7 @@ from orchestrations.store.contract import (
     NewWait,
     NewWorkItem,
 )
+from orchestrations.store.entities import release_of_locks
 
 WORKING_DIRECTORY = Path.cwd()
 
@@ -145,9 +148,8 @@ class CheckpointBuilder:
                     child = _child(claimed, execution, action)
                     child.keep_history = child.keep_history or advance.new_execution is not None
                     checkpoint.children.append(child)
-            elif isinstance(action, SendEvent):
-                event = HistoryEvent(EventType.EVENT_RAISED, self._now, name=action.name, payload=action.payload)
-                checkpoint.messages.append(Message(event, instance_id=action.instance_id))
+            elif isinstance(action, SendEvent | DeliverEvent):
+                checkpoint.messages.append(_message(action, self._now))
         return local
 
     def _schedule(
@@ -220,6 +222,8 @@ class CheckpointBuilder:
         checkpoint.history = advance.events
         checkpoint.new_last_sequence += len(advance.events)
         checkpoint.ends_execution = True
+        if not RuntimeStatus(claimed.status).is_terminal:
+            checkpoint.messages += release_of_locks(get_config().database, claimed.pk, claimed.execution)
         self._finish(checkpoint, claimed, outcome.output, outcome.failure)
         terminated = next((e for e in advance.events if e.type is EventType.EXECUTION_TERMINATED), None)
         if terminated is not None and terminated.attributes.get("recursive", True):
@@ -243,6 +247,13 @@ class CheckpointBuilder:
             checkpoint.messages.append(
                 Message(event, instance_pk=claimed.parent_pk, execution=claimed.parent_execution)
             )
+
+
+def _message(action: SendEvent | DeliverEvent, now: datetime) -> Message:
+    if isinstance(action, DeliverEvent):
+        return deliver(action)
+    event = HistoryEvent(EventType.EVENT_RAISED, now, name=action.name, payload=action.payload)
+    return Message(event, instance_id=action.instance_id)
 
 
 def _told_to_parent(

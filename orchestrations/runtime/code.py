@@ -6,6 +6,7 @@ from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.versions import choose_code
 from orchestrations.conf import get_config
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.errors import FunctionNotRegistered
 from orchestrations.store.contract import ClaimedInstance
 
@@ -50,6 +51,8 @@ def replaying_code(name: str, version: str) -> RegisteredOrchestrator:
 
 def lacks_code(claimed: ClaimedInstance) -> bool:
     """Whether this worker has no code that may run the instance."""
+    if is_entity_id(claimed.instance_id):
+        return not registry.has_entity(claimed.name)
     return not registry.has_orchestrator(claimed.name) or choose_code(claimed.name, claimed.version).definition is None
 
 

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
@@ -27,7 +28,16 @@ from orchestrations.runtime.checkpoints import CheckpointBuilder
 from orchestrations.runtime.clock import DatabaseClock
 from orchestrations.runtime.code import lacks_code
 from orchestrations.runtime.committer import Committer
-from orchestrations.runtime.instances import Advance, HeldInstance, advance_instance, needs_history, poison, wait_ids
+from orchestrations.runtime.entities import advance_entity, entity_checkpoint
+from orchestrations.runtime.instances import (
+    SUSPICIOUS_ATTEMPTS,
+    Advance,
+    HeldInstance,
+    advance_instance,
+    needs_history,
+    poison,
+    wait_ids,
+)
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
 from orchestrations.runtime.live_workers import LiveWorkers
 from orchestrations.runtime.rewinding import advance_ended
@@ -38,6 +48,7 @@ from orchestrations.store.contract import (
     Checkpoint,
     ClaimedActivity,
     ClaimedInstance,
+    EntityRecord,
     InboxEvent,
     LoadedHistory,
     Store,
@@ -49,7 +60,6 @@ CLAIM_SECONDS = 0.02  # while local activities keep the loop busy, the inbox is 
 TIMER_SECONDS = 0.1  # due timers are looked for this often in a long drain
 LONGEST_DRAIN_SECONDS = 30.0  # even if nobody else wants the worker
 WAIT_SECONDS = 0.05  # longest wait for a local activity before looking at the inbox again
-SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, after the others
 SUSPICIOUS_DISPATCHES = 3  # an activity taken up so often is given a process to itself while it starts
 ALONE_SECONDS = 1.0  # long enough for what kills its process on sight
 UNKNOWN_CODE_DELAY = timedelta(seconds=10)
@@ -225,6 +235,7 @@ class Runtime:
         """Advance the batch, write it, and start what it scheduled here."""
         missing = {held.pk: held.claimed.execution for held, messages in batch if needs_history(held, messages)}
         histories = self.store.load_history(missing) if missing else {}
+        records = self._load_entities([held.pk for held, _ in batch if held.is_entity])
         now = self._clock.now()
         builder = CheckpointBuilder(self.pool, self.workers, now)
         written: list[tuple[HeldInstance, Checkpoint, list[ClaimedActivity]]] = []
@@ -232,7 +243,8 @@ class Runtime:
         dropped: dict[int, list[int]] = {}
         for held, messages in batch:
             events = [finished.event for finished in local.get(held.pk, ())]
-            advance, built = self._advance_one(held, messages, events, histories.get(held.pk), builder, now)
+            loaded = histories.get(held.pk) or records.get(held.pk)
+            advance, built = self._advance_one(held, messages, events, loaded, builder, now)
             if built is not None:
                 written.append((held, *built))
             elif advance.is_idle:
@@ -259,7 +271,7 @@ class Runtime:
         alike: dict[timedelta, dict[int, str]] = {}
         for pk, reason in reasons.items():
             claimed = self._held[pk].claimed
-            is_elsewhere = lacks_code(claimed) and self.workers.have_orchestrator(claimed.name, claimed.version)
+            is_elsewhere = lacks_code(claimed) and self.workers.have_code(claimed)
             alike.setdefault(OTHERS_CODE_DELAY if is_elsewhere else UNKNOWN_CODE_DELAY, {})[pk] = reason
         for delay, chosen in alike.items():
             self.store.abandon_instances(token, chosen, delay)
@@ -269,13 +281,16 @@ class Runtime:
         held: HeldInstance,
         messages: Sequence[InboxEvent],
         events: Sequence[HistoryEvent],
-        loaded: LoadedHistory | None,
+        loaded: LoadedHistory | EntityRecord | None,
         builder: CheckpointBuilder,
         now: datetime,
     ) -> tuple[Advance, tuple[Checkpoint, list[ClaimedActivity]] | None]:
         """What became of it, with what to write and to run, unless there is nothing to write."""
         instance_id = held.claimed.instance_id
         try:
+            if held.is_entity:  # each of its operations is an episode of its own
+                return self._advance_entity(held, messages, loaded, now)
+            assert loaded is None or isinstance(loaded, LoadedHistory)
             with self.lease.episode(instance_id):
                 if RuntimeStatus(held.claimed.status).is_terminal:
                     advance = advance_ended(held, messages, loaded, now)
@@ -289,6 +304,17 @@ class Runtime:
             logger.exception("Advancing an instance failed. instance=%s", instance_id)
             reason = f"the engine failed on it: {type(error).__name__}: {error}"[:300]
             return Advance(held, abandon_reason=reason), None
+
+    def _load_entities(self, pks: list[int]) -> dict[int, EntityRecord]:
+        return self.store.load_entities(pks) if pks else {}
+
+    def _advance_entity(
+        self, held: HeldInstance, messages: Sequence[InboxEvent], loaded: object, now: datetime
+    ) -> tuple[Advance, tuple[Checkpoint, list[ClaimedActivity]] | None]:
+        record = loaded if isinstance(loaded, EntityRecord) else None
+        bounded = partial(self.lease.episode, held.claimed.instance_id)
+        advance = advance_entity(held, messages, record, now, bounded)
+        return advance, None if advance.entity is None else (entity_checkpoint(advance, advance.entity, now), [])
 
     def _settle(
         self, held: HeldInstance, checkpoint: Checkpoint, activities: Sequence[ClaimedActivity], *, is_lost: bool
@@ -304,7 +330,7 @@ class Runtime:
             self.pool.submit(activity)
         self._made_timers = self._made_timers or bool(checkpoint.timers)
         self._found_instances = self._found_instances or bool(
-            checkpoint.children or checkpoint.messages or checkpoint.claimable_at
+            checkpoint.children or checkpoint.messages or checkpoint.claimable_at or checkpoint.entity
         )
         self._found_activities = self._found_activities or len(checkpoint.work_items) > len(activities)
         if checkpoint.ends_execution and not checkpoint.keeps_activities and held.in_flight:

@@ -14,6 +14,8 @@ from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.core.actions import Action
+from orchestrations.core.entities import EntityBatch
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.episode import Episode, advance, open_execution
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
@@ -32,6 +34,9 @@ FUNCTIONS = RegisteredFunctions(registry)
 UNFIT = (NonDeterminismError, FunctionNotRegistered, VersionMismatch)  # mended code and a rewind go on from there
 CHILD_EVENTS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
 PAUSING = frozenset({EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED})
+
+
+SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, after the others
 
 
 class PoisonMessage(Exception):
@@ -62,6 +67,11 @@ class HeldInstance:
         """The instance's primary key."""
         return self.claimed.pk
 
+    @property
+    def is_entity(self) -> bool:
+        """Whether it is an entity, which has operations and neither code in memory nor history."""
+        return is_entity_id(self.claimed.instance_id)
+
 
 @dataclass(slots=True)
 class Advance:
@@ -77,6 +87,8 @@ class Advance:
     children_to_rewind: list[tuple[int, int]] = field(default_factory=list)  # (pk, the execution that failed)
     is_late: bool = False  # facts for an instance that has failed: only recorded
     passed_on: list[HistoryEvent] = field(default_factory=list)  # what its live children are told too
+    entity: EntityBatch | None = None
+    deferred: list[int] = field(default_factory=list)  # messages that wait for an entity to be unlocked
     abandon_reason: str = ""  # why nothing can be done now
     is_idle: bool = False  # nothing but messages to drop
 
@@ -106,7 +118,7 @@ def wait_ids(execution: Execution) -> set[int]:
 
 def needs_history(held: HeldInstance, messages: Sequence[InboxEvent]) -> bool:
     """Whether advancing the instance takes a replay: its orchestrator is not in memory, and something wants it."""
-    if held.execution is not None:
+    if held.execution is not None or held.is_entity:
         return False
     status = RuntimeStatus(held.claimed.status)
     return not status.is_terminal or (status is RuntimeStatus.FAILED and bool(messages))

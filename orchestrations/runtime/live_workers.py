@@ -13,8 +13,9 @@ from django.db.models.functions import Now
 
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.versions import code_versions, serves
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.models import WorkerLease
-from orchestrations.store.contract import Store
+from orchestrations.store.contract import ClaimedInstance, Store
 
 KNOWN_SECONDS = 1.0  # that an answer is used again: a fan-out of unknown activities asks once
 
@@ -45,6 +46,12 @@ class LiveWorkers:
     def have_orchestrator(self, name: str, version: str) -> bool:
         """Whether one of them has code that would take an instance of that version."""
         return any(serves(described.get("versions", {}).get(name, ()), version) for described in self._look())
+
+    def have_code(self, claimed: ClaimedInstance) -> bool:
+        """Whether one of them could advance the instance, be it an orchestration or an entity."""
+        if is_entity_id(claimed.instance_id):
+            return any(claimed.name in described.get("entities", ()) for described in self._look())
+        return self.have_orchestrator(claimed.name, claimed.version)
 
     def _look(self) -> list[dict[str, Any]]:
         now = time.monotonic()

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+import msgspec
 from django.db import OperationalError
 
+from orchestrations.core.entities import unlock
 from orchestrations.core.entity_ids import EntityId
-from orchestrations.models import Entity, InboxMessage, Instance
+from orchestrations.core.events import EventType
+from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
 from orchestrations.store import rows
-from orchestrations.store.contract import Checkpoint, EntityRecord
+from orchestrations.store.contract import Checkpoint, EntityRecord, Message
 from orchestrations.store.tables import BATCH, Tables, chunks
 
 ATTEMPTS = 3
@@ -58,6 +61,21 @@ def write(tables: Tables, checkpoints: Sequence[Checkpoint], now: datetime) -> N
     withdrawn = [(pk, key) for pk, change in changes.items() for key in change.withdrawn]
     if withdrawn:
         tables.delete(InboxMessage, ("instance_id", "idempotency_key"), withdrawn)
+
+
+def release_of_locks(using: str, pk: int, execution: int) -> list[Message]:
+    """What releases the entities that an orchestration holds, or has asked for, when it ends without its code.
+
+    Its history says which: the last event about locks is a request. Costs one query.
+    """
+    kinds = [EventType.ENTITY_LOCK_REQUESTED.value, EventType.ENTITY_UNLOCK_SENT.value]
+    history = HistoryEvent.objects.using(using).filter(instance_id=pk, execution=execution, type__in=kinds)
+    last = history.order_by("-sequence").values_list("type", "attributes", "timestamp").first()
+    if last is None or last[0] != EventType.ENTITY_LOCK_REQUESTED:
+        return []
+    asked = msgspec.json.decode(last[1] or "{}")
+    entities = asked["entities"]
+    return [Message(unlock(asked["request_id"], entities, last[2]), instance_id=entities[0])]
 
 
 def remove(tables: Tables, pks: Collection[int]) -> int:

@@ -12,6 +12,7 @@ from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.store.contract import Message
+from orchestrations.store.entities import release_of_locks
 from orchestrations.store.locking import in_order
 from orchestrations.store.tables import BATCH, Tables, chunks
 
@@ -19,13 +20,15 @@ REASON = "A new start took its id."
 
 
 def end_live(tables: Tables, instance_ids: Collection[str]) -> list[Message]:
-    """Mark those that are live as Terminated, and return what their parents and live children are to be told."""
+    """Mark those that are live as Terminated, and return what their parents, live children and entities are to be told."""
     told: list[Message] = []
     for batch in chunks(sorted(instance_ids), BATCH):
         rows = Instance.objects.using(tables.using).filter(ORCHESTRATION, hub=tables.hub, instance_id__in=batch)
         live = rows.exclude(status__in=TERMINAL)
         in_order(live)
-        for row in live.only("instance_id", "parent_id", "parent_execution", "parent_task_id").order_by("pk"):
+        for row in live.only("instance_id", "execution", "parent_id", "parent_execution", "parent_task_id").order_by(
+            "pk"
+        ):
             told += _told(tables, row)
         live.update(status=RuntimeStatus.TERMINATED, lease_token=None)
     return told
@@ -33,6 +36,7 @@ def end_live(tables: Tables, instance_ids: Collection[str]) -> list[Message]:
 
 def _told(tables: Tables, row: Instance) -> Iterator[Message]:
     now = tables.now()
+    yield from release_of_locks(tables.using, row.pk, row.execution)
     if row.parent_id is not None and row.parent_task_id is not None:
         details = FailureDetails("OrchestrationTerminated", f"{row.instance_id!r} was terminated: {REASON}")
         payload = msgspec.json.encode(details.to_json()).decode()

@@ -13,6 +13,7 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.errors import InstanceIsEntity, InstanceNotFound, InvalidCursor
 from orchestrations.models import AuditEntry, Entity, InboxMessage, Instance
 from orchestrations.store import get_store
+from tests import rows
 from tests.rows import HUB, NOON
 
 COUNTER = EntityId("counter", "a")
@@ -25,15 +26,8 @@ def counter():
         yield
 
 
-def known(key: str, *, name: str = "counter", minutes: float = 0, state: str | None = "1", **columns) -> Entity:
-    """An entity whose last operation was that long after noon."""
-    instance = Instance.objects.create(
-        hub=HUB, instance_id=f"@{name}@{key}", name=name, is_entity=True, status="Running"
-    )
-    at = NOON + timedelta(minutes=minutes)
-    return Entity.objects.create(
-        hub=HUB, instance=instance, name=name, key=key, state=state, last_operation_at=at, **columns
-    )
+def known(key: str, *, name: str = "counter", state: str | None = "1", **columns) -> Entity:
+    return rows.entity(f"@{name}@{key}", state, **columns)
 
 
 def test_a_signal_lies_in_the_inbox_of_an_entity_that_it_makes(client):

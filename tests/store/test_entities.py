@@ -189,11 +189,11 @@ def test_senders_that_make_an_entity_at_the_same_time_make_one(store, in_thread)
 
 @pytest.mark.django_db(transaction=True)
 def test_nothing_that_is_sent_while_entities_are_removed_is_lost(store, in_thread):
-    sent = 60
+    sent = 30
 
     def remove() -> None:
         done = 0
-        while done < 3 * sent:
+        while done < 2 * sent:
             store.remove_entities(list(Instance.objects.values_list("pk", flat=True)))
             done += 1
 

@@ -136,3 +136,16 @@ def test_a_row_links_to_the_dashboard(admin_client):
     instance = rows.instance("one")
 
     assert 'href="/hubs/default/i/one/"' in admin_client.get(f"{LIST}{instance.pk}/change/").text
+
+
+def test_entities_are_listed_apart_from_orchestrations(admin_client):
+    rows.entity("@counter@a", '{"secret": 1}')
+
+    assert "@counter@a" not in admin_client.get(LIST).content.decode()
+    assert "@counter@a" in admin_client.get("/admin/orchestrations/entity/").content.decode()
+
+
+def test_the_state_of_an_entity_is_a_payload(db):
+    pk = rows.entity("@counter@a", '{"secret": 1}').pk
+
+    assert "secret" not in staff("view_entity").get(f"/admin/orchestrations/entity/{pk}/change/").content.decode()

@@ -8,7 +8,17 @@ from datetime import datetime
 
 from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, parse_instant
 
-URGENCY = ("Human", "ExternalEvent", "Retry", "Activity", "SubOrchestration", "Timer", "More")
+URGENCY = (
+    "Human",
+    "ExternalEvent",
+    "Retry",
+    "Activity",
+    "SubOrchestration",
+    "EntityLock",
+    "EntityOperation",
+    "Timer",
+    "More",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,10 @@ class Wait:
                 return f"The activity {self.name} has been running or queued{since}{attempts}."
             case "SubOrchestration":
                 return f"Waiting for the sub-orchestration {self.name}{since}{attempts}."
+            case "EntityLock":
+                return f"Waiting for the lock of {self.name}{since}."
+            case "EntityOperation":
+                return f"Waiting for the entity operation {self.name}{since}."
             case "Timer":
                 return f"Waiting for {f'the timer {self.name}' if self.name else 'a timer'}{due or since}."
             case _:
