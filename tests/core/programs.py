@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from orchestrations.core.errors import TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.http_calls import HttpAnswer, HttpRetryOptions
+from orchestrations.core.http_messages import HTTP_ACTIVITY, DurableHttpResponse
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.tasks import ActionTask, Task
 from tests.core.cases import child_done, child_failed, done, failed, fired, raised
@@ -21,6 +23,7 @@ SECONDS = timedelta(seconds=1)
 RETRIES = {
     "none": None,
     "now": RetryPolicy(first_retry_interval=0 * SECONDS, max_number_of_attempts=2),
+    "answers": HttpRetryOptions(first_retry_interval=3 * SECONDS, max_number_of_attempts=2),
     "later": RetryPolicy(first_retry_interval=3 * SECONDS, max_number_of_attempts=3, backoff_coefficient=2),
 }
 
@@ -32,6 +35,15 @@ class Call:
     name: str
     retry: str = "none"
     is_child: bool = False
+
+
+@dataclass(frozen=True)
+class Http:
+    """Call a server that answers at once, or has to be polled so often."""
+
+    name: str
+    polls: int = 0
+    retry: str = "none"
 
 
 @dataclass(frozen=True)
@@ -94,17 +106,18 @@ class Guard:
     raises: bool
 
 
-Node = Call | Pause | Listen | Send | Crash | All | First | Steps | Guard
+Node = Call | Http | Pause | Listen | Send | Crash | All | First | Steps | Guard
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from("abc")
 calls = st.builds(Call, NAMES, st.sampled_from(sorted(RETRIES)), st.booleans())
+https = st.builds(Http, NAMES, st.integers(0, 2), st.sampled_from(sorted(RETRIES)))
 pauses = st.builds(Pause, st.integers(0, 9))
 listens = st.builds(Listen, st.sampled_from(["e", "E", "f"]), st.none() | st.integers(1, 9))
 awaitables = st.recursive(
-    calls | pauses | listens,
+    calls | https | pauses | listens,
     lambda inner: (
         st.builds(All, st.lists(inner, max_size=3).map(tuple))
         | st.builds(First, st.lists(inner, min_size=1, max_size=3).map(tuple))
@@ -166,6 +179,8 @@ def _task(context: Any, node: Node) -> Task:
             return context.call_sub_orchestrator(name, retry=RETRIES[retry])
         case Call(name, retry):
             return context.call_activity(name, retry=RETRIES[retry])
+        case Http(name, polls, retry):
+            return context.call_http("GET", f"https://{name}.test/{polls}", retry=RETRIES[retry])
         case Pause(seconds):
             return context.create_timer(seconds * SECONDS)
         case Listen(name, None):
@@ -186,6 +201,8 @@ def _outcome(node: Node, task: Task, seen: list[tuple[str, Any]]) -> Any:
             if isinstance(task.result, int):
                 seen.append((name.casefold(), task.result))
             return task.result
+        case Http():
+            return task.result.content
         case All(children):
             return [_outcome(child, inner, seen) for child, inner in zip(children, task.children, strict=True)]
         case First(children):
@@ -219,6 +236,8 @@ class World:
             return fired(task_id)
         if task.retry_at is not None:
             return fired(task_id, task.attempt)
+        if task.name == HTTP_ACTIVITY and not fails:
+            return done(task_id, _http_answer(task).to_json(), task.attempt)
         value = f"{task.name}{task_id}"
         if task.child_id is not None:
             return child_failed(task_id) if fails else child_done(task_id, value)
@@ -229,6 +248,23 @@ class World:
         key = name.casefold()
         self.numbers[key] = self.numbers.get(key, 0) + 1
         return raised(name, self.numbers[key])
+
+
+def _http_answer(task: ActionTask) -> HttpAnswer:
+    """Busy at first for a policy that tries again after answers, then accepted for as many polls as the path says."""
+    if isinstance(task.policy, HttpRetryOptions) and task.attempt == 1:
+        return HttpAnswer(DurableHttpResponse(503))
+    address, _, polls = str(json.loads(task.input or "")["uri"]).rpartition("/")
+    if int(polls):
+        return HttpAnswer(DurableHttpResponse(202), f"{address}/{int(polls) - 1}", 3.0)
+    return HttpAnswer(DurableHttpResponse(200, content=address))
+
+
+def called_name(name: str | None, input: str | None) -> str | None:
+    """The name by which a program knows what was called: of an HTTP call that of its server."""
+    if name != HTTP_ACTIVITY:
+        return name
+    return str(json.loads(input or "")["uri"]).removeprefix("https://").partition(".")[0]
 
 
 def rows(history: list[HistoryEvent]) -> list[tuple[Any, ...]]:

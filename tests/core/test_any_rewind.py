@@ -13,6 +13,7 @@ from orchestrations.core.episode import advance
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.rewind import rewind
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.tasks import ActionTask
 from orchestrations.core.waits import event_waits
 from tests.core.cases import output, rewound, started
 from tests.core.plain import Driver, PlainFunctions
@@ -23,12 +24,14 @@ from tests.core.programs import (
     Crash,
     First,
     Guard,
+    Http,
     Listen,
     Node,
     Pause,
     Send,
     Steps,
     World,
+    called_name,
     orchestrator_of,
 )
 
@@ -39,6 +42,7 @@ HANDLED = "handled"  # a call that always fails, and whose failure is handled
 retries = st.sampled_from(sorted(RETRIES))
 work = (
     st.builds(Call, st.sampled_from("ab"), retries, st.booleans())
+    | st.builds(Http, st.sampled_from("ab"), st.integers(0, 2), retries)
     | st.builds(Pause, st.integers(0, 9))
     | st.builds(Listen, st.sampled_from(["e", "f"]))
 )
@@ -51,7 +55,9 @@ handled = st.builds(
     st.lists(work, max_size=1),
     safe,
 )
-culprits = st.builds(Call, st.sampled_from(CULPRITS), retries, st.booleans())
+culprits = st.builds(Call, st.sampled_from(CULPRITS), retries, st.booleans()) | st.builds(
+    Http, st.sampled_from(CULPRITS), st.integers(0, 2), retries
+)
 fragile_fan_outs = st.recursive(
     culprits | work, lambda inner: st.builds(All, st.lists(inner, min_size=1, max_size=4).map(tuple)), max_leaves=5
 )
@@ -91,7 +97,8 @@ class Life:
         if not open_tasks:
             return self.world.raise_event(event_waits(execution)[0].name)
         task_id = open_tasks[self.choose(len(open_tasks))]
-        name = getattr(execution.tasks[task_id], "name", "")
+        task = execution.tasks[task_id]
+        name = called_name(task.name, task.input) if isinstance(task, ActionTask) else ""
         return self.world.answer(task_id, fails=name in self.broken or name == HANDLED)
 
     def _feed(self, event: HistoryEvent) -> None:
@@ -113,12 +120,14 @@ class Life:
         history = self.driver.history
         failures = {EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED}
         results = {EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED, EventType.TIMER_FIRED}
-        names = {event.task_id: event.name for event in history if event.is_decided}
+        dispatched = [event for event in history if event.is_decided and event.type is not EventType.TIMER_CREATED]
+        names = {event.task_id: called_name(event.name, event.payload) for event in dispatched}
         fatal = (e.sequence for e in history if e.type in failures and names[e.task_id] in CULPRITS)
         first = next(fatal, len(history))
         begun = {event.task_id for event in history if event.is_decided and event.sequence < first}
         ended = [e for e in history if e.type in results and not (e.type is EventType.TIMER_FIRED and e.attempt)]
-        return [event.task_id for event in ended if event.task_id in begun]
+        tasks = self.driver.execution.tasks  # an answer after which a call is tried again does not end it
+        return [event.task_id for event in ended if event.task_id in begun and tasks[event.task_id].has_ended]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
