@@ -196,4 +196,3 @@ def _abandon(execution: Execution, child: Task) -> None:
     elif isinstance(child, ActionTask) and not child.has_ended:
         calls.cancel_retry(execution, child)
         child.fail(TaskCancelledError("The HTTP call was given up."))
-    child.look()  # it is no failure that a rewind should mend

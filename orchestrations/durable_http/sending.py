@@ -114,7 +114,7 @@ def _pinned(request: HttpRequest, target: Target, address: str, credentials: Cre
 
 async def _converse(request: httpx.Request, credentials: Credentials, described: str) -> DurableHttpResponse:
     """Send and read, on a connection of its own. httpx's transport is used bare: its client logs whole addresses."""
-    async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as transport:
+    async with httpx.AsyncHTTPTransport(verify=tls_context()) as transport:
         response = await transport.handle_async_request(request)
         try:
             body = await answers.read_body(response, described)

@@ -39,11 +39,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Http:
-    """Call a server that answers at once, or has to be polled so often."""
+    """Call a server that answers at once, or has to be polled so often; in all for at most so many seconds."""
 
     name: str
     polls: int = 0
     retry: str = "none"
+    seconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ Node = Call | Http | Pause | Listen | Send | Crash | All | First | Steps | Guard
 
 NAMES = st.sampled_from("abc")
 calls = st.builds(Call, NAMES, st.sampled_from(sorted(RETRIES)), st.booleans())
-https = st.builds(Http, NAMES, st.integers(0, 2), st.sampled_from(sorted(RETRIES)))
+https = st.builds(Http, NAMES, st.integers(0, 2), st.sampled_from(sorted(RETRIES)), st.none() | st.integers(1, 9))
 pauses = st.builds(Pause, st.integers(0, 9))
 listens = st.builds(Listen, st.sampled_from(["e", "E", "f"]), st.none() | st.integers(1, 9))
 awaitables = st.recursive(
@@ -179,8 +180,8 @@ def _task(context: Any, node: Node) -> Task:
             return context.call_sub_orchestrator(name, retry=RETRIES[retry])
         case Call(name, retry):
             return context.call_activity(name, retry=RETRIES[retry])
-        case Http(name, polls, retry):
-            return context.call_http("GET", f"https://{name}.test/{polls}", retry=RETRIES[retry])
+        case Http(name, polls, retry, seconds):
+            return context.call_http("GET", f"https://{name}.test/{polls}", retry=RETRIES[retry], timeout=seconds)
         case Pause(seconds):
             return context.create_timer(seconds * SECONDS)
         case Listen(name, None):

@@ -13,6 +13,7 @@ from orchestrations.core.actions import CancelTimer, CompleteOrchestration, Crea
 from orchestrations.core.errors import TaskFailedError
 from orchestrations.core.http_calls import HttpAnswer, HttpRetryOptions
 from orchestrations.core.http_messages import (
+    HTTP_ACTIVITY,
     DurableHttpResponse,
     HttpHeaders,
     HttpRequest,
@@ -26,7 +27,7 @@ from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.rewind import rewind
 from orchestrations.core.tasks import when_any
 from orchestrations.core.waits import describe_waits, sentence
-from tests.core.cases import done, error, failed, fired, output, raised, resumed, run, started, suspended
+from tests.core.cases import done, error, failed, fired, output, raised, resumed, rewound, run, started, suspended
 from tests.core.plain import Driver, PlainFunctions
 
 TEN = timedelta(seconds=10)
@@ -42,6 +43,8 @@ def answered(task_id, status=200, content="", *, poll=None, after=5.0, attempt=1
 def in_words(action):
     """An action on one line, with only the request's method, address and names of headers."""
     if isinstance(action, ScheduleTask):
+        if action.name != HTTP_ACTIVITY:
+            return f"#{action.task_id} {action.name}"
         request = json.loads(action.input)
         attempt = f" again ({action.attempt})" if action.attempt > 1 else ""
         return f"#{action.task_id} {request['method']} {request['uri']}{attempt}"
@@ -310,6 +313,27 @@ def test_a_rewind_leaves_a_call_alone_that_was_given_up_earlier():
         ("TimerFired", 2),
         ("TaskScheduled", 3),
     ]
+
+
+def test_a_rewind_leaves_a_call_alone_that_was_given_up_before_anybody_looked():
+    def orchestrator(context):
+        call = context.call_http("GET", URL, timeout=TEN)
+        yield context.call_activity("work")
+        try:
+            yield call
+        except TimeoutError:
+            return "late"
+
+    driver = run(orchestrator, fired(2), failed(3))
+    assert driver.execution.status == "Failed"
+
+    plan = rewound_of(driver)
+    driver.execution, driver.history = plan.execution, list(plan.kept)
+    again = driver.feed(driver.stamp(rewound()), *plan.redelivered)
+    driver.feed(driver.stamp(done(3)))
+
+    assert [in_words(action) for action in again.actions] == ["#3 work"]
+    assert output(driver) == "late"
 
 
 # What is recorded --------------------------------------------------------------------------------------------------

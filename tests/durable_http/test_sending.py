@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import tracemalloc
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -137,9 +138,14 @@ def test_what_a_server_packs_unasked_is_unpacked_up_to_the_limit(encoding, pack,
     server.answers["/odd"] = Answer(200, {"Content-Encoding": "br"}, b"")
 
     assert fetch(f"{server.url}/small").response.content == "hello"
-    for path in ("bomb", "broken", "odd"):
-        with pytest.raises(HttpRequestRefused):
-            fetch(f"{server.url}/{path}")
+    tracemalloc.start()
+    try:
+        for path in ("bomb", "broken", "odd"):
+            with pytest.raises(HttpRequestRefused):
+                fetch(f"{server.url}/{path}")
+        assert tracemalloc.get_traced_memory()[1] < 20 * HTTP_BODY_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_server_that_does_not_answer_in_time_is_a_timeout(server, allow):
