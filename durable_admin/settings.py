@@ -171,6 +171,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Production serves what collectstatic has hashed and compressed; elsewhere each file is served from where it lies.
 STATIC_ROOT = VAR_DIR / "static" if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION
+MEDIA_ROOT = VAR_DIR / "files"  # large payloads; nothing serves it
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

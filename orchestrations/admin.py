@@ -33,6 +33,7 @@ from orchestrations.models import (
     HistoryEvent,
     InboxMessage,
     Instance,
+    LargePayload,
     OpenWait,
     Timer,
     WorkerLease,
@@ -281,6 +282,14 @@ class ActivityWorkItemAdmin(BelongsToInstanceAdmin):
     """Activities that have not ended."""
 
     list_display = ("instance", "name", "attempt", "dispatches", "scheduled_at", "started_at", "lease_token")
+    list_filter = ("hub",)
+
+
+@admin.register(LargePayload)
+class LargePayloadAdmin(BelongsToInstanceAdmin):
+    """Files of large payloads."""
+
+    list_display = ("instance", "name")
     list_filter = ("hub",)
 
 

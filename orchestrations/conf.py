@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from orchestrations.errors import ConfigurationError
+from orchestrations.limits import LARGE_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,10 @@ class DurableConfig:
     """Values of headers, by the names that ``HttpSecret`` gives."""
     http_token_sources: Mapping[str, str] | None = None
     """Dotted paths of functions from a resource to a bearer token, by the kinds that ``TokenSource`` gives."""
+    large_payload_bytes: int = LARGE_PAYLOAD_BYTES
+    """A payload whose JSON text is longer becomes a compressed file; its row keeps a reference."""
+    large_payload_storage: str = "default"
+    """The alias in ``STORAGES`` of the storage that keeps those files. All hosts must reach the same one."""
 
 
 KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}

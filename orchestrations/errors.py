@@ -135,6 +135,18 @@ class PayloadRejected(DurableError, ValueError):
         super().__init__(message)
 
 
+class PayloadNotKept(DurableError):
+    """A large payload could not be written to the file storage, so what refers to it was not written either."""
+
+    code = "payload_not_kept"
+
+
+class PayloadUnavailable(DurableError):
+    """A large payload's file is missing, damaged or can't be reached. The instance can be terminated and purged."""
+
+    code = "payload_unavailable"
+
+
 class InvalidCursor(DurableError, ValueError):
     """A page's cursor was altered, or comes from another list."""
 

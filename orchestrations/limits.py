@@ -11,6 +11,7 @@ TAGS = 50  # of one instance; they are loaded with every list of instances
 TAG_CHARACTERS = 256  # of a tag's name, and of its value
 
 PAYLOAD_BYTES = 10 * 1024 * 1024  # one input, output or event; above this a file store is the right place
+LARGE_PAYLOAD_BYTES = 256 * 1024  # a longer payload becomes a file; rows of this size still move quickly
 PAYLOAD_DEPTH = 64  # nested arrays and objects; decoders recurse
 CUSTOM_STATUS_BYTES = 16 * 1024  # UTF-16 bytes, as in Durable Functions; it is loaded by every status request
 
@@ -35,4 +36,5 @@ HTTP_POLL_SECONDS = 1.0  # least time between two polls; a server that names les
 HTTP_WAIT_SECONDS = 230.0  # that one HTTP request may wait for an instance; below the usual limits of proxies
 CAPABILITY_SECONDS = 24 * 60 * 60  # that a management link works: as long as somebody may watch one instance
 CAPABILITY_CLOCK_SECONDS = 60.0  # by which the clocks of a web host and of the database may differ
+STRAY_FILE_SECONDS = 24 * 60 * 60  # age at which a file that no row names is swept; no transaction lasts a day
 PURGED_BY_REQUEST = 10_000  # instances that one HTTP request deletes; the answer says how many, and it may be repeated

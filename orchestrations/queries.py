@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length, Substr
 
+from orchestrations import payload_files
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
@@ -209,8 +210,9 @@ def history(
 ) -> HistoryPage:
     """Events of one execution (the current one by default) with a sequence above ``after``, in order.
 
-    Payloads stay in the database: each event has ``payload_preview`` (its first characters) and ``payload_length`` (in
-    characters; None where there is none). ``history_event`` loads one whole.
+    Payloads stay where they are: each event has ``payload_preview`` (its first characters) and ``payload_length`` (in
+    characters; None where there is none). One that is kept in a file has no preview, and its length is in bytes.
+    ``history_event`` loads one whole.
     """
     rows = (
         HistoryEvent.objects.using(get_config().database)
@@ -223,8 +225,17 @@ def history(
     if wanted:
         rows = rows.filter(type__in=wanted)
     events = list(rows[: limit + 1])
+    for event in events:
+        _describe_large(event)
     has_more = len(events) > limit
     return HistoryPage(events[:limit], events[limit - 1].sequence if has_more else None)
+
+
+def _describe_large(event: HistoryEvent) -> None:
+    """A payload in a file has its length, and no preview: a list opens no file."""
+    preview: str | None = vars(event)["payload_preview"]
+    if payload_files.is_reference(preview):
+        vars(event).update(payload_preview="", payload_length=payload_files.size_of(preview))
 
 
 def whole_history(

@@ -39,6 +39,12 @@ def eventually_fixture() -> Callable[..., object]:
 
 
 @pytest.fixture(autouse=True)
+def files_of_their_own(settings, tmp_path_factory):
+    """Large payloads of tests go to a folder that pytest removes; it exists once a test writes there."""
+    settings.MEDIA_ROOT = tmp_path_factory.getbasetemp() / "files"
+
+
+@pytest.fixture(autouse=True)
 def quick_password_hashes(settings):
     """Users of tests need passwords, but not ones that resist an attacker with a graphics card."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -6,6 +6,7 @@ from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
 from orchestrations.models.history import HistoryEvent
 from orchestrations.models.instances import Instance
+from orchestrations.models.large_payloads import LargePayload
 from orchestrations.models.waits import OpenWait
 from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, WorkerLease
 
@@ -17,6 +18,7 @@ __all__ = [
     "HistoryEvent",
     "InboxMessage",
     "Instance",
+    "LargePayload",
     "OpenWait",
     "RaisedEventKey",
     "Timer",

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models.instances import Instance
+from orchestrations.models.payloads import PayloadField
 
 
 class Entity(models.Model):
@@ -23,7 +24,7 @@ class Entity(models.Model):
     )
     name = models.CharField(max_length=NAME_LENGTH)
     key = models.CharField(max_length=INSTANCE_ID_LENGTH, blank=True)
-    state = models.TextField(null=True, blank=True, help_text="JSON; NULL for an entity that has been deleted.")
+    state = PayloadField(null=True, blank=True, help_text="JSON; NULL for an entity that has been deleted.")
     last_operation_at = models.DateTimeField()
     locked_by = models.CharField(
         max_length=INSTANCE_ID_LENGTH, default="", blank=True, help_text="The orchestration that holds the lock."

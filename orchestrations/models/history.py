@@ -7,6 +7,7 @@ from django.db import models
 from orchestrations.core.events import EventType
 from orchestrations.limits import NAME_LENGTH
 from orchestrations.models.instances import Instance
+from orchestrations.models.payloads import PayloadField
 
 
 class HistoryEvent(models.Model):
@@ -27,7 +28,7 @@ class HistoryEvent(models.Model):
     task_id = models.IntegerField(null=True)
     attempt = models.SmallIntegerField(default=1)
     name = models.CharField(max_length=NAME_LENGTH, null=True)
-    payload = models.TextField(null=True)
+    payload = PayloadField(null=True)
     attributes = models.TextField(null=True, help_text="What only this type of event has, as a JSON object.")
 
     class Meta:
@@ -38,3 +39,8 @@ class HistoryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.type}"
+
+    @property
+    def has_payload(self) -> bool:
+        """Whether there is a payload; looking opens no file."""
+        return self.__dict__.get("payload") is not None

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
+from orchestrations.models.payloads import PayloadField
 
 STATUS_CHOICES = [(status.value, status.value) for status in RuntimeStatus]
 ORCHESTRATION = Q(is_entity=False)
@@ -56,10 +57,10 @@ class Instance(models.Model):
     parent_execution = models.IntegerField(null=True, blank=True)
     parent_task_id = models.IntegerField(null=True, blank=True)
 
-    input = models.TextField(null=True, blank=True)
-    output = models.TextField(null=True, blank=True)
+    input = PayloadField(null=True, blank=True)
+    output = PayloadField(null=True, blank=True)
     custom_status = models.TextField(null=True, blank=True)
-    failure = models.TextField(null=True, blank=True, help_text="Failure details with their cause chain, as JSON.")
+    failure = PayloadField(null=True, blank=True, help_text="Failure details with their cause chain, as JSON.")
 
     error = models.CharField(max_length=300, default="", blank=True, help_text="One line of the failure, for lists.")
     waiting_for = models.CharField(max_length=300, default="", blank=True, help_text="One line of what it waits for.")
@@ -88,6 +89,11 @@ class Instance(models.Model):
             ),
             models.Index(
                 fields=["hub", "claimable_at"], name="durable_inst_claimable", condition=Q(claimable_at__isnull=False)
+            ),
+            models.Index(
+                fields=["hub", "status", "completed_at", "id"],
+                name="durable_inst_completed",
+                condition=Q(completed_at__isnull=False),
             ),
             models.Index(fields=["lease_token"], name="durable_inst_lease", condition=Q(lease_token__isnull=False)),
             models.Index(fields=["parent"], name="durable_inst_parent", condition=Q(parent__isnull=False)),

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from orchestrations.core.events import EventType
 from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
 from orchestrations.models.instances import Instance
+from orchestrations.models.payloads import PayloadField
 
 
 class InboxMessage(models.Model):
@@ -28,7 +29,7 @@ class InboxMessage(models.Model):
     task_id = models.IntegerField(null=True, blank=True)
     attempt = models.SmallIntegerField(default=1)
     name = models.CharField(max_length=NAME_LENGTH, null=True, blank=True)
-    payload = models.TextField(null=True, blank=True)
+    payload = PayloadField(null=True, blank=True)
     attributes = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     visible_at = models.DateTimeField(null=True, blank=True, db_default=Now())

@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from orchestrations.core.events import EventType
 from orchestrations.core.failures import FailureDetails
+from orchestrations.errors import PayloadNotKept
 from orchestrations.models import Instance
 from orchestrations.store.contract import ActivityCompletion, Checkpoint, CommitResult, Store
 
@@ -38,10 +39,10 @@ class Committer:
             return self._commit_patiently(token, checkpoints)
         except (OperationalError, InterfaceError):
             raise
-        except DatabaseError as error:
+        except (DatabaseError, PayloadNotKept) as error:
             if len(checkpoints) == 1:
                 return self._refused(token, checkpoints[0], error)
-            logger.warning("The database refused a batch of %d; writing it one by one: %s", len(checkpoints), error)
+            logger.warning("A batch of %d was refused; writing it one by one: %s", len(checkpoints), error)
         lost: set[int] = set()
         for checkpoint in checkpoints:
             lost |= self.commit(token, [checkpoint]).lost
@@ -57,13 +58,13 @@ class Committer:
             self._store.complete_activities(token, completions)
         except (OperationalError, InterfaceError):
             raise
-        except DatabaseError as error:
+        except (DatabaseError, PayloadNotKept) as error:
             if len(completions) > 1:
-                logger.warning("The database refused %d completions; writing them singly: %s", len(completions), error)
+                logger.warning("%d completions were refused; writing them singly: %s", len(completions), error)
                 for completion in completions:
                     self.complete(token, [completion])
             elif completions[0].event.type is EventType.TASK_COMPLETED:
-                logger.error("The database refuses the result of an activity. key=%s: %s", completions[0].key, error)
+                logger.error("The result of an activity is refused. key=%s: %s", completions[0].key, error)
                 self.complete(token, [_failed(completions[0], error)])
             else:
                 raise
@@ -95,14 +96,15 @@ class Committer:
         }
         return {c.pk for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)}
 
-    def _refused(self, token: int, checkpoint: Checkpoint, error: DatabaseError) -> CommitResult:
-        logger.error("The database refuses what instance pk=%s wants to write: %s", checkpoint.pk, error)
+    def _refused(self, token: int, checkpoint: Checkpoint, error: Exception) -> CommitResult:
+        logger.error("What instance pk=%s wants to write is refused: %s", checkpoint.pk, error)
         first_line = str(error).partition("\n")[0]
-        reason = f"the database refused its last step: {first_line}"
+        refuses = "the file storage" if isinstance(error, PayloadNotKept) else "the database"
+        reason = f"{refuses} refused its last step: {first_line}"
         self._store.abandon_instances(token, {checkpoint.pk: reason[:300]}, REFUSED_DELAY)
         return CommitResult({checkpoint.pk})
 
 
-def _failed(completion: ActivityCompletion, error: DatabaseError) -> ActivityCompletion:
+def _failed(completion: ActivityCompletion, error: Exception) -> ActivityCompletion:
     payload = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
     return replace(completion, event=replace(completion.event, type=EventType.TASK_FAILED, payload=payload))

@@ -22,6 +22,7 @@ from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import PayloadUnavailable
 from orchestrations.runtime.activities import ActivityPool, FinishedActivity, key_of
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
@@ -369,6 +370,8 @@ class Runtime:
                 held.in_flight.add(work.task_id)
             if work.dispatches > self.config.dispatch_attempts:
                 self.pool.refuse(work, poison(f"the activity {work.name!r}", work.dispatches - 1))
+            elif work.unreadable:
+                self.pool.refuse(work, PayloadUnavailable(work.unreadable))
             elif work.dispatches >= SUSPICIOUS_DISPATCHES:
                 self._suspects.append(work)
             else:

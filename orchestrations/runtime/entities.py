@@ -32,6 +32,7 @@ from orchestrations.runtime.instances import (
     Advance,
     HeldInstance,
     PoisonMessage,
+    unreadable,
 )
 from orchestrations.store.contract import (
     Checkpoint,
@@ -66,6 +67,9 @@ def advance_entity(
     advance = Advance(held)
     if not registry.has_entity(claimed.name):
         advance.abandon_reason = f"no worker has the code of entity {claimed.name}"
+        return advance
+    advance.abandon_reason = unreadable(messages, record)
+    if advance.abandon_reason:
         return advance
     advance.entity = batch = run_batch(
         registry.entity(claimed.name),

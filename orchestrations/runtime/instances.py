@@ -26,7 +26,7 @@ from orchestrations.core.waits import event_waits
 from orchestrations.errors import FunctionNotRegistered, VersionMismatch
 from orchestrations.models import Instance
 from orchestrations.runtime.code import CodeUnavailable, code_of
-from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
+from orchestrations.store.contract import ClaimedInstance, EntityRecord, InboxEvent, LoadedHistory
 
 logger = logging.getLogger("orchestrations.runtime")
 
@@ -133,8 +133,8 @@ def advance_instance(
 ) -> Advance:
     """Feed an instance its messages and the ends of its local activities, and say what to write.
 
-    Whatever the state of its code, an instance can be terminated; without its code it waits; with code that doesn't
-    fit its history it fails with the messages kept as facts, so that mended code and a rewind go on from there.
+    Whatever the state of its code and payloads, an instance can be terminated; without either it waits; with code that
+    doesn't fit its history it fails with the messages kept as facts, so that mended code and a rewind go on from there.
     """
     claimed = held.claimed
     result = Advance(held, consumed=[message.pk for message in messages], ended_tasks=[e.task_id or 0 for e in local])
@@ -142,6 +142,9 @@ def advance_instance(
     terminated = first_of(events, EventType.EXECUTION_TERMINATED)
     if terminated is not None:
         return _end_without_code(result, terminated, now)
+    result.abandon_reason = unreadable(messages, loaded)
+    if result.abandon_reason:
+        return result
     if claimed.attempts > get_config().dispatch_attempts:
         undelivered = [*meant_for(messages, claimed, generation_of(held, loaded)), *local]
         return _fail_undelivered(result, undelivered, poison("the orchestrator", claimed.attempts - 1), now)
@@ -200,6 +203,13 @@ def meant_for(messages: Sequence[InboxEvent], claimed: ClaimedInstance, generati
                 claimed.execution,
             )
     return meant
+
+
+def unreadable(messages: Sequence[InboxEvent], loaded: LoadedHistory | EntityRecord | None) -> str:
+    """Why a payload can't be read that the instance or entity needs now; empty where all are there."""
+    if loaded is not None and loaded.unreadable:
+        return loaded.unreadable
+    return next((message.unreadable for message in messages if message.unreadable), "")
 
 
 def _start_position(events: Sequence[HistoryEvent]) -> int:

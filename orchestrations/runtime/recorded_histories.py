@@ -16,7 +16,7 @@ from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.execution import InstanceFacts
 from orchestrations.core.rewind import until_completed
-from orchestrations.errors import FunctionNotRegistered, InstanceNotFound, VersionMismatch
+from orchestrations.errors import FunctionNotRegistered, InstanceNotFound, PayloadUnavailable, VersionMismatch
 from orchestrations.models import Instance
 from orchestrations.runtime.code import replaying_code
 from orchestrations.store import get_store
@@ -37,6 +37,8 @@ class RecordedHistory:
     events: list[HistoryEvent]
     tags: dict[str, str] = field(default_factory=dict)
     parent_instance_id: str | None = None
+    unreadable: str = ""
+    """Why a payload could not be read from its file; such a record can't be replayed."""
 
     def to_json(self) -> str:
         """The record as indented JSON."""
@@ -49,8 +51,10 @@ class RecordedHistory:
 
 
 def record_history(instance_id: str) -> RecordedHistory:
-    """The present execution of an instance as the task hub has it. Raises InstanceNotFound."""
+    """The present execution of an instance as the task hub has it. Raises InstanceNotFound and PayloadUnavailable."""
     for history in stored_histories(instance_id=instance_id):
+        if history.unreadable:
+            raise PayloadUnavailable(history.unreadable)
         return history
     raise InstanceNotFound(instance_id)
 
@@ -91,6 +95,7 @@ def _record(row: Instance, loaded: LoadedHistory) -> RecordedHistory:
         events=loaded.events,
         tags=dict(row.tags),
         parent_instance_id=row.parent.instance_id if row.parent is not None else None,
+        unreadable=loaded.unreadable,
     )
 
 
@@ -100,6 +105,8 @@ def mismatch(history: RecordedHistory) -> str:
     The words name the event, what the history has, what the code did and at which line, or that there is no such
     orchestrator any more.
     """
+    if history.unreadable:
+        return history.unreadable
     facts = InstanceFacts(
         instance_id=history.instance_id,
         name=history.name,

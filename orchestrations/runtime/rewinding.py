@@ -38,6 +38,7 @@ from orchestrations.runtime.instances import (
     meant_for,
     number_events,
     poison,
+    unreadable,
 )
 from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
 
@@ -55,6 +56,9 @@ def advance_ended(
     result = Advance(held, consumed=[message.pk for message in messages])
     if claimed.status != RuntimeStatus.FAILED or loaded is None:
         result.is_idle = True
+        return result
+    result.abandon_reason = unreadable(messages, loaded)
+    if result.abandon_reason:
         return result
     events = meant_for(messages, claimed, generation_of(held, loaded))
     rewound = first_of(events, EventType.EXECUTION_REWOUND)

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import models
 
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer
-from orchestrations.store import entities, rows
+from orchestrations.store import entities, large_payloads, rows
 from orchestrations.store.contract import Checkpoint, CommitResult
 from orchestrations.store.messages import send
 from orchestrations.store.starts import start_children
@@ -27,8 +27,11 @@ def commit(tables: Tables, token: int, checkpoints: Sequence[Checkpoint]) -> Com
     if not checkpoints:
         return CommitResult()
     with tables.batch():
-        held, now = tables.fence(token, sorted(checkpoints, key=lambda checkpoint: checkpoint.pk))
-        kept = [checkpoint for checkpoint in checkpoints if checkpoint.pk in held]
+        fenced = tables.fence(token, sorted(checkpoints, key=lambda checkpoint: checkpoint.pk))
+        now = fenced.now
+        kept = [checkpoint for checkpoint in checkpoints if checkpoint.pk in fenced.held]
+        having_files = [checkpoint for checkpoint in kept if checkpoint.pk in fenced.have_files]
+        large_payloads.forget_consumed(tables, [row for checkpoint in having_files for row in checkpoint.consumed])
         _take_messages(tables, kept)
         _append_history(tables, kept)
         _end_work(tables, [checkpoint for checkpoint in kept if checkpoint.ends_execution])
@@ -37,7 +40,9 @@ def commit(tables: Tables, token: int, checkpoints: Sequence[Checkpoint]) -> Com
             entities.write(tables, changed, now)
         refused = start_children(tables, [child for checkpoint in kept for child in checkpoint.children], now)
         send(tables, [message for checkpoint in kept for message in checkpoint.messages] + refused)
-    return CommitResult(lost={checkpoint.pk for checkpoint in checkpoints} - held)
+        large_payloads.record_checkpoints(tables, kept)
+        large_payloads.forget_unused(tables, [c.pk for c in having_files if c.forgets_history or c.entity is not None])
+    return CommitResult(lost={checkpoint.pk for checkpoint in checkpoints} - fenced.held)
 
 
 def _take_messages(tables: Tables, kept: Sequence[Checkpoint]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from django.db.models import Case, F, Value, When
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
-from orchestrations.store import commit, entities, leases, messages, rows, starts
+from orchestrations.store import commit, entities, large_payloads, leases, messages, rows, starts
 from orchestrations.store.contract import (
     ActivityCompletion,
     ActivityKey,
@@ -27,6 +28,7 @@ from orchestrations.store.contract import (
     Created,
     EntityRecord,
     InboxEvent,
+    LoadedHistory,
     Message,
     NewInstance,
     OnDuplicate,
@@ -67,10 +69,12 @@ class ComposedStore(Store):
     def create_instances(
         self, instances: Sequence[NewInstance], on_duplicate: OnDuplicate = OnDuplicate.REPLACE_TERMINAL
     ) -> list[Created]:
-        return starts.create_instances(self.tables, instances, on_duplicate)
+        return starts.create_instances(self.tables, large_payloads.kept_instances(self.hub, instances), on_duplicate)
 
     def send(self, messages: Sequence[Message]) -> int:
-        return self._send(messages)
+        kept = large_payloads.kept_messages(self.hub, messages)
+        with nullcontext() if kept is messages else self.tables.atomic():
+            return self._send(kept)
 
     def _send(self, sent: Sequence[Message]) -> int:
         return messages.send(self.tables, sent)
@@ -100,6 +104,9 @@ class ComposedStore(Store):
             if len(batch) < BATCH:
                 return forgotten
 
+    def sweep_strays(self, age: timedelta) -> int:
+        return large_payloads.sweep_strays(self.tables, age)
+
     def remove_entities(self, pks: Collection[int]) -> int:
         return entities.remove(self.tables, pks)
 
@@ -121,6 +128,10 @@ class ComposedStore(Store):
         """
 
     @abstractmethod
+    def _load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
+        """What the columns have of the input and history of each {instance pk: execution}."""
+
+    @abstractmethod
     def _take_activities(self, token: int, limit: int) -> list[int]:
         """Take free, visible work items, the oldest first, in a transaction; returns their primary keys."""
 
@@ -132,6 +143,7 @@ class ComposedStore(Store):
         taken = self._take_instances(token, limit)
         claimed = taken.instances
         loaded = self._load_messages(claimed, message_limit) if claimed else []
+        large_payloads.read_messages(message for _, message in loaded)
         for pk, message in loaded:
             claimed[pk].messages.append(message)
         idle = {pk for pk, instance in claimed.items() if not instance.begins and not instance.messages}
@@ -141,17 +153,21 @@ class ComposedStore(Store):
 
     def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
         taken = self._take_activities(token, limit)
-        return self._load_activities(taken) if taken else []
+        return large_payloads.read_activities(self._load_activities(taken)) if taken else []
+
+    def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
+        return large_payloads.read_histories(self._load_history(executions))
 
     def load_entities(self, pks: Collection[int]) -> dict[int, EntityRecord]:
-        return entities.load(self.using, pks)
+        return large_payloads.read_entities(entities.load(self.using, pks))
 
     def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
-        return commit.commit(self.tables, token, checkpoints)
+        return commit.commit(self.tables, token, large_payloads.kept_checkpoints(self.hub, checkpoints))
 
     def complete_activities(self, token: int, completions: Sequence[ActivityCompletion]) -> int:
         if not completions:
             return 0
+        completions = large_payloads.kept_completions(self.hub, completions)
         with self.tables.atomic():
             taken = self.tables.take_completed(token, completions)
             accepted = []

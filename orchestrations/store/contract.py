@@ -1,6 +1,8 @@
 """What a store promises to the runtime and the client: the few functions that write the hot tables.
 
-Every implementation passes the same conformance cases. Times are the database's clock, aware UTC.
+Payloads are JSON text of any allowed length; that large ones are kept in files is the store's own affair. A file that
+can't be written raises PayloadNotKept before anything else is written. Every implementation passes the same cases.
+Times are the database's clock, aware UTC.
 
 Lock order, everywhere: instance rows by ascending primary key, then inbox, then history, then work. Senders take no
 lock on the instance row at all, so that a caller's long transaction never holds up a worker's group commit. Senders to
@@ -83,6 +85,8 @@ class InboxEvent:
     pk: int
     execution: int | None
     event: HistoryEvent
+    unreadable: str = ""
+    """Why its payload can't be read from its file; the event has no payload then that means anything."""
 
 
 @dataclass(slots=True)
@@ -128,6 +132,8 @@ class LoadedHistory:
 
     input: str | None
     events: list[HistoryEvent]
+    unreadable: str = ""
+    """Why a payload among them can't be read from its file; then it can't be replayed."""
 
 
 @dataclass(slots=True)
@@ -165,6 +171,8 @@ class ClaimedActivity:
     timeout_seconds: float | None
     dispatches: int
     tags: dict[str, str] = field(default_factory=dict)
+    unreadable: str = ""
+    """Why its input can't be read from its file; it can only fail then."""
 
 
 @dataclass(slots=True)
@@ -209,6 +217,8 @@ class EntityRecord:
     locked_by: str = ""
     lock_id: str = ""
     backlog: int = 0
+    unreadable: str = ""
+    """Why its state can't be read from its file; no operation can be carried out then."""
 
 
 @dataclass(slots=True)
@@ -330,6 +340,13 @@ class Store(ABC):
         """Delete the entities of these instances that are idle: no state, no lock, no message, no worker at it.
 
         Returns how many went. One that somebody is sending to is left alone; nothing sent to an entity is lost.
+        """
+
+    @abstractmethod
+    def sweep_strays(self, age: timedelta) -> int:
+        """Delete files of large payloads that are older than ``age`` and belong to nothing; returns how many.
+
+        Such files stay behind where a process is killed or a transaction rolled back.
         """
 
     @abstractmethod

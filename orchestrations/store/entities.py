@@ -15,7 +15,7 @@ from orchestrations.core.entities import unlock
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
 from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
-from orchestrations.store import rows
+from orchestrations.store import large_payloads, rows
 from orchestrations.store.contract import Checkpoint, EntityRecord, Message
 from orchestrations.store.tables import BATCH, Tables, chunks
 
@@ -88,6 +88,7 @@ def remove(tables: Tables, pks: Collection[int]) -> int:
             locked.difference_update(_wanted(tables, locked))
             gone = [(pk,) for pk in sorted(locked)]
             if gone:
+                large_payloads.forget_all(tables, sorted(locked))
                 tables.delete(Entity, ("instance_id",), gone)
                 tables.delete(Instance, ("id",), gone)
         removed += len(gone)

@@ -12,10 +12,13 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import TERMINAL
 from orchestrations.errors import InstanceAlreadyExists
 from orchestrations.models import RaisedEventKey
+from orchestrations.store import large_payloads
 from orchestrations.store.contract import Message, NewInstance
 from orchestrations.store.entities import hold
-from orchestrations.store.rows import inbox_row
+from orchestrations.store.rows import INBOX_COLUMNS, inbox_row
 from orchestrations.store.tables import Tables, Target
+
+OWNER, PAYLOAD = INBOX_COLUMNS.index("instance_id"), INBOX_COLUMNS.index("payload")
 
 
 def send(tables: Tables, messages: Sequence[Message]) -> int:
@@ -57,6 +60,7 @@ def _send(tables: Tables, messages: Sequence[Message], entities: Mapping[str, in
         accepted.append((target.pk, message, _visible_at(message, target)))
     if inbox := [inbox_row(tables.hub, *one) for one in _unseen(tables, accepted)]:
         tables.insert_messages(inbox)
+        large_payloads.record(tables, ((row[OWNER], row[PAYLOAD]) for row in inbox))
     return len(accepted) + repeated
 
 

@@ -24,6 +24,7 @@ from orchestrations.models import (
     HistoryEvent,
     InboxMessage,
     Instance,
+    LargePayload,
     RaisedEventKey,
     Timer,
     WorkerLease,
@@ -42,7 +43,7 @@ from orchestrations.store.contract import (
 )
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.rows import Row
-from orchestrations.store.tables import BATCH, EventKey, Tables, Target, TaskKey, chunks
+from orchestrations.store.tables import BATCH, EventKey, Fenced, Tables, Target, TaskKey, chunks
 
 KEYS = 100  # alternatives in one condition; SQLite's parser nests them
 
@@ -147,7 +148,7 @@ class OrmTables(Tables):
             for pk in skip_locked(idle.filter(pk__in=batch).order_by("pk")).values_list("pk", flat=True)
         ]
 
-    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
+    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> Fenced:
         held = set()
         for checkpoint in checkpoints:
             believed = self.rows(Instance).filter(
@@ -158,7 +159,8 @@ class OrmTables(Tables):
             )
             if believed.update(**_updates(checkpoint)):
                 held.add(checkpoint.pk)
-        return held, self.now()
+        files = self.rows(LargePayload).filter(instance_id__in=held)
+        return Fenced(held, set(files.values_list("instance_id", flat=True)), self.now())
 
     def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:
         taken = set()
@@ -288,7 +290,7 @@ class OrmStore(ComposedStore):
             for row in visible.order_by("pk")[:limit]
         ]
 
-    def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
+    def _load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
         inputs = self.tables.rows(Instance).filter(pk__in=list(executions)).values_list("pk", "input")
         found = {pk: LoadedHistory(text, []) for pk, text in inputs}
         for pk, loaded in found.items():

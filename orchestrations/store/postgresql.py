@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from hashlib import blake2s
 from typing import Any
 
@@ -25,6 +24,7 @@ from orchestrations.store.sql import (
     ACTIVITY,
     BELIEF,
     ENDED,
+    HAS_FILES,
     HELD,
     INBOX,
     INSTANCE,
@@ -38,7 +38,7 @@ from orchestrations.store.sql import (
     columns_of,
 )
 from orchestrations.store.sql_store import CLAIMED, SqlStore
-from orchestrations.store.tables import TaskKey
+from orchestrations.store.tables import Fenced, TaskKey
 
 ATTEMPT = ("instance_id", "execution", "task_id", "attempt")
 
@@ -137,7 +137,7 @@ class PostgresqlTables(SqlTables):
             found = f"SELECT id FROM {table} WHERE id = ANY(ARRAY({found})) ORDER BY id FOR UPDATE"
         self.execute(f"DELETE FROM {table} WHERE id = ANY(ARRAY({found}))", parameters)
 
-    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
+    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> Fenced:
         source, parameters = self.source("b", BELIEF, [belief_row(checkpoint) for checkpoint in checkpoints])
         update = f"UPDATE {INSTANCE} AS i SET {CHECKPOINT}, last_updated_at = {self.NOW}"
         if len(checkpoints) == 1:  # no order to keep: a third faster, and an idle worker's commits are like this
@@ -146,8 +146,9 @@ class PostgresqlTables(SqlTables):
             statement = f"""WITH b AS MATERIALIZED (SELECT * FROM {source}), held AS MATERIALIZED (
                 SELECT i.id FROM b CROSS JOIN {INSTANCE} AS i WHERE {HELD} ORDER BY i.id FOR NO KEY UPDATE OF i
             ) {update} FROM held CROSS JOIN b WHERE i.id = held.id AND b.id = held.id"""
-        answered = self.fetch(f"{statement} RETURNING i.id, i.last_updated_at", [*parameters, token])
-        return {pk for pk, _ in answered}, answered[0][1] if answered else self.now()
+        answered = self.fetch(f"{statement} RETURNING i.id, i.last_updated_at, {HAS_FILES}", [*parameters, token])
+        have_files = {pk for pk, _, has_files in answered if has_files}
+        return Fenced({pk for pk, *_ in answered}, have_files, answered[0][1] if answered else self.now())
 
     def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:
         ended = [(c.key.instance_pk, c.key.execution, c.key.task_id, c.attempt) for c in completions]

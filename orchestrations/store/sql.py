@@ -23,10 +23,12 @@ from orchestrations.models import (
     HistoryEvent,
     InboxMessage,
     Instance,
+    LargePayload,
     RaisedEventKey,
     Timer,
     WorkerLease,
 )
+from orchestrations.models.payloads import PayloadField
 from orchestrations.store import rows
 from orchestrations.store.contract import Checkpoint, NewInstance
 from orchestrations.store.rows import Row
@@ -40,6 +42,7 @@ ENTITY = Entity._meta.db_table
 EVENT_KEY = RaisedEventKey._meta.db_table
 TIMER = Timer._meta.db_table
 WORKER = WorkerLease._meta.db_table
+HAS_FILES = f"EXISTS (SELECT 1 FROM {LargePayload._meta.db_table} AS p WHERE p.instance_id = i.id)"
 
 ENDED = "(" + ", ".join(f"'{status.value}'" for status in sorted(TERMINAL)) + ")"
 
@@ -52,6 +55,7 @@ ID = (("id", NUMBER),)
 _KINDS: dict[type[Any], str] = {
     models.CharField: TEXT,
     models.TextField: TEXT,
+    PayloadField: TEXT,
     models.DateTimeField: INSTANT,
     models.FloatField: REAL,
     models.JSONField: JSON,

@@ -131,7 +131,7 @@ class SqlStore(ComposedStore):
             for owner, pk, execution, kind, created_at, *event in loaded
         ]
 
-    def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
+    def _load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
         if not executions:
             return {}
         source, parameters = self.tables.source("k", EXECUTION, sorted(executions.items()))

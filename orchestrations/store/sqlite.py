@@ -21,6 +21,7 @@ from orchestrations.store.sql import (
     ACTIVITY,
     BELIEF,
     ENDED,
+    HAS_FILES,
     HELD,
     ID,
     INSTANCE,
@@ -34,7 +35,7 @@ from orchestrations.store.sql import (
     instant,
 )
 from orchestrations.store.sql_store import CLAIMED, SqlStore
-from orchestrations.store.tables import TaskKey
+from orchestrations.store.tables import Fenced, TaskKey
 
 ATTEMPT = ("instance_id", "execution", "task_id", "attempt")
 
@@ -91,24 +92,24 @@ class SqliteTables(SqlTables):
         matching = " AND ".join(f"{name} = %s" for name in columns)
         self.execute_many(f"DELETE FROM {model._meta.db_table} WHERE {matching}", keys)
 
-    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
+    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> Fenced:
         given = {checkpoint.pk: belief_row(checkpoint) for checkpoint in checkpoints}
         source, parameters = self.source("b", BELIEF[:3], [row[:3] for row in given.values()])
-        held = {
-            pk
-            for (pk,) in self.fetch(
-                f"SELECT i.id FROM {source} CROSS JOIN {INSTANCE} AS i WHERE {HELD}", [*parameters, token]
+        answered: dict[int, int] = dict(
+            self.fetch(
+                f"SELECT i.id, {HAS_FILES} FROM {source} CROSS JOIN {INSTANCE} AS i WHERE {HELD}", [*parameters, token]
             )
-        }
-        now = self.now()
+        )
+        held, now = set(answered), self.now()
+        have_files = {pk for pk, has_files in answered.items() if has_files}
         if not held:
-            return held, now
+            return Fenced(held, have_files, now)
         updates = [(*row, stored(now)) for row in adapted(BELIEF, [given[pk] for pk in held])]
         self.execute_many(
             f"UPDATE {INSTANCE} AS i SET {CHECKPOINT}, last_updated_at = %(now)s WHERE id = %(id)s",
             [dict(zip(CHECKPOINT_NAMES, row, strict=True)) for row in updates],
         )
-        return held, now
+        return Fenced(held, have_files, now)
 
     def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:
         ended = [(c.key.instance_pk, c.key.execution, c.key.task_id, c.attempt) for c in completions]

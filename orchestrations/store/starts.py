@@ -17,6 +17,8 @@ from orchestrations.models import (
     RaisedEventKey,
     Timer,
 )
+from orchestrations.payload_files import is_reference
+from orchestrations.store import large_payloads
 from orchestrations.store.contract import Created, Message, NewInstance, OnDuplicate
 from orchestrations.store.messages import refusal_of, send
 from orchestrations.store.tables import Tables, Target
@@ -56,7 +58,9 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
     for instance in instances:
         wanted.setdefault(instance.instance_id, instance)
     looked_for = [key for key, instance in wanted.items() if not instance.has_fresh_id]
-    with tables.atomic() if looked_for else nullcontext():  # fresh ids take one statement, a transaction by itself
+    has_files = any(is_reference(instance.input) for instance in instances)
+    # Fresh ids take one statement, a transaction by itself.
+    with tables.atomic() if looked_for or has_files else nullcontext():
         known = {target.instance_id: target for target in tables.find((), looked_for)}
         replaceable = [key for key, target in known.items() if _is_replaceable(target, on_duplicate)]
         absent = sorted(wanted.keys() - known.keys())
@@ -70,6 +74,8 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
             known |= now_known
             if on_duplicate is OnDuplicate.TERMINATE:
                 started |= _replace(tables, [wanted[key] for key in sorted(overtaken)], on_duplicate)
+        if has_files:
+            large_payloads.record(tables, ((pk, wanted[key].input) for key, pk in started.items()))
     return _outcomes(instances, started, known)
 
 
@@ -126,5 +132,6 @@ def start_children(tables: Tables, children: Sequence[NewInstance], now: datetim
 def forget(tables: Tables, pks: Sequence[int]) -> None:
     """Delete all rows that belong to these instances, but not the instances."""
     if pks:
+        large_payloads.forget_all(tables, pks)
         for model in BELONGINGS:
             tables.delete(model, ("instance_id",), [(pk,) for pk in pks])

@@ -40,6 +40,15 @@ class Target:
     parent_pk: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Instances whose rows answered a commit, which of them have large payloads in files, and the database's time."""
+
+    held: set[int]
+    have_files: set[int]
+    now: datetime
+
+
 class Tables(ABC):
     """The hot tables of one task hub in one database."""
 
@@ -119,11 +128,8 @@ class Tables(ABC):
         """Lock the instances of entities that no worker holds and nobody else has locked, without waiting for any."""
 
     @abstractmethod
-    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> tuple[set[int], datetime]:
-        """Update the instance rows that still carry what the worker believes.
-
-        Returns their primary keys, and the time by the database's clock.
-        """
+    def fence(self, token: int, checkpoints: Sequence[Checkpoint]) -> Fenced:
+        """Update the instance rows that still carry what the worker believes."""
 
     @abstractmethod
     def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:

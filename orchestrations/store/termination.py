@@ -20,7 +20,7 @@ REASON = "A new start took its id."
 
 
 def end_live(tables: Tables, instance_ids: Collection[str]) -> list[Message]:
-    """Mark those that are live as Terminated, and return what their parents, live children and entities are to be told."""
+    """Mark those that are live as Terminated, and return what their parents, live children and entities are told."""
     told: list[Message] = []
     for batch in chunks(sorted(instance_ids), BATCH):
         rows = Instance.objects.using(tables.using).filter(ORCHESTRATION, hub=tables.hub, instance_id__in=batch)

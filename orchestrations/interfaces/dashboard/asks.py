@@ -15,6 +15,7 @@ from orchestrations import queries
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
+from orchestrations.errors import PayloadUnavailable
 from orchestrations.interfaces.dashboard.forms import AnswerForm
 from orchestrations.interfaces.dashboard.versions import digest
 from orchestrations.models import HistoryEvent, InboxMessage, Instance, OpenWait
@@ -121,7 +122,10 @@ def answer_given(instance: Instance) -> Answer | None:
 
 
 def _answer(row: HistoryEvent | InboxMessage, at: datetime, *, is_taken: bool) -> Answer:
-    payload, told = _object(row.payload), _object(row.attributes)
+    try:
+        payload, told = _object(row.payload), _object(row.attributes)
+    except PayloadUnavailable:  # what can't be read is no verdict that could be shown
+        payload, told = {}, _object(row.attributes)
     verdict = payload.get("approved")
     return Answer(
         by=str(payload.get("by") or told.get("by") or ""),

@@ -15,7 +15,7 @@ from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.asks import Ask, asks_of, asks_version
-from orchestrations.interfaces.dashboard.presentation.failures import read_failure
+from orchestrations.interfaces.dashboard.presentation.failures import failure_of
 from orchestrations.interfaces.dashboard.presentation.payloads import show_payload
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
 from orchestrations.interfaces.dashboard.presentation.statuses import badge
@@ -70,7 +70,7 @@ def head(request: HttpRequest, instance: Instance, tab: str) -> dict[str, object
         "why": explain(instance, _brought_by(instance), coming, now),
         "verbs": offered(instance.status, actions),
         "waits": _lines(instance, waits, actions, now),
-        "causes": read_failure(instance.failure) if instance.status == RuntimeStatus.FAILED else [],
+        "causes": failure_of(lambda: instance.failure) if instance.status == RuntimeStatus.FAILED else [],
         "custom_status": show_payload(instance.custom_status),
         "version": version(instance),
         "is_live": not instance.runtime_status.is_terminal or bool(coming),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
 
-from orchestrations.errors import InstanceNotFound
+from orchestrations.errors import InstanceNotFound, PayloadUnavailable
 from orchestrations.runtime.recorded_histories import record_history
 
 HELP = "Prints the history of an instance's present execution as JSON, for `replay` and for tests."
@@ -23,7 +23,7 @@ def run(options: dict[str, Any], stdout: OutputWrapper) -> None:
     """Write the record. It holds the instance's payloads as they are."""
     try:
         text = record_history(options["instance_id"]).to_json()
-    except InstanceNotFound as error:
+    except (InstanceNotFound, PayloadUnavailable) as error:
         raise CommandError(str(error)) from error
     if options["output"] is None:
         stdout.write(text)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrations.errors import PayloadUnavailable
 from orchestrations.limits import FAILURE_CHAIN
 
 FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
@@ -32,6 +34,14 @@ class Cause:
             return ""
         file = "/".join(chosen["file"].replace("\\", "/").split("/")[-PATH_PARTS:])
         return f"{file}:{chosen['line']} in {chosen['function']}"
+
+
+def failure_of(read: Callable[[], str | None]) -> list[Cause]:
+    """``read_failure`` of what ``read`` returns; where it is kept in a file that can't be read, what is wrong."""
+    try:
+        return read_failure(read())
+    except PayloadUnavailable as error:
+        return [Cause(type(error).__name__, str(error), trace="")]
 
 
 def read_failure(text: str | None) -> list[Cause]:

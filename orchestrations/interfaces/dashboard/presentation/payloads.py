@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from orchestrations.errors import PayloadUnavailable
 
 PRETTY_BYTES = 64 * 1024  # a payload up to this size is shown whole
 PREVIEW_CHARACTERS = 4 * 1024  # shown of a larger one
@@ -32,6 +35,14 @@ def show_payload(text: str | None) -> PayloadView | None:
         return PayloadView(text, size_words(size_bytes), "not JSON", is_whole=True)
     pretty = json.dumps(value, indent=2, ensure_ascii=False)
     return PayloadView(pretty, size_words(size_bytes), _kind(value), is_whole=True)
+
+
+def read_payload(read: Callable[[], str | None]) -> PayloadView | None:
+    """``show_payload`` of what ``read`` returns; where it is kept in a file that can't be read, what is wrong."""
+    try:
+        return show_payload(read())
+    except PayloadUnavailable as error:
+        return PayloadView(str(error), "unknown size", "not readable", is_whole=True)
 
 
 def size_words(size_bytes: int) -> str:

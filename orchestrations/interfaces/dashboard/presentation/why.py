@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, duration, roughly, spoken
-from orchestrations.interfaces.dashboard.presentation.failures import read_failure
+from orchestrations.interfaces.dashboard.presentation.failures import failure_of
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.models import Instance
 
@@ -114,7 +114,7 @@ def _completed(instance: Instance, control: Requested | None, now: datetime) -> 
 
 
 def _failed(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    causes = read_failure(instance.failure)
+    causes = failure_of(lambda: instance.failure)
     error = instance.error or (f"{causes[0].type}: {causes[0].message}" if causes else "no details were kept")
     place = next((cause.place for cause in reversed(causes) if cause.place), "") or instance.blocked_at
     lead = f"Failed with {error}" + (f", at {place}" if place else "")

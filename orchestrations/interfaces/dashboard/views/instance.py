@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,13 +16,13 @@ from django.views.decorators.http import require_GET
 from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
-from orchestrations.errors import InvalidCursor
+from orchestrations.errors import InvalidCursor, PayloadUnavailable
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import find_instance, is_partial, needs, person, require
 from orchestrations.interfaces.dashboard.listing import shown
 from orchestrations.interfaces.dashboard.presentation.events import present
-from orchestrations.interfaces.dashboard.presentation.failures import read_failure
-from orchestrations.interfaces.dashboard.presentation.payloads import show_payload
+from orchestrations.interfaces.dashboard.presentation.failures import failure_of
+from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.interfaces.dashboard.presentation.spans import attributes, gather
 from orchestrations.interfaces.dashboard.presentation.timeline import lay_out
 from orchestrations.interfaces.dashboard.presentation.waits import read_waits
@@ -93,9 +94,9 @@ def event(request: HttpRequest, *, hub: str, instance_id: str, execution: int, s
         "instance": instance,
         "event": found,
         "attributes": attributes(found),
-        "causes": read_failure(found.payload) if is_failure else [],
-        "payload": show_payload(found.payload) if may_see else None,
-        "is_hidden": found.payload is not None and not may_see,
+        "causes": failure_of(lambda: found.payload) if is_failure else [],
+        "payload": read_payload(lambda: found.payload) if may_see else None,
+        "is_hidden": found.has_payload and not may_see,
         "previous": sequence - 1,
         "next": sequence + 1 if execution != instance.execution or sequence < instance.last_sequence else None,
     }
@@ -111,7 +112,10 @@ def payload(request: HttpRequest, *, hub: str, instance_id: str, part: str) -> H
     """The whole input or output, as a file."""
     instance = find_instance(hub, instance_id, payloads=True)
     require(request, Action.VIEW_PAYLOADS, instance)
-    text = getattr(instance, part) if part in PAYLOAD_COLUMNS else None
+    try:
+        text = getattr(instance, part) if part in PAYLOAD_COLUMNS else None
+    except PayloadUnavailable as error:
+        raise Http404(str(error)) from error
     if text is None:
         raise Http404(f"The instance has no {part}.")
     response = HttpResponse(text, content_type="application/json; charset=utf-8")
@@ -163,7 +167,12 @@ def _payloads(request: HttpRequest, instance: Instance) -> dict[str, object]:
     has_ended = instance.runtime_status.is_terminal
     absent = {"input": "It was started without input.", "output": "None." if has_ended else "It has not ended yet."}
     parts = [
-        {"slug": slug, "label": label, "payload": show_payload(getattr(instance, slug)), "absent": absent[slug]}
+        {
+            "slug": slug,
+            "label": label,
+            "payload": read_payload(partial(getattr, instance, slug)),
+            "absent": absent[slug],
+        }
         for slug, label in PAYLOAD_COLUMNS.items()
     ]
     return {"may_view_payloads": True, "parts": parts}
