@@ -6,13 +6,16 @@ There is no second engine here; what passes in a test has run on the code that r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from unittest.mock import patch
 
 from django.db import connections
 from django.test import TransactionTestCase
 
 from orchestrations.client import OrchestrationClient
+from orchestrations.core.http_messages import DurableHttpResponse, HttpRequest
 from orchestrations.errors import ConfigurationError, InstanceNotFound
 from orchestrations.models import Instance, Timer
 from orchestrations.orchestration_status import OrchestrationStatus
@@ -20,7 +23,14 @@ from orchestrations.runtime.drain import Runtime
 from orchestrations.runtime.recorded_histories import RecordedHistory, mismatch, record_history
 from orchestrations.store import get_store
 
-__all__ = ["DurableTestCase", "InProcessWorker", "RecordedHistory", "assert_replays", "record_history"]
+__all__ = [
+    "DurableTestCase",
+    "InProcessWorker",
+    "RecordedHistory",
+    "answering_http",
+    "assert_replays",
+    "record_history",
+]
 
 TIMEOUT_SECONDS = 10.0
 DRAIN_SECONDS = 1.0
@@ -106,6 +116,27 @@ class InProcessWorker:
         store = self.runtime.store
         rows = Instance.objects.using(store.using).filter(hub=store.hub, completed_at=None).order_by("pk")[:5]
         return " ".join(f"{row.instance_id!r} is {row.status}: {row.waiting_for or 'about to go on'}." for row in rows)
+
+
+@contextmanager
+def answering_http(answer: Callable[[HttpRequest], DurableHttpResponse]) -> Iterator[list[HttpRequest]]:
+    """Answer the requests of ``call_http`` by a function while the block runs; nothing leaves the process.
+
+    The list that the block gets holds the requests so far, redirects and polls included. An error that the function
+    raises is the request's failure. Addresses are not checked, and secrets and tokens not fetched.
+    """
+    import httpx
+
+    from orchestrations.durable_http import sending
+
+    requests: list[HttpRequest] = []
+
+    async def exchange(request: HttpRequest) -> tuple[DurableHttpResponse, httpx.URL]:
+        requests.append(request)
+        return answer(request), httpx.URL(request.uri)
+
+    with patch.object(sending, "exchange", exchange):
+        yield requests
 
 
 class DurableTestCase(TransactionTestCase):

@@ -46,7 +46,7 @@ async def send(message: Mapping[str, Any]) -> dict[str, Any]:
 async def _follow(request: HttpRequest) -> HttpAnswer:
     hop = request
     for _ in range(HTTP_REDIRECTS + 1):
-        answer, url = await _exchange(hop)
+        answer, url = await exchange(hop)
         location = answer.headers.get("location")
         if answer.status_code not in REDIRECTS or location is None:
             return _as_recorded(request, answer, url)
@@ -72,7 +72,7 @@ def _as_recorded(request: HttpRequest, answer: DurableHttpResponse, url: httpx.U
     return HttpAnswer(DurableHttpResponse(ACCEPTED), answers.poll_address(url, location), seconds)
 
 
-async def _exchange(request: HttpRequest) -> tuple[DurableHttpResponse, httpx.URL]:
+async def exchange(request: HttpRequest) -> tuple[DurableHttpResponse, httpx.URL]:
     """One hop: check where it leads, connect there and nowhere else, and read the answer."""
     target = read_target(request.uri)
     addresses = await resolve(target, read_allow_list(get_config().http_allowed))
