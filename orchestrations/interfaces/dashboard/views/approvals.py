@@ -13,16 +13,10 @@ from django_htmx.http import trigger_client_event
 from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.errors import InvalidTransition
+from orchestrations.interfaces.answers import Answer, QuestionClosed, answer, answer_given, on_its_way
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import client_of, is_partial, person, signed_in
-from orchestrations.interfaces.dashboard.asks import (
-    Answer,
-    QuestionClosed,
-    answer,
-    answer_given,
-    ask_of,
-    on_its_way,
-)
+from orchestrations.interfaces.dashboard.asks import ask_of
 from orchestrations.interfaces.dashboard.forms import AnswerForm
 from orchestrations.interfaces.dashboard.versions import approvals_version, digest
 from orchestrations.interfaces.dashboard.versions import tick as answer_tick

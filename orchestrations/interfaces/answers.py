@@ -1,0 +1,103 @@
+"""Answering a question that an orchestration puts to people: once, by one who is asked, whatever the interface."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from orchestrations.client import OrchestrationClient
+from orchestrations.conf import get_config
+from orchestrations.core.events import EventType
+from orchestrations.errors import PayloadUnavailable
+from orchestrations.models import HistoryEvent, InboxMessage, Instance, OpenWait
+from orchestrations.permissions import require_answer
+
+if TYPE_CHECKING:
+    from orchestrations.permissions import Person
+
+ANSWERS_SEARCHED = 20  # newest events of an instance among which the answer to a question is looked for
+
+
+class QuestionClosed(Exception):
+    """The question was answered by somebody else, or its wait has ended; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody answered. ``approved`` is None for an event that is no verdict; ``is_taken`` once it is history."""
+
+    by: str
+    approved: bool | None
+    comment: str
+    at: datetime
+    is_taken: bool
+
+
+def answer(client: OrchestrationClient, user: Person, wait: OpenWait, *, approved: bool, comment: str) -> None:
+    """Send the person's verdict as the external event that the wait is for, once.
+
+    The wait's row is locked while it is sent, so that of two people who answer at once one is told that they came
+    second. Raises QuestionClosed, and PermissionRefused for who is not asked.
+    """
+    with transaction.atomic(using=client.using):
+        locked = OpenWait.objects.using(client.using).select_for_update().filter(pk=wait.pk).first()
+        if locked is None or on_its_way(locked):
+            raise QuestionClosed
+        require_answer(user, locked)
+        verdict = {"approved": approved, "comment": comment, "by": user.get_username()}
+        client.raise_event(wait.instance.instance_id, locked.name, verdict, idempotency_key=answer_key(locked.pk))
+
+
+def answer_key(wait_pk: int) -> str:
+    """The idempotency key of the answer to one wait."""
+    return f"wait-{wait_pk}"
+
+
+def on_its_way(wait: OpenWait) -> Answer | None:
+    """The answer that was sent to an open wait and that no worker has taken up yet."""
+    rows = InboxMessage.objects.using(get_config().database).filter(
+        instance_id=wait.instance_id, type=EventType.EVENT_RAISED.value, idempotency_key=f"event:{answer_key(wait.pk)}"
+    )
+    message = rows.first()
+    return _answer(message, message.created_at, is_taken=False) if message else None
+
+
+def answer_given(instance: Instance) -> Answer | None:
+    """The newest verdict that the instance has received: who answered, for somebody who came second."""
+    rows = HistoryEvent.objects.using(get_config().database).filter(
+        instance_id=instance.pk, execution=instance.execution, type=EventType.EVENT_RAISED.value
+    )
+    for event in rows.order_by("-sequence")[:ANSWERS_SEARCHED]:
+        given = _answer(event, event.timestamp, is_taken=True)
+        if given.approved is not None:
+            return given
+    return None
+
+
+def _answer(row: HistoryEvent | InboxMessage, at: datetime, *, is_taken: bool) -> Answer:
+    told = json_object(row.attributes)
+    try:
+        payload = json_object(row.payload)
+    except PayloadUnavailable:  # what can't be read is no verdict that could be shown
+        payload = {}
+    verdict = payload.get("approved")
+    return Answer(
+        by=str(payload.get("by") or told.get("by") or ""),
+        approved=verdict if isinstance(verdict, bool) else None,
+        comment=str(payload.get("comment") or ""),
+        at=at,
+        is_taken=is_taken,
+    )
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """The JSON object that the text holds; an empty one where it holds none."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
