@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_filters",
     "rest_framework",
+    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
@@ -159,6 +160,22 @@ PARTNER_URL = env.str("PARTNER_URL", default="")
 PARTNER_KEY = env.str("PARTNER_KEY", default="")
 if PARTNER_KEY:
     DURABLE["HTTP_SECRETS"] = {"partner": PARTNER_KEY}
+
+# The REST API --------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Durable Functions for Django",
+    "DESCRIPTION": "Start, watch, answer and control orchestrations.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
 
 # What the browser gets -----------------------------------------------------------------------------------------------
 

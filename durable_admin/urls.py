@@ -13,6 +13,7 @@ urlpatterns = [
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("api/", include("orchestrations.interfaces.api.urls")),
     re_path(MANAGEMENT_API, include("orchestrations.interfaces.management_api.urls")),
     re_path(RPC, include("orchestrations.interfaces.management_api.rpc_urls")),
     path("", include("orchestrations.interfaces.dashboard.urls")),

@@ -1,0 +1,133 @@
+"""Errors as problem details (RFC 9457): one JSON object with a stable ``code``, whatever went wrong."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from orchestrations.errors import DurableError, PayloadRejected
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS_OF_CODE = {
+    "function_not_registered": status.HTTP_400_BAD_REQUEST,
+    "invalid_cursor": status.HTTP_400_BAD_REQUEST,
+    "invalid_instance_id": status.HTTP_400_BAD_REQUEST,
+    "payload_rejected": status.HTTP_400_BAD_REQUEST,
+    "permission_refused": status.HTTP_403_FORBIDDEN,
+    "instance_not_found": status.HTTP_404_NOT_FOUND,
+    "instance_already_exists": status.HTTP_409_CONFLICT,
+    "invalid_transition": status.HTTP_409_CONFLICT,
+    "instance_ended": status.HTTP_410_GONE,
+}
+"""An error of the app that is not listed is this site's fault: 500."""
+
+TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    410: "Gone",
+    413: "Too large",
+    415: "Unsupported media type",
+    429: "Too many requests",
+    500: "Server error",
+    503: "Unavailable",
+}
+
+
+class ProblemRenderer(JSONRenderer):
+    """JSON under the media type of problem details."""
+
+    media_type = MEDIA_TYPE
+
+
+class Conflict(exceptions.APIException):
+    """What was asked for has been overtaken by something else."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: the response for an error that callers can do something about; None for a defect."""
+    if isinstance(error, DurableError):
+        code = STATUS_OF_CODE.get(error.code, status.HTTP_500_INTERNAL_SERVER_ERROR)
+        errors = [{"path": error.path, "message": str(error)}] if isinstance(error, PayloadRejected) else None
+        return _response(code, str(error), error.code, errors)
+    if isinstance(error, Http404):
+        error = exceptions.NotFound(*error.args)
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied(*error.args)
+    elif isinstance(error, OperationalError | InterfaceError):
+        logger.error("The database failed while serving %s", context["request"].path, exc_info=error)
+        detail = "The database does not answer at the moment. Try again in a few seconds."
+        return _response(status.HTTP_503_SERVICE_UNAVAILABLE, detail, "unavailable", headers={"Retry-After": "5"})
+    if not isinstance(error, exceptions.APIException):
+        return None
+    return _api_exception(error)
+
+
+def _api_exception(error: exceptions.APIException) -> Response:
+    headers = {}
+    if header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
+    if isinstance(error, exceptions.ValidationError):
+        errors = list(_flatten(error.detail, "$"))
+        detail = errors[0]["message"] if len(errors) == 1 else f"{len(errors)} values are not as they must be."
+        return _response(error.status_code, detail, "invalid", errors, headers)
+    return _response(error.status_code, str(error.detail), str(error.get_codes()), headers=headers)
+
+
+def _flatten(detail: Any, path: str) -> list[dict[str, str]]:
+    """One entry for each message, with the place of the offending value as a JSON path."""
+    if isinstance(detail, dict):
+        return [entry for key, value in detail.items() for entry in _flatten(value, _below(path, key))]
+    if isinstance(detail, list):
+        entries: list[dict[str, str]] = []
+        for index, value in enumerate(detail):
+            nested = isinstance(value, dict | list)
+            entries += _flatten(value, f"{path}[{index}]" if nested else path)
+        return entries
+    return [{"path": path, "message": str(detail)}]
+
+
+def _below(path: str, key: str | int) -> str:
+    if key == "non_field_errors":
+        return path
+    return f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
+
+
+def _response(
+    status_code: int,
+    detail: str,
+    code: str,
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    set_rollback()
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": TITLES.get(status_code, "Error"),
+        "status": status_code,
+        "detail": detail,
+        "code": code,
+    }
+    if errors:
+        body["errors"] = errors
+    return Response(body, status=status_code, headers=headers, content_type=MEDIA_TYPE)

@@ -1,0 +1,326 @@
+"""What requests may hold and what answers hold. The schema is made of these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from orchestrations.core.events import EventType
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.limits import (
+    HISTORY_PAGE,
+    INSTANCE_ID_LENGTH,
+    LIST_PAGE,
+    LIST_PAGE_MAXIMUM,
+    NAME_LENGTH,
+    REASON_LENGTH,
+    VERSION_LENGTH,
+)
+from orchestrations.store.contract import OnDuplicate
+
+STATUSES = [status.value for status in RuntimeStatus]
+EVENT_TYPES = [event.value for event in EventType]
+
+
+class Text(serializers.CharField):
+    """Text as it was sent: white space is part of it, and NUL is refused."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+
+# Queries ----------------------------------------------------------------------------------------------------------
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """Which page of a list."""
+
+    cursor = Text(required=False, help_text="From the address of a page before or after.")
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=LIST_PAGE_MAXIMUM, default=LIST_PAGE, help_text="Rows of one page."
+    )
+
+
+class InstanceFilterQuery(serializers.Serializer[Any]):
+    """Which instances; what is left out narrows nothing."""
+
+    status = serializers.ListField(
+        child=serializers.ChoiceField(STATUSES), required=False, help_text="Repeat it for several."
+    )
+    name = Text(required=False, max_length=NAME_LENGTH, help_text="The orchestrator.")
+    id_prefix = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="What the id begins with.")
+    parent = Text(  # type: ignore[assignment]
+        required=False, max_length=INSTANCE_ID_LENGTH, help_text="The id of the parent instance."
+    )
+    created_from = serializers.DateTimeField(required=False)
+    created_to = serializers.DateTimeField(required=False, help_text="Exclusive.")
+    roots_only = serializers.BooleanField(required=False, default=False, help_text="Without sub-orchestrations.")
+
+
+class InstanceListQuery(PageQuery, InstanceFilterQuery):
+    """Which page of which instances."""
+
+
+class HistoryQuery(serializers.Serializer[Any]):
+    """Which part of a history."""
+
+    execution = serializers.IntegerField(required=False, min_value=1, help_text="The current one unless given.")
+    after = serializers.IntegerField(required=False, min_value=0, default=0, help_text="A sequence number.")
+    type = serializers.ListField(
+        child=serializers.ChoiceField(EVENT_TYPES), required=False, help_text="Repeat it for several."
+    )
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=HISTORY_PAGE, default=HISTORY_PAGE)
+
+
+class AuditQuery(PageQuery):
+    """Which part of the audit trail."""
+
+    instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH)
+
+
+class EntityQuery(PageQuery):
+    """Which entities."""
+
+    name = Text(required=False, max_length=NAME_LENGTH)
+    last_operation_from = serializers.DateTimeField(required=False)
+    last_operation_to = serializers.DateTimeField(required=False, help_text="Exclusive.")
+    include_deleted = serializers.BooleanField(required=False, default=False)
+
+
+class PurgeQuery(serializers.Serializer[Any]):
+    """How far a purge goes."""
+
+    recursive = serializers.BooleanField(required=False, default=False, help_text="Sub-orchestrations too.")
+
+
+# Bodies of requests -----------------------------------------------------------------------------------------------
+
+
+class StartBody(serializers.Serializer[Any]):
+    """An orchestration to start."""
+
+    orchestrator = Text(max_length=NAME_LENGTH)
+    input = serializers.JSONField(required=False, allow_null=True, default=None)
+    instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="Made at random unless given.")
+    start_at = serializers.DateTimeField(required=False, help_text="At once unless given.")
+    tags = serializers.DictField(child=Text(allow_blank=True), required=False)
+    version = Text(required=False, max_length=VERSION_LENGTH, allow_blank=True)
+    on_duplicate = serializers.ChoiceField(
+        [choice.value for choice in OnDuplicate],
+        required=False,
+        default=OnDuplicate.REPLACE_TERMINAL.value,
+        help_text="What happens where the id is taken.",
+    )
+
+
+class ReasonBody(serializers.Serializer[Any]):
+    """Why something is done; kept in the history and the audit trail."""
+
+    reason = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
+
+
+class TerminateBody(ReasonBody):
+    """How far a termination goes, and why."""
+
+    recursive = serializers.BooleanField(required=False, default=True, help_text="Sub-orchestrations too.")
+
+
+class RestartBody(serializers.Serializer[Any]):
+    """Under which id an orchestration is started again."""
+
+    with_new_instance_id = serializers.BooleanField(required=False, default=True)
+
+
+class AnswerBody(serializers.Serializer[Any]):
+    """A person's verdict."""
+
+    approved = serializers.BooleanField()
+    comment = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
+
+
+class SignalBody(serializers.Serializer[Any]):
+    """An operation of an entity, to be carried out later."""
+
+    operation = Text(max_length=NAME_LENGTH)
+    input = serializers.JSONField(required=False, allow_null=True, default=None)
+    signal_time = serializers.DateTimeField(required=False, help_text="Not before that.")
+
+
+# Answers ----------------------------------------------------------------------------------------------------------
+
+
+class Started(serializers.Serializer[Any]):
+    """Where the started instance is."""
+
+    instance_id = serializers.CharField()
+    url = serializers.URLField()
+
+
+class Purged(serializers.Serializer[Any]):
+    """What a purge has deleted."""
+
+    instances_deleted = serializers.IntegerField()
+
+
+class InstanceSummary(serializers.Serializer[Any]):
+    """An instance as lists show it."""
+
+    instance_id = serializers.CharField()
+    name = serializers.CharField()
+    version = serializers.CharField()
+    status = serializers.ChoiceField(STATUSES)
+    tags = serializers.DictField(child=serializers.CharField())
+    execution = serializers.IntegerField()
+    error = serializers.CharField(help_text="One line; empty unless it failed.")
+    waiting_for = serializers.CharField(help_text="One line; empty where it waits for nothing.")
+    created_at = serializers.DateTimeField()
+    scheduled_start_at = serializers.DateTimeField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    last_updated_at = serializers.DateTimeField()
+    completed_at = serializers.DateTimeField(allow_null=True)
+    url = serializers.URLField()
+
+
+class InstanceDetail(InstanceSummary):
+    """An instance as its own address shows it. Payloads are null without the permission to see them."""
+
+    parent_instance_id = serializers.CharField(allow_null=True)
+    blocked_at = serializers.CharField(help_text="File and line at which the orchestrator waits.")
+    waits = serializers.JSONField(help_text="What it waits for, and since when.")
+    actions = serializers.ListField(child=serializers.CharField(), help_text="What you may do to it now.")
+    input = serializers.JSONField(allow_null=True)
+    output = serializers.JSONField(allow_null=True)
+    custom_status = serializers.JSONField(allow_null=True)
+    failure = serializers.JSONField(allow_null=True, help_text="With the chain of its causes.")
+
+
+class InstancePage(serializers.Serializer[Any]):
+    """One page of instances, newest first."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = InstanceSummary(many=True)
+
+
+class StatusCount(serializers.Serializer[Any]):
+    """How many instances have one status, counted to a cap."""
+
+    status = serializers.ChoiceField(STATUSES)
+    count = serializers.IntegerField()
+    is_capped = serializers.BooleanField(help_text="Whether there are more than were counted.")
+
+
+class HistoryItem(serializers.Serializer[Any]):
+    """One history event. Its payload is null without the permission to see it."""
+
+    sequence = serializers.IntegerField()
+    type = serializers.ChoiceField(EVENT_TYPES)
+    timestamp = serializers.DateTimeField()
+    task_id = serializers.IntegerField(allow_null=True)
+    attempt = serializers.IntegerField()
+    name = serializers.CharField(allow_null=True)
+    attributes = serializers.JSONField()
+    payload_preview = serializers.CharField(allow_null=True, help_text="The first characters of its JSON text.")
+    payload_length = serializers.IntegerField(allow_null=True, help_text="Characters of the whole.")
+
+
+class HistoryPageAnswer(serializers.Serializer[Any]):
+    """Consecutive events of one execution."""
+
+    execution = serializers.IntegerField()
+    next_after = serializers.IntegerField(allow_null=True, help_text="The next page's ``after``; null at the end.")
+    results = HistoryItem(many=True)
+
+
+class Wait(serializers.Serializer[Any]):
+    """An external event that an instance waits for."""
+
+    id = serializers.IntegerField()
+    instance_id = serializers.CharField()
+    event = serializers.CharField()
+    since = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(allow_null=True)
+    title = serializers.CharField(help_text="Empty where no person is asked.")
+    summary = serializers.DictField(child=serializers.CharField())
+    location = serializers.CharField()
+
+
+class FunctionAnswer(serializers.Serializer[Any]):
+    """A registered function. Its input's schema is null where it takes none, or the type has no schema."""
+
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(["orchestrator", "activity", "entity"])
+    version = serializers.CharField()
+    description = serializers.CharField()
+    input_schema = serializers.JSONField(allow_null=True)
+
+
+class WorkerAnswer(serializers.Serializer[Any]):
+    """A worker process."""
+
+    worker = serializers.CharField()
+    started_at = serializers.DateTimeField()
+    heartbeat_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    in_flight = serializers.IntegerField()
+    capacity = serializers.IntegerField()
+    functions = serializers.JSONField()
+
+
+class AuditItem(serializers.Serializer[Any]):
+    """Who did what, when and why."""
+
+    id = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    instance_id = serializers.CharField()
+    action = serializers.CharField()
+    actor = serializers.CharField(source="actor_name")
+    reason = serializers.CharField()
+    details = serializers.JSONField()
+    via = serializers.CharField()
+
+
+class AuditPage(serializers.Serializer[Any]):
+    """One page of the audit trail, newest first."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = AuditItem(many=True)
+
+
+class EntityAnswer(serializers.Serializer[Any]):
+    """An entity. Its state is null without the permission to see it."""
+
+    name = serializers.CharField()
+    key = serializers.CharField()
+    exists = serializers.BooleanField()
+    state = serializers.JSONField(allow_null=True)
+    last_operation_at = serializers.DateTimeField(allow_null=True)
+    locked_by = serializers.CharField(allow_null=True)
+    backlog_size = serializers.IntegerField()
+
+
+class EntityPageAnswer(serializers.Serializer[Any]):
+    """One page of entities, the latest operation first."""
+
+    next = serializers.URLField(allow_null=True)
+    results = EntityAnswer(many=True)
+
+
+class ProblemError(serializers.Serializer[Any]):
+    """One offending value."""
+
+    path = serializers.CharField(help_text="A JSON path.")
+    message = serializers.CharField()
+
+
+class ProblemAnswer(serializers.Serializer[Any]):
+    """Problem details (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField(help_text="Stable; what programs decide by.")
+    errors = ProblemError(many=True, required=False)  # type: ignore[assignment]

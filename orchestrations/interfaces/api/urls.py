@@ -1,0 +1,39 @@
+"""Where each part of the API answers, below ``/api/``."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
+
+from orchestrations.interfaces.api.views import acts, approvals, entities, instances, site
+from orchestrations.interfaces.api.views.documentation import Schema, root, viewer
+
+app_name = "api"
+
+ONE = "instances/<str:instance_id>/"
+
+urlpatterns = [
+    path("", root, name="root"),
+    path("instances/", instances.Instances.as_view(), name="instances"),
+    path("instance-counts/", instances.InstanceCounts.as_view(), name="instance_counts"),
+    path(ONE, instances.InstanceView.as_view(), name="instance"),
+    path(f"{ONE}history/", instances.History.as_view(), name="history"),
+    path(f"{ONE}waits/", instances.InstanceWaits.as_view(), name="instance_waits"),
+    path(f"{ONE}events/<str:event_name>/", instances.RaiseEvent.as_view(), name="raise_event"),
+    path(f"{ONE}terminate/", acts.Terminate.as_view(), name="terminate"),
+    path(f"{ONE}suspend/", acts.Suspend.as_view(), name="suspend"),
+    path(f"{ONE}resume/", acts.Resume.as_view(), name="resume"),
+    path(f"{ONE}rewind/", acts.Rewind.as_view(), name="rewind"),
+    path(f"{ONE}restart/", acts.Restart.as_view(), name="restart"),
+    path("waits/", approvals.Waits.as_view(), name="waits"),
+    path("approvals/", approvals.Approvals.as_view(), name="approvals"),
+    path("approvals/<int:wait_id>/", approvals.Approval.as_view(), name="approval"),
+    path("entities/", entities.Entities.as_view(), name="entities"),
+    path("entities/<str:name>/<str:key>/", entities.EntityView.as_view(), name="entity"),
+    path("functions/", site.Functions.as_view(), name="functions"),
+    path("workers/", site.Workers.as_view(), name="workers"),
+    path("audit/", site.Audit.as_view(), name="audit"),
+    path("schema/", Schema.as_view(), name="schema"),
+    path("docs/", viewer(SpectacularSwaggerView.as_view(url_name="api:schema", permission_classes=[])), name="docs"),
+    path("redoc/", viewer(SpectacularRedocView.as_view(url_name="api:schema", permission_classes=[])), name="redoc"),
+]

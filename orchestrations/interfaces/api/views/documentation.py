@@ -1,0 +1,71 @@
+"""The list of what there is, and the pages that show the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from orchestrations.interfaces.api import problems
+from orchestrations.interfaces.api.views.hub import HubView
+
+LISTED = ("instances", "instance_counts", "waits", "approvals", "entities", "functions", "workers", "audit")
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'unsafe-inline'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "worker-src blob:",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""The vendored viewers start themselves with an inline script; whatever they load is this site's own."""
+
+
+def viewer(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A page for people who are signed in, under a policy that lets a vendored viewer of the schema start."""
+
+    @login_required
+    @wraps(view)
+    def answer(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(*args, **kwargs)
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+    return answer
+
+
+class Schema(SpectacularAPIView):
+    """The schema as OpenAPI 3.1, in YAML or JSON."""
+
+    authentication_classes = HubView.authentication_classes
+    permission_classes = HubView.permission_classes
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        """Problem details for every error."""
+        return problems.handle
+
+
+class Root(HubView):
+    """Durable Functions for Django: what this API has."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        """The addresses of the lists, of the schema and of the pages that show it."""
+        names = (*LISTED, "schema", "docs", "redoc")
+        return Response({name: reverse(f"api:{name}", request=request) for name in names})
+
+
+root = Root.as_view()

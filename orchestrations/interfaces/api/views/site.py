@@ -1,0 +1,78 @@
+"""The site itself: registered functions, workers, the audit trail."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orchestrations import queries
+from orchestrations.authoring.registry import registry
+from orchestrations.errors import ConfigurationError
+from orchestrations.interfaces.api import descriptions, serializers
+from orchestrations.interfaces.api.pagination import page_response
+from orchestrations.interfaces.api.schema import problems
+from orchestrations.interfaces.api.views.hub import HubView, needs
+from orchestrations.permissions import Action
+
+
+class Functions(HubView):
+    """What this site can run."""
+
+    @needs(Action.VIEW)
+    @extend_schema(
+        operation_id="list_functions", responses={200: serializers.FunctionAnswer(many=True), **problems(403)}
+    )
+    def get(self, request: Request) -> Response:
+        """The registered orchestrators and activities by name, with the JSON schema of their input."""
+        definitions = [*registry.orchestrators().values(), *registry.activities().values()]
+        return Response([_function(definition) for definition in definitions])
+
+
+class Workers(HubView):
+    """Who runs it."""
+
+    @needs(Action.VIEW)
+    @extend_schema(operation_id="list_workers", responses={200: serializers.WorkerAnswer(many=True), **problems(403)})
+    def get(self, request: Request) -> Response:
+        """The registered worker processes. One whose ``expires_at`` is past is presumed dead."""
+        return Response([descriptions.worker(row) for row in queries.workers(self.hub)])
+
+
+class Audit(HubView):
+    """Who has done what."""
+
+    @needs(Action.VIEW)
+    @extend_schema(
+        operation_id="list_audit_entries",
+        parameters=[serializers.AuditQuery],
+        responses={200: serializers.AuditPage, **problems(400, 403)},
+    )
+    def get(self, request: Request) -> Response:
+        """A page of the audit trail, newest first; of one instance id whether or not it still exists."""
+        asked = self.asked(serializers.AuditQuery)
+        page = queries.audit(self.hub, asked.get("instance_id"), cursor=asked.get("cursor"), limit=asked["limit"])
+        return page_response(request, page, descriptions.audit_entry)
+
+
+def _function(definition: Any) -> dict[str, Any]:
+    return {
+        "name": definition.name,
+        "kind": definition.kind,
+        "version": getattr(definition, "version", ""),
+        "description": inspect.getdoc(definition.function) or "",
+        "input_schema": _input_schema(definition),
+    }
+
+
+def _input_schema(definition: Any) -> dict[str, Any] | None:
+    if definition.conversion.parameter is None:
+        return None
+    try:
+        return msgspec.json.schema(definition.conversion.input_decoder.type)
+    except (TypeError, ConfigurationError):  # a type with a hook of its own, or one that is not defined
+        return None

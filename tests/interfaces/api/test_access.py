@@ -1,0 +1,82 @@
+"""Who gets in: nobody without signing in, and nobody without the right."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from rest_framework.test import APIClient
+
+from orchestrations.interfaces.api.urls import urlpatterns
+from tests import rows
+
+ADDRESSES = [
+    f"/api/{pattern.pattern}".replace("<str:instance_id>", "order")
+    .replace("<str:event_name>", "paid")
+    .replace("<int:wait_id>", "1")
+    .replace("<str:name>", "counter")
+    .replace("<str:key>", "a")
+    for pattern in urlpatterns
+    if pattern.name not in {"docs", "redoc"}
+]
+OPEN = {"/api/", "/api/approvals/", "/api/approvals/1/", "/api/schema/"}
+METHODS = ["get", "post", "put", "patch", "delete"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stranger_gets_in_nowhere(db, address, method):
+    response = getattr(APIClient(), method)(address)
+
+    assert response.status_code == 401
+    assert "WWW-Authenticate" in response.headers
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_who_holds_no_permission_does_nothing(caller, address, method):
+    rows.instance("order")
+    response = getattr(caller(), method)(address)
+
+    allowed = {403, 405} if address not in OPEN else {200, 404, 400, 405}
+    assert response.status_code in allowed, response.content
+    assert not User.objects.filter(is_superuser=True).exists()
+
+
+def test_a_session_acts_only_with_a_csrf_token(db):
+    User.objects.create_superuser("root")
+    client = APIClient(enforce_csrf_checks=True)
+    client.force_login(User.objects.get())
+
+    assert client.get("/api/instances/").status_code == 200
+    assert client.post("/api/instances/", {"orchestrator": "echo"}, format="json").status_code == 403
+
+
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_the_pages_that_show_the_schema_are_for_people_who_are_signed_in(client, django_user_model, page, settings):
+    settings.ROOT_URLCONF = "durable_admin.urls"
+    assert client.get(f"/api/{page}/").status_code == 302
+
+    client.force_login(django_user_model.objects.create_user("ada"))
+    response = client.get(f"/api/{page}/")
+
+    assert response.status_code == 200
+    assert "http" not in response.headers["Content-Security-Policy"], "nothing comes from elsewhere"
+
+
+def test_an_inactive_person_is_a_stranger(caller):
+    api = caller("view_instance")
+    User.objects.update(is_active=False)
+
+    assert api.get("/api/instances/").status_code == 401
+
+
+def test_a_database_that_is_away_is_said_so(api, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("orchestrations.queries.list_instances", fail)
+    response = api.get("/api/instances/")
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert response.headers["Retry-After"] == "5"

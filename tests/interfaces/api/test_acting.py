@@ -1,0 +1,194 @@
+"""Starts, events, control and answers: what they do, once, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from orchestrations.models import AuditEntry, InboxMessage, Instance
+from tests import rows
+from tests.interfaces.api.conftest import OPERATOR
+
+INSTANCES = "/api/instances/"
+
+
+def start(api, headers=None, **body):
+    return api.post(INSTANCES, {"orchestrator": "echo", **body}, format="json", headers=headers or {})
+
+
+def test_a_start_answers_with_the_address_of_the_instance(api):
+    response = start(api, input={"n": 1}, tags={"team": "a"}, start_at="2030-01-01T00:00:00Z")
+
+    row = Instance.objects.get()
+    assert response.status_code == 201
+    assert response.headers["Location"] == response.json()["url"]
+    assert api.get(response.json()["url"]).json()["instance_id"] == row.instance_id
+    assert (row.input, row.tags, row.scheduled_start_at.year) == ('{"n":1}', {"team": "a"}, 2030)
+
+
+def test_a_start_with_the_same_idempotency_key_finds_the_first_one(api, caller):
+    first = start(api, {"Idempotency-Key": "k"}, input=1)
+    again = start(api, {"Idempotency-Key": "k"}, input=1)
+    another = start(api, {"Idempotency-Key": "l"}, input=1)
+    of_somebody_else = start(caller(*OPERATOR, name="bob"), {"Idempotency-Key": "k"}, input=1)
+
+    assert [r.status_code for r in (first, again, another, of_somebody_else)] == [201, 200, 201, 201]
+    assert first.json() == again.json()
+    assert Instance.objects.count() == 3
+
+
+def test_a_live_id_is_a_conflict(api):
+    start(api, instance_id="order")
+    response = start(api, instance_id="order")
+
+    assert (response.status_code, response.json()["code"]) == (409, "instance_already_exists")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "path"),
+    [
+        ({"orchestrator": "nobody"}, "function_not_registered", None),
+        ({}, "invalid", "$.orchestrator"),
+        ({"orchestrator": "echo", "instance_id": "a/b"}, "invalid_instance_id", None),
+        ({"orchestrator": "echo", "instance_id": "@a@b"}, "invalid_instance_id", None),
+        ({"orchestrator": "echo", "tags": {"a": 1}}, None, None),
+        ({"orchestrator": "echo", "tags": "none"}, "invalid", "$.tags"),
+        ({"orchestrator": "echo", "start_at": "soon"}, "invalid", "$.start_at"),
+        ({"orchestrator": "echo", "on_duplicate": "maybe"}, "invalid", "$.on_duplicate"),
+        ({"orchestrator": "settle_expense", "input": {"employee": 3}}, "payload_rejected", "$.employee"),
+        ({"orchestrator": "echo", "input": "\x00"}, "payload_rejected", "$.input"),
+        ([], "invalid", "$"),
+        ("echo", "invalid", "$"),
+    ],
+)
+def test_a_start_that_makes_no_sense_starts_nothing_and_says_where(api, body, code, path):
+    response = api.post(INSTANCES, body, format="json")
+
+    if code is None:  # a number is read as the text that it looks like
+        assert response.status_code == 201
+        return
+    assert response.status_code == 400, response.content
+    assert response.json()["code"] == code
+    if path is not None:
+        assert response.json()["errors"][0]["path"] == path
+    assert not Instance.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b'{"a": NaN}', b'{"a": 1e999}', b"[" * 5_000 + b"]" * 5_000, b'"\\ud800"']
+)
+def test_what_is_no_json_is_refused_with_its_place(api, body):
+    response = api.generic("POST", INSTANCES, body, content_type="application/json")
+
+    assert (response.status_code, response.json()["code"]) == (400, "payload_rejected")
+
+
+def test_another_media_type_is_refused(api):
+    response = api.generic("POST", INSTANCES, b"a=1", content_type="application/x-www-form-urlencoded")
+
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_body_that_is_too_large_is_refused(api, monkeypatch):
+    monkeypatch.setattr("orchestrations.interfaces.api.parsers.PAYLOAD_BYTES", 10)
+    response = start(api, input="x" * 100)
+
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("value", [None, 0, "text", [1, {"a": None}]])
+def test_an_event_is_whatever_the_body_holds(api, value):
+    rows.instance("order")
+    response = api.post(f"{INSTANCES}order/events/paid/", value, format="json")
+
+    assert response.status_code == 202
+    message = InboxMessage.objects.get()
+    assert (message.name, message.type) == ("paid", "EventRaised")
+
+
+def test_an_event_with_the_same_key_counts_once(api):
+    rows.instance("order")
+    for _ in range(2):
+        response = api.post(f"{INSTANCES}order/events/paid/", 1, format="json", headers={"Idempotency-Key": "k"})
+        assert response.status_code == 202
+
+    assert InboxMessage.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "expected"),
+    [
+        ("terminate", "Running", "ExecutionTerminated"),
+        ("suspend", "Running", "ExecutionSuspended"),
+        ("resume", "Suspended", "ExecutionResumed"),
+        ("rewind", "Failed", "ExecutionRewound"),
+    ],
+)
+def test_each_verb_is_sent_with_its_reason_and_audited(api, verb, status, expected):
+    rows.instance("order", status=status)
+    response = api.post(f"{INSTANCES}order/{verb}/", {"reason": "because"}, format="json")
+
+    assert response.status_code == 202
+    assert InboxMessage.objects.get().type == expected
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.reason, entry.actor_name, entry.via) == (verb, "because", "ada", "API")
+
+
+@pytest.mark.parametrize("verb", ["terminate", "suspend", "resume"])
+def test_an_ended_instance_refuses(api, verb):
+    rows.instance("order", status="Completed")
+    response = api.post(f"{INSTANCES}order/{verb}/")
+
+    assert (response.status_code, response.json()["code"]) == (410, "instance_ended")
+
+
+def test_a_live_instance_can_be_neither_rewound_nor_purged(api):
+    rows.instance("order")
+
+    assert api.post(f"{INSTANCES}order/rewind/").json()["code"] == "invalid_transition"
+    assert api.delete(f"{INSTANCES}order/").json()["code"] == "invalid_transition"
+    assert Instance.objects.exists()
+
+
+def test_an_ended_instance_is_purged_and_restarted(api):
+    rows.instance("order", status="Completed", input="1")
+    restarted = api.post(f"{INSTANCES}order/restart/")
+    purged = api.delete(f"{INSTANCES}order/")
+
+    assert restarted.status_code == 201
+    assert purged.json() == {"instances_deleted": 1}
+    assert Instance.objects.get().instance_id == restarted.json()["instance_id"]
+
+
+def test_who_is_asked_answers_once(caller, api):
+    order = rows.instance("order")
+    asked = rows.wait(order, "decision", title="Pay?", request={"groups": ["managers"]})
+    manager = caller(name="max")
+    User.objects.get(username="max").groups.add(Group.objects.create(name="managers"))
+    address = f"/api/approvals/{asked.pk}/"
+
+    assert [row["id"] for row in manager.get("/api/approvals/").json()] == [asked.pk]
+    assert api.get("/api/approvals/").json() == []
+    assert api.post(address, {"approved": True}, format="json").status_code == 404, "an operator is not asked"
+    assert manager.post(address, {"comment": "?"}, format="json").json()["errors"][0]["path"] == "$.approved"
+    assert manager.post(address, {"approved": False, "comment": "no"}, format="json").status_code == 202
+    second = manager.post(address, {"approved": True}, format="json")
+
+    assert (second.status_code, second.json()["code"]) == (409, "question_closed")
+    assert InboxMessage.objects.get().payload == '{"approved":false,"comment":"no","by":"max"}'
+
+
+def test_a_raw_event_is_no_way_around_the_question(api):
+    rows.wait(rows.instance("order"), "decision", title="Pay?", request={"groups": ["managers"]})
+    response = api.post(f"{INSTANCES}order/events/Decision/", {"approved": True}, format="json")
+
+    assert (response.status_code, response.json()["code"]) == (403, "permission_refused")
+
+
+def test_an_entity_is_signalled_and_told(api):
+    refused = api.post("/api/entities/nobody/a/", {"operation": "add"}, format="json")
+    unknown = api.get("/api/entities/nobody/a/")
+
+    assert refused.status_code == 400
+    assert unknown.status_code == 404
+    assert api.get("/api/entities/").json() == {"next": None, "results": []}
