@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 STATUS_OF_CODE = {
-    "function_not_registered": status.HTTP_400_BAD_REQUEST,
-    "invalid_cursor": status.HTTP_400_BAD_REQUEST,
+    "function_not_registered": status.HTTP_404_NOT_FOUND,
+    "invalid_cursor": status.HTTP_404_NOT_FOUND,
     "invalid_instance_id": status.HTTP_400_BAD_REQUEST,
     "payload_rejected": status.HTTP_400_BAD_REQUEST,
     "permission_refused": status.HTTP_403_FORBIDDEN,
     "instance_not_found": status.HTTP_404_NOT_FOUND,
     "instance_already_exists": status.HTTP_409_CONFLICT,
     "invalid_transition": status.HTTP_409_CONFLICT,
-    "instance_ended": status.HTTP_410_GONE,
+    "instance_ended": status.HTTP_409_CONFLICT,
 }
 """An error of the app that is not listed is this site's fault: 500."""
 
@@ -40,7 +40,6 @@ TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
-    410: "Gone",
     413: "Too large",
     415: "Unsupported media type",
     429: "Too many requests",

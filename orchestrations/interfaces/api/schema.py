@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drf_spectacular.types import OpenApiTypes
+from typing import Any
+
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from orchestrations.interfaces.api.problems import MEDIA_TYPE, TITLES
@@ -11,7 +12,7 @@ from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]+$"},
+    {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_LENGTH, "pattern": "^[^\\x00-\\x1f\\x7f]+$"},
     OpenApiParameter.HEADER,
     description="Makes a repeated request harmless.",
 )
@@ -23,4 +24,9 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     return {(code, MEDIA_TYPE): OpenApiResponse(ProblemAnswer, TITLES[code]) for code in sorted({*always, *statuses})}
 
 
-__all__ = ["IDEMPOTENCY_KEY", "OpenApiTypes", "problems"]
+def close_bodies(result: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Say of every body that it takes no other members, as ``serializers.Asked`` sees to it."""
+    for name, component in result["components"]["schemas"].items():
+        if name.endswith("Body"):
+            component["additionalProperties"] = False
+    return result

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from orchestrations.authoring.registry import registry
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import (
@@ -23,17 +26,59 @@ STATUSES = [status.value for status in RuntimeStatus]
 EVENT_TYPES = [event.value for event in EventType]
 
 
+@extend_schema_field({"type": "string", "pattern": "^[^\\x00]*$"})
 class Text(serializers.CharField):
-    """Text as it was sent: white space is part of it, and NUL is refused."""
+    """Text as it was sent: white space is part of it, and neither NUL nor a number is. Not empty unless it may be."""
 
     def __init__(self, **options: Any) -> None:
+        if not options.get("allow_blank"):
+            options.setdefault("min_length", 1)
         super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Take text alone."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Flag(serializers.BooleanField):
+    """``true`` or ``false`` in a body, and nothing that might be meant so."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Take a truth value alone."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+@extend_schema_field({})
+class Json(serializers.JSONField):
+    """Any JSON value, null among them."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        """Take null for what it is."""
+        return (True, None) if data is None else super().validate_empty_values(data)
+
+
+class Asked(serializers.Serializer[Any]):
+    """What a caller may send. What means nothing is refused: a slip of the pen would change what happens."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse what is not declared."""
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError(
+                {name: [f"Nothing has this name here. Known: {known}."] for name in unknown}
+            )
+        return super().to_internal_value(data)
 
 
 # Queries ----------------------------------------------------------------------------------------------------------
 
 
-class PageQuery(serializers.Serializer[Any]):
+class PageQuery(Asked):
     """Which page of a list."""
 
     cursor = Text(required=False, help_text="From the address of a page before or after.")
@@ -42,7 +87,7 @@ class PageQuery(serializers.Serializer[Any]):
     )
 
 
-class InstanceFilterQuery(serializers.Serializer[Any]):
+class InstanceFilterQuery(Asked):
     """Which instances; what is left out narrows nothing."""
 
     status = serializers.ListField(
@@ -62,7 +107,7 @@ class InstanceListQuery(PageQuery, InstanceFilterQuery):
     """Which page of which instances."""
 
 
-class HistoryQuery(serializers.Serializer[Any]):
+class HistoryQuery(Asked):
     """Which part of a history."""
 
     execution = serializers.IntegerField(required=False, min_value=1, help_text="The current one unless given.")
@@ -88,7 +133,7 @@ class EntityQuery(PageQuery):
     include_deleted = serializers.BooleanField(required=False, default=False)
 
 
-class PurgeQuery(serializers.Serializer[Any]):
+class PurgeQuery(Asked):
     """How far a purge goes."""
 
     recursive = serializers.BooleanField(required=False, default=False, help_text="Sub-orchestrations too.")
@@ -97,11 +142,11 @@ class PurgeQuery(serializers.Serializer[Any]):
 # Bodies of requests -----------------------------------------------------------------------------------------------
 
 
-class StartBody(serializers.Serializer[Any]):
+class StartBody(Asked):
     """An orchestration to start."""
 
-    orchestrator = Text(max_length=NAME_LENGTH)
-    input = serializers.JSONField(required=False, allow_null=True, default=None)
+    orchestrator = serializers.ChoiceField([])
+    input = Json(required=False, default=None)
     instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="Made at random unless given.")
     start_at = serializers.DateTimeField(required=False, help_text="At once unless given.")
     tags = serializers.DictField(child=Text(allow_blank=True), required=False)
@@ -113,8 +158,14 @@ class StartBody(serializers.Serializer[Any]):
         help_text="What happens where the id is taken.",
     )
 
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Offer the orchestrators that this site can run."""
+        fields = super().get_fields()
+        fields["orchestrator"].choices = sorted(registry.orchestrators())  # type: ignore[attr-defined]
+        return fields
 
-class ReasonBody(serializers.Serializer[Any]):
+
+class ReasonBody(Asked):
     """Why something is done; kept in the history and the audit trail."""
 
     reason = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
@@ -123,27 +174,27 @@ class ReasonBody(serializers.Serializer[Any]):
 class TerminateBody(ReasonBody):
     """How far a termination goes, and why."""
 
-    recursive = serializers.BooleanField(required=False, default=True, help_text="Sub-orchestrations too.")
+    recursive = Flag(required=False, default=True, help_text="Sub-orchestrations too.")
 
 
-class RestartBody(serializers.Serializer[Any]):
+class RestartBody(Asked):
     """Under which id an orchestration is started again."""
 
-    with_new_instance_id = serializers.BooleanField(required=False, default=True)
+    with_new_instance_id = Flag(required=False, default=True)
 
 
-class AnswerBody(serializers.Serializer[Any]):
+class AnswerBody(Asked):
     """A person's verdict."""
 
-    approved = serializers.BooleanField()
+    approved = Flag()
     comment = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
 
 
-class SignalBody(serializers.Serializer[Any]):
+class SignalBody(Asked):
     """An operation of an entity, to be carried out later."""
 
     operation = Text(max_length=NAME_LENGTH)
-    input = serializers.JSONField(required=False, allow_null=True, default=None)
+    input = Json(required=False, default=None)
     signal_time = serializers.DateTimeField(required=False, help_text="Not before that.")
 
 
@@ -187,12 +238,12 @@ class InstanceDetail(InstanceSummary):
 
     parent_instance_id = serializers.CharField(allow_null=True)
     blocked_at = serializers.CharField(help_text="File and line at which the orchestrator waits.")
-    waits = serializers.JSONField(help_text="What it waits for, and since when.")
+    waits = Json(help_text="What it waits for, and since when.")
     actions = serializers.ListField(child=serializers.CharField(), help_text="What you may do to it now.")
-    input = serializers.JSONField(allow_null=True)
-    output = serializers.JSONField(allow_null=True)
-    custom_status = serializers.JSONField(allow_null=True)
-    failure = serializers.JSONField(allow_null=True, help_text="With the chain of its causes.")
+    input = Json()
+    output = Json()
+    custom_status = Json()
+    failure = Json(help_text="With the chain of its causes.")
 
 
 class InstancePage(serializers.Serializer[Any]):
@@ -220,7 +271,7 @@ class HistoryItem(serializers.Serializer[Any]):
     task_id = serializers.IntegerField(allow_null=True)
     attempt = serializers.IntegerField()
     name = serializers.CharField(allow_null=True)
-    attributes = serializers.JSONField()
+    attributes = Json()
     payload_preview = serializers.CharField(allow_null=True, help_text="The first characters of its JSON text.")
     payload_length = serializers.IntegerField(allow_null=True, help_text="Characters of the whole.")
 
@@ -253,7 +304,7 @@ class FunctionAnswer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(["orchestrator", "activity", "entity"])
     version = serializers.CharField()
     description = serializers.CharField()
-    input_schema = serializers.JSONField(allow_null=True)
+    input_schema = Json()
 
 
 class WorkerAnswer(serializers.Serializer[Any]):
@@ -265,7 +316,7 @@ class WorkerAnswer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
     in_flight = serializers.IntegerField()
     capacity = serializers.IntegerField()
-    functions = serializers.JSONField()
+    functions = Json()
 
 
 class AuditItem(serializers.Serializer[Any]):
@@ -277,7 +328,7 @@ class AuditItem(serializers.Serializer[Any]):
     action = serializers.CharField()
     actor = serializers.CharField(source="actor_name")
     reason = serializers.CharField()
-    details = serializers.JSONField()
+    details = Json()
     via = serializers.CharField()
 
 
@@ -295,7 +346,7 @@ class EntityAnswer(serializers.Serializer[Any]):
     name = serializers.CharField()
     key = serializers.CharField()
     exists = serializers.BooleanField()
-    state = serializers.JSONField(allow_null=True)
+    state = Json()
     last_operation_at = serializers.DateTimeField(allow_null=True)
     locked_by = serializers.CharField(allow_null=True)
     backlog_size = serializers.IntegerField()

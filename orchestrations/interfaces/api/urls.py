@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
 from orchestrations.interfaces.api.views import acts, approvals, entities, instances, site
-from orchestrations.interfaces.api.views.documentation import Schema, root, viewer
+from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer
 
 app_name = "api"
 
@@ -36,4 +36,5 @@ urlpatterns = [
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", viewer(SpectacularSwaggerView.as_view(url_name="api:schema", permission_classes=[])), name="docs"),
     path("redoc/", viewer(SpectacularRedocView.as_view(url_name="api:schema", permission_classes=[])), name="redoc"),
+    re_path("", nowhere, name="nowhere"),
 ]

@@ -26,7 +26,7 @@ class Terminate(HubView):
     @extend_schema(
         operation_id="terminate_instance",
         request=serializers.TerminateBody,
-        responses={**ACCEPTED, **problems(400, 403, 404, 410)},
+        responses={**ACCEPTED, **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, instance_id: str) -> Response:
         """End a live instance; no code of its orchestrator runs any more."""
@@ -42,7 +42,7 @@ class Suspend(HubView):
     @extend_schema(
         operation_id="suspend_instance",
         request=serializers.ReasonBody,
-        responses={**ACCEPTED, **problems(400, 403, 404, 410)},
+        responses={**ACCEPTED, **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, instance_id: str) -> Response:
         """Pause a live instance; what arrives is kept in order. Has no effect on one that is suspended."""
@@ -57,7 +57,7 @@ class Resume(HubView):
     @extend_schema(
         operation_id="resume_instance",
         request=serializers.ReasonBody,
-        responses={**ACCEPTED, **problems(400, 403, 404, 410)},
+        responses={**ACCEPTED, **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, instance_id: str) -> Response:
         """Let a suspended instance go on. Has no effect on one that is not suspended."""
@@ -72,7 +72,7 @@ class Rewind(HubView):
     @extend_schema(
         operation_id="rewind_instance",
         request=serializers.ReasonBody,
-        responses={**ACCEPTED, **problems(400, 403, 404, 409, 410)},
+        responses={**ACCEPTED, **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, instance_id: str) -> Response:
         """Let a failed instance go on from before its failure."""

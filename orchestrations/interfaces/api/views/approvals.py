@@ -52,7 +52,7 @@ class Approval(HubView):
         request=serializers.AnswerBody,
         responses={
             202: OpenApiResponse(description="The answer is on its way."),
-            **problems(400, 404, 409, 410),
+            **problems(400, 404, 409),
         },
     )
     def post(self, request: Request, wait_id: int) -> Response:

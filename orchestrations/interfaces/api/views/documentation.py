@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -68,4 +69,14 @@ class Root(HubView):
         return Response({name: reverse(f"api:{name}", request=request) for name in names})
 
 
+class Nowhere(HubView):
+    """Whatever address is none."""
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Say so, to who is signed in."""
+        super().initial(request, *args, **kwargs)
+        raise NotFound("The API has no such address. GET /api/ lists those that it has.")
+
+
 root = Root.as_view()
+nowhere = extend_schema(exclude=True)(Nowhere).as_view()

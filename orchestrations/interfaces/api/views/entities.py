@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +23,7 @@ class Entities(HubView):
     @extend_schema(
         operation_id="list_entities",
         parameters=[serializers.EntityQuery],
-        responses={200: serializers.EntityPageAnswer, **problems(400, 403)},
+        responses={200: serializers.EntityPageAnswer, **problems(400, 403, 404)},
     )
     def get(self, request: Request) -> Response:
         """A page of entities, the latest operation first."""
@@ -37,7 +37,7 @@ class EntityView(HubView):
     """One entity."""
 
     @needs(Action.VIEW)
-    @extend_schema(operation_id="get_entity", responses={200: serializers.EntityAnswer, **problems(400, 403, 404)})
+    @extend_schema(operation_id="get_entity", responses={200: serializers.EntityAnswer, **problems(403, 404)})
     def get(self, request: Request, name: str, key: str = "") -> Response:
         """How the entity stands."""
         state = self.client.get_entity(_entity_id(name, key))
@@ -49,7 +49,7 @@ class EntityView(HubView):
     @extend_schema(
         operation_id="signal_entity",
         request=serializers.SignalBody,
-        responses={202: OpenApiResponse(description="The signal is on its way."), **problems(400, 403)},
+        responses={202: OpenApiResponse(description="The signal is on its way."), **problems(400, 403, 404)},
     )
     def post(self, request: Request, name: str, key: str = "") -> Response:
         """Ask an operation of the entity, which need not exist."""
@@ -62,4 +62,4 @@ def _entity_id(name: str, key: str) -> EntityId:
     try:
         return EntityId(name, key)
     except ValueError as error:
-        raise ValidationError({"name": [str(error)]}) from error
+        raise NotFound(str(error)) from error

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from orchestrations import permissions, queries
@@ -81,13 +82,21 @@ class HubView(APIView):
         return queries.get_instance(self.hub, instance_id, payloads=payloads)
 
     def asked(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """The query's parameters, checked. Raises ValidationError."""
-        return _valid(kind(data=self.request.query_params))
+        """The query's parameters, checked; none is dropped. Raises ValidationError."""
+        many = {name for name, field in kind().fields.items() if isinstance(field, serializers.ListField)}
+        lists = dict(self.request.query_params.lists())
+        lists.pop(api_settings.URL_FORMAT_OVERRIDE, None)  # read by DRF
+        return _valid(kind(data={name: values if name in many else values[-1] for name, values in lists.items()}))
 
     def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """The body's members, checked. An empty body is an empty object. Raises ValidationError."""
-        body: Any = self.request.data
-        return _valid(kind(data={} if body is None else body))
+        """The body's members, checked; no body is an empty object. Raises ValidationError."""
+        return _valid(kind(data=self.request.data))
+
+    @property
+    def value(self) -> Any:
+        """The body as it is, any JSON value; no body is null."""
+        has_body = self.request.META.get("CONTENT_LENGTH") not in (None, "", "0", 0)
+        return self.request.data if has_body else None
 
 
 def _valid(serializer: serializers.Serializer[Any]) -> dict[str, Any]:

@@ -207,12 +207,12 @@ class RaiseEvent(HubView):
         operation_id="raise_event",
         parameters=[IDEMPOTENCY_KEY],
         request=OpenApiTypes.ANY,
-        responses={202: OpenApiResponse(description="The event is on its way."), **problems(400, 403, 404, 410)},
+        responses={202: OpenApiResponse(description="The event is on its way."), **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, instance_id: str, event_name: str) -> Response:
         """Raise an external event; the body, any JSON value, is what the orchestrator gets."""
         row = queries.get_instance(self.hub, instance_id)
         permissions.require_raise_event(self.person, row, event_name)
         key = request.headers.get("Idempotency-Key")
-        self.client.raise_event(instance_id, event_name, request.data, idempotency_key=key)
+        self.client.raise_event(instance_id, event_name, self.value, idempotency_key=key)
         return Response(status=status.HTTP_202_ACCEPTED)

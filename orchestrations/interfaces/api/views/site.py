@@ -50,7 +50,7 @@ class Audit(HubView):
     @extend_schema(
         operation_id="list_audit_entries",
         parameters=[serializers.AuditQuery],
-        responses={200: serializers.AuditPage, **problems(400, 403)},
+        responses={200: serializers.AuditPage, **problems(400, 403, 404)},
     )
     def get(self, request: Request) -> Response:
         """A page of the audit trail, newest first; of one instance id whether or not it still exists."""
