@@ -1,0 +1,44 @@
+"""The schema is exact: requests made from it are answered as it says, and others are refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
+
+from tests import rows
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = 5  # of each operation, beside those that cover each rule of the schema
+SECONDS = 240
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_running_site_does_what_its_schema_says(live_server, tmp_path):
+    token = Token.objects.create(user=User.objects.create_superuser("root"))
+    for status in ("Running", "Failed", "Completed"):
+        rows.wait(rows.instance(f"order-{status}", status=status), "decision", title="Pay?")
+
+    command = [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIGURATION, "run"]
+    command += [f"{live_server.url}/api/schema/?format=json", "--header", f"Authorization: Token {token.key}"]
+    command += ["--checks", "all", "--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES)]
+    command += ["--generation-deterministic", "--no-color"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+
+
+@pytest.mark.django_db
+def test_every_operation_has_a_name_an_answer_and_its_problems(api):
+    schema = api.get("/api/schema/", {"format": "json"}).json()
+
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    assert schema["openapi"].startswith("3.1")
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert "application/problem+json" in operation["responses"]["401"]["content"], operation["operationId"]
