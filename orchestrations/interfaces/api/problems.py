@@ -29,6 +29,7 @@ STATUS_OF_CODE = {
     "instance_already_exists": status.HTTP_409_CONFLICT,
     "invalid_transition": status.HTTP_409_CONFLICT,
     "instance_ended": status.HTTP_409_CONFLICT,
+    "payload_unavailable": status.HTTP_503_SERVICE_UNAVAILABLE,
 }
 """An error of the app that is not listed is this site's fault: 500."""
 
