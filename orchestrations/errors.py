@@ -147,6 +147,35 @@ class PayloadUnavailable(DurableError):
     code = "payload_unavailable"
 
 
+class InvalidCompletionToken(DurableError, ValueError):
+    """A completion token was altered, belongs to another site or task hub, or is none."""
+
+    code = "invalid_completion_token"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The completion token is not one that this site gave out for this task hub. "
+            "Pass the activity's completion_token as it is."
+        )
+
+
+class ActivityEnded(DurableError):
+    """Nobody waits for that attempt of an activity any more: it has ended, or its execution has (HTTP 410)."""
+
+    code = "activity_ended"
+
+
+class TaskNotOpen(DurableError):
+    """The instance has no open task of that id and kind."""
+
+    code = "task_not_open"
+
+    def __init__(self, instance_id: str, task_id: int, wanted: str, remedy: str) -> None:
+        self.instance_id = instance_id
+        self.task_id = task_id
+        super().__init__(f"Instance {instance_id!r} has no {wanted} under the task id {task_id}. {remedy}")
+
+
 class InvalidCursor(DurableError, ValueError):
     """A page's cursor was altered, or comes from another list."""
 

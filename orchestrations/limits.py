@@ -14,6 +14,7 @@ PAYLOAD_BYTES = 10 * 1024 * 1024  # one input, output or event; above this a fil
 LARGE_PAYLOAD_BYTES = 256 * 1024  # a longer payload becomes a file; rows of this size still move quickly
 PAYLOAD_DEPTH = 64  # nested arrays and objects; decoders recurse
 CUSTOM_STATUS_BYTES = 16 * 1024  # UTF-16 bytes, as in Durable Functions; it is loaded by every status request
+HEARTBEAT_DETAILS_BYTES = 16 * 1024  # of one activity; every worker's heartbeat writes them again
 
 EPISODE_ACTIONS = 100_000  # actions one episode may decide; beyond it is a loop without a wait
 HISTORY_EVENTS_WARNING = 10_000  # events; replay of a cold instance takes noticeable time from here

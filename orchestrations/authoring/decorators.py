@@ -72,7 +72,12 @@ def orchestrator(
 def activity(function: Function, /) -> Function: ...
 @overload
 def activity(
-    *, name: str | None = None, timeout: float | timedelta | None = None, transactional: bool = False
+    *,
+    name: str | None = None,
+    timeout: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
+    transactional: bool = False,
+    process: bool = False,
 ) -> Callable[[Function], Function]: ...
 def activity(
     function: Any = None,
@@ -80,14 +85,18 @@ def activity(
     *,
     name: str | None = None,
     timeout: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
     transactional: bool = False,
+    process: bool = False,
 ) -> Any:
     """Register an activity: an ordinary or ``async`` function of ``()``, ``(input)`` or ``(context, input)``.
 
     The function comes back unchanged, with its definition as the attribute ``durable``. ``timeout`` is in seconds, of
-    one run. An activity runs at least once; a ``transactional`` one runs in the transaction that records its
-    completion, so that what it writes to the same database is written exactly once. Raises ConfigurationError for a
-    function that can't be run as one, and for a name that is taken.
+    one run; a run that sends no heartbeat for ``heartbeat_timeout`` seconds fails too. An activity runs at least once;
+    a ``transactional`` one runs in the transaction that records its completion, so that what it writes to the same
+    database is written exactly once. One with ``process`` runs in a process beside the worker's, which is ended when
+    the time is over: for what computes long, or may hang or crash. Raises ConfigurationError for a function that can't
+    be run as one, and for a name that is taken.
     """
 
     def register(function: Function) -> Function:
@@ -97,6 +106,9 @@ def activity(
         if transactional and is_async:
             problem = "is transactional and async, and Django has no async transactions"
             raise refusal("activity", chosen, function, problem, "Make it an ordinary function.")
+        if transactional and process:
+            problem = "is transactional and has a process of its own, which can't share the worker's transaction"
+            raise refusal("activity", chosen, function, problem, "Choose one of the two.")
         conversion = Conversion("activity", chosen, function, signature.input)
         conversion.compile_if_resolvable()
         definition = ActivityDefinition(
@@ -105,8 +117,10 @@ def activity(
             is_async=is_async,
             takes_context=signature.takes_context,
             takes_input=signature.input is not None,
-            timeout_seconds=_seconds(timeout, chosen, function),
+            timeout_seconds=_seconds(timeout, "timeout", chosen, function),
+            heartbeat_timeout_seconds=_seconds(heartbeat_timeout, "heartbeat timeout", chosen, function),
             transactional=transactional,
+            process=process,
             conversion=conversion,
         )
         registry.add_activity(definition)
@@ -168,11 +182,11 @@ def _is_plain(name: str) -> bool:
     return name.isprintable() and not NOT_IN_NAMES.intersection(name) and name[0] != "@" and name == name.strip()
 
 
-def _seconds(timeout: float | timedelta | None, name: str, function: Callable[..., Any]) -> float | None:
+def _seconds(timeout: float | timedelta | None, what: str, name: str, function: Callable[..., Any]) -> float | None:
     if timeout is None:
         return None
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if not 0 < seconds < math.inf:
-        problem = f"has the timeout {timeout!r:.100}"
+        problem = f"has the {what} {timeout!r:.100}"
         raise refusal("activity", name, function, problem, "Pass a positive number of seconds, or a timedelta.")
     return float(seconds)

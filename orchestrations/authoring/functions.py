@@ -53,6 +53,10 @@ class RegisteredFunctions:
         """Return the timeout that the activity declares; None where it declares none or is not registered here."""
         return self._registry.activity(name).timeout_seconds if self._registry.has_activity(name) else None
 
+    def activity_heartbeat_timeout_seconds(self, name: str) -> float | None:
+        """Return the heartbeat timeout that the activity declares; None where it declares none or is not known here."""
+        return self._registry.activity(name).heartbeat_timeout_seconds if self._registry.has_activity(name) else None
+
     def encode_orchestrator_input(self, name: str, value: object) -> str | None:
         """Return the input as JSON text. Raises PayloadRejected."""
         if self._registry.has_orchestrator(name):

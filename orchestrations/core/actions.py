@@ -20,6 +20,8 @@ class ScheduleTask:
     timeout_seconds: float | None = None
     tags: dict[str, str] = field(default_factory=dict)
     sequence: int = 0
+    heartbeat_timeout_seconds: float | None = None
+    heartbeat_details: str | None = None  # of the attempt before, as JSON text
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def call_activity(
     value: object,
     policy: RetryPolicy | None,
     timeout: timedelta | float | None,
+    heartbeat_timeout: timedelta | float | None,
     tags: dict[str, str] | None,
     return_type: object,
 ) -> ActionTask:
@@ -47,6 +49,8 @@ def call_activity(
     name = functions.activity_name(reference)
     text = functions.encode_activity_input(name, value)
     seconds = seconds_of(timeout) if timeout is not None else functions.activity_timeout_seconds(name)
+    declared = functions.activity_heartbeat_timeout_seconds
+    silence = seconds_of(heartbeat_timeout) if heartbeat_timeout is not None else declared(name)
     return schedule_task(
         execution,
         name,
@@ -54,6 +58,7 @@ def call_activity(
         lambda result: functions.decode_activity_result(name, result, return_type),
         policy,
         timeout_seconds=seconds,
+        heartbeat_timeout_seconds=silence,
         tags=tags,
     )
 
@@ -66,12 +71,20 @@ def schedule_task(
     policy: RetryPolicy | None,
     *,
     timeout_seconds: float | None = None,
+    heartbeat_timeout_seconds: float | None = None,
     tags: dict[str, str] | None = None,
 ) -> ActionTask:
     """Schedule the activity of that name with that input, as JSON text."""
     task_id = execution.next_id()
     task = ActionTask(task_id, name, text, decode, policy, execution.clock, execution.position)
-    task.scheduled = ScheduleTask(task_id, name, text, timeout_seconds=timeout_seconds, tags=check_tags(tags))
+    task.scheduled = ScheduleTask(
+        task_id,
+        name,
+        text,
+        timeout_seconds=timeout_seconds,
+        tags=check_tags(tags),
+        heartbeat_timeout_seconds=heartbeat_timeout_seconds,
+    )
     execution.tasks[task_id] = task
     _record_dispatch(execution, task)
     return task
@@ -297,14 +310,7 @@ def dispatch(execution: Execution, task: ActionTask) -> None:
     task.since = execution.clock
     scheduled = task.scheduled
     if isinstance(scheduled, ScheduleTask):
-        task.scheduled = ScheduleTask(
-            scheduled.task_id,
-            scheduled.name,
-            scheduled.input,
-            attempt=task.attempt,
-            timeout_seconds=scheduled.timeout_seconds,
-            tags=scheduled.tags,
-        )
+        task.scheduled = replace(scheduled, attempt=task.attempt, heartbeat_details=task.heartbeat_details)
     else:
         task.scheduled = CreateSubOrchestration(
             scheduled.task_id,
@@ -373,6 +379,10 @@ def _record_dispatch(execution: Execution, task: ActionTask) -> None:
         event_type = EventType.TASK_SCHEDULED
         if scheduled.timeout_seconds is not None:
             attributes["timeout_seconds"] = scheduled.timeout_seconds
+        if scheduled.heartbeat_timeout_seconds is not None:
+            attributes["heartbeat_timeout_seconds"] = scheduled.heartbeat_timeout_seconds
+        if scheduled.heartbeat_details is not None:
+            attributes["heartbeat_details"] = scheduled.heartbeat_details
     else:
         event_type = EventType.SUB_ORCHESTRATION_CREATED
         attributes["instance_id"] = scheduled.instance_id

@@ -106,17 +106,20 @@ class OrchestrationContext:
         retry: RetryPolicy | None = None,
         retry_policy: RetryPolicy | None = None,
         timeout: timedelta | float | None = None,
+        heartbeat_timeout: timedelta | float | None = None,
         tags: dict[str, str] | None = None,
         return_type: object = None,
     ) -> ActionTask:
         """Run an activity, given by reference or by name, and get its result.
 
-        ``timeout`` (seconds or timedelta) bounds each attempt; past it the attempt fails with a TimeoutError. Raises
-        TaskFailedError at the ``yield`` or ``await`` if it fails and its retries are used up, and PayloadRejected here
-        if the input can't be encoded. The activity runs at least once.
+        ``timeout`` (seconds or timedelta) bounds each attempt; past it the attempt fails with a TimeoutError, as does
+        one that sends no heartbeat for as long as ``heartbeat_timeout``. Raises TaskFailedError at the ``yield`` or
+        ``await`` if it fails and its retries are used up, and PayloadRejected here if the input can't be encoded. The
+        activity runs at least once.
         """
         value = input_ if input is MISSING else input
-        return calls.call_activity(self._execution, name, value, retry or retry_policy, timeout, tags, return_type)
+        policy = retry or retry_policy
+        return calls.call_activity(self._execution, name, value, policy, timeout, heartbeat_timeout, tags, return_type)
 
     def call_activity_with_retry(self, name: object, retry_options: RetryPolicy, input_: object = None) -> ActionTask:
         """``call_activity`` with a retry policy, as in azure-functions-durable 1.x."""

@@ -65,6 +65,10 @@ class Functions(Protocol):
         """The timeout that the activity declares, or None."""
         ...
 
+    def activity_heartbeat_timeout_seconds(self, name: str) -> float | None:
+        """How long the activity may go without a heartbeat by its declaration, or None."""
+        ...
+
     def encode_orchestrator_input(self, name: str, value: object) -> str | None:
         """The orchestrator's input as JSON text."""
         ...

@@ -275,6 +275,7 @@ class Execution:
 
     def _on_task_completed(self, event: HistoryEvent) -> None:
         task = self._action_task(event)
+        calls.cancel_retry(self, task)  # completed by hand between two attempts
         try:
             result = task.decode(event.payload)
         except BaseException as error:  # the author's types; running the activity again would not change them
@@ -301,6 +302,7 @@ class Execution:
         """Try the call again if its policy says so, else let the orchestrator see the failure."""
         task = self._action_task(event)
         error = task.failure(FailureDetails.from_json(msgspec.json.decode(event.payload or "{}")))
+        task.heartbeat_details = event.attributes.get("heartbeat_details")
         if calls.may_retry(self, task, error):
             calls.schedule_retry(self, task, task.attempt + 1)
         else:

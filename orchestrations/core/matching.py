@@ -108,8 +108,13 @@ def accepts(execution: Execution, event: HistoryEvent) -> bool:
 
 
 def _awaits_action(execution: Execution, event: HistoryEvent) -> bool:
+    """A result given by hand ends the call whichever attempt it is at, also between two of them."""
     task = execution.tasks.get(event.task_id or 0)
-    return isinstance(task, ActionTask) and task.child_id is None and _is_open(task) and task.attempt == event.attempt
+    if not isinstance(task, ActionTask) or task.child_id is not None:
+        return False
+    if event.attributes.get("by_hand"):
+        return not task.has_ended
+    return _is_open(task) and task.attempt == event.attempt
 
 
 def _awaits_child(execution: Execution, event: HistoryEvent) -> bool:

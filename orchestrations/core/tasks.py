@@ -166,6 +166,7 @@ class ActionTask(Task):
         "child_id",
         "decode",
         "failure_seen",
+        "heartbeat_details",
         "input",
         "name",
         "policy",
@@ -197,6 +198,7 @@ class ActionTask(Task):
         self.retry_at: datetime | None = None  # while it waits between two attempts
         self.child_id = child_id  # of a sub-orchestration
         self.scheduled: Any = None  # the action of this attempt
+        self.heartbeat_details: str | None = None  # what the last attempt told of its progress, for the next one
         self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
         self._note_failure = note_failure
 

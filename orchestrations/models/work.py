@@ -87,6 +87,8 @@ class ActivityWorkItem(models.Model):
     """A scheduled activity that has not ended. Its input is in the TaskScheduled event at ``sequence``.
 
     ``dispatches`` is counted and committed before the activity runs, so that one that kills its process is found out.
+    While ``deferred_until`` is set, the activity has returned and is to be completed from outside; what claims it at
+    ``visible_at`` lets it fail.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -95,6 +97,7 @@ class ActivityWorkItem(models.Model):
         Instance, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="work_items"
     )
     execution = models.IntegerField()
+    generation = models.IntegerField(default=1, help_text="The execution that began with the present input.")
     task_id = models.IntegerField()
     attempt = models.SmallIntegerField(default=1, help_text="Of the retry policy, from 1.")
     sequence = models.IntegerField()
@@ -105,6 +108,11 @@ class ActivityWorkItem(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     dispatches = models.SmallIntegerField(default=0)
     lease_token = models.BigIntegerField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_details = models.TextField(null=True, blank=True, help_text="What it last told of its progress, as JSON.")
+    deferred_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until when it may be completed from outside."
+    )
 
     class Meta:
         db_table = "durable_activity"

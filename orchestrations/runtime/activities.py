@@ -11,21 +11,25 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Collection
 
-import msgspec
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections, transaction
 
-from orchestrations.authoring.activities import ActivityContext, ActivityDefinition
+from orchestrations.authoring.activities import ActivityDefinition, Deferral
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
-from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
 from orchestrations.errors import FunctionNotRegistered
+from orchestrations.runtime.activity_runs import (
+    Durations,
+    Ends,
+    FinishedActivity,
+    Recorder,
+    RunningActivity,
+    call,
+)
+from orchestrations.runtime.child_processes import ChildProcesses
 from orchestrations.store.contract import ActivityKey, ClaimedActivity
 
 logger = logging.getLogger("orchestrations.activities")
@@ -36,76 +40,21 @@ MOST_QUEUED = 512  # however quick they are
 SMOOTHING = 0.2  # weight of the newest duration in the running average
 
 
-@dataclass(slots=True)
-class RunningActivity:
-    """One activity in this process, from submission to its end."""
-
-    work: ClaimedActivity
-    expected_seconds: float
-    timeout_seconds: float
-    started: float | None = None  # time.monotonic()
-    started_at: datetime | None = None
-    is_abandoned: bool = False  # timed out or no longer ours: whatever it returns is ignored
-    is_unwanted: bool = False  # its execution has ended: what it returns is delivered, and finds nobody
-    is_async: bool = False
-    future: asyncio.Future[None] | None = None
-
-    @property
-    def key(self) -> ActivityKey:
-        """The key of its work item."""
-        return key_of(self.work)
-
-
-@dataclass(slots=True)
-class FinishedActivity:
-    """An activity's end as the event that records it."""
-
-    work: ClaimedActivity
-    event: HistoryEvent
-    recorded: bool = False
-    """Its own transaction has recorded it already, or its work item is gone: there is nothing to write."""
-    is_doubtful: bool = False
-    """Its own transaction may have recorded another end: this one counts only while the work item is still there."""
-
-    @property
-    def key(self) -> ActivityKey:
-        """The key of its work item."""
-        return key_of(self.work)
-
-
-def key_of(work: ClaimedActivity) -> ActivityKey:
-    """The key of the work item."""
-    return ActivityKey(work.instance_pk, work.execution, work.task_id)
-
-
-Recorder = Callable[[FinishedActivity], bool]
-
-
 class NotRecorded(Exception):
     """The work item is gone or another's, so that what a transactional activity wrote must be undone."""
-
-
-@dataclass(slots=True)
-class _Durations:
-    """Running averages by activity name, in seconds."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def expected(self, name: str) -> float:
-        return self.seconds.get(name, UNKNOWN_SECONDS)
-
-    def note(self, name: str, seconds: float) -> None:
-        before = self.seconds.get(name)
-        self.seconds[name] = seconds if before is None else before + SMOOTHING * (seconds - before)
 
 
 class ActivityPool:
     """At most ``threads`` ordinary activities at a time; those that never return are replaced by new threads."""
 
-    def __init__(self, threads: int, timeout_seconds: float, worker: str, record: Recorder) -> None:
+    def __init__(
+        self, threads: int, timeout_seconds: float, worker: str, record: Recorder, hub: str = "default"
+    ) -> None:
         self.threads = threads
         self._timeout_seconds = timeout_seconds  # of activities that have none of their own
-        self._worker = worker
+        self._ends = Ends(worker)
+        self._hub = hub
+        self._children = ChildProcesses()
         self._record = record  # records a transactional activity's end inside its transaction; False if refused
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -113,7 +62,7 @@ class ActivityPool:
         self._queue: deque[RunningActivity] = deque()
         self._running: dict[int, RunningActivity] = {}  # by id()
         self._finished: deque[FinishedActivity] = deque()
-        self._durations = _Durations()
+        self._durations = Durations(UNKNOWN_SECONDS, SMOOTHING)
         self._alive = 0
         self._idle = 0
         self._backlog = 0.0
@@ -167,7 +116,7 @@ class ActivityPool:
         except FunctionNotRegistered as error:
             self.refuse(work, error)
             return
-        if definition.is_async:
+        if definition.is_async and not definition.process:
             self._submit_async(item, definition)
             return
         with self._lock:
@@ -180,7 +129,7 @@ class ActivityPool:
     def refuse(self, work: ClaimedActivity, error: Exception) -> None:
         """End it with that error, unrun."""
         item = RunningActivity(work, 0.0, 0.0)
-        self._deliver(FinishedActivity(work, self._event(item, None, error)))
+        self._deliver(self._ends.failed(item, error))
 
     def keys(self) -> list[ActivityKey]:
         """The work items of all that is submitted and not yet collected."""
@@ -226,13 +175,31 @@ class ActivityPool:
             for item in unwanted:
                 self._queue.remove(item)
                 self._backlog = max(0.0, self._backlog - item.expected_seconds)
-            for item in self._running.values():
-                item.is_unwanted = item.is_unwanted or _is_of(item, instance_pk, execution)
+            running = [item for item in self._running.values() if _is_of(item, instance_pk, execution)]
+        for item in running:
+            item.tell_unwanted()
 
-    def running(self) -> list[RunningActivity]:
-        """What runs at this moment."""
+    def unended(self) -> list[RunningActivity]:
+        """What waits to run or runs at this moment."""
         with self._lock:
-            return list(self._running.values())
+            return [*self._queue, *self._running.values()]
+
+    def cancel(self, items: Collection[RunningActivity]) -> None:
+        """Start nothing more of these, whose work items are gone, and tell those that run."""
+        with self._lock:
+            for item in items:
+                if item.started is None and item in self._queue:
+                    self._queue.remove(item)
+                    self._backlog = max(0.0, self._backlog - item.expected_seconds)
+                    self._changed.notify_all()
+        for item in items:
+            item.tell_unwanted()
+
+    def unwritten_heartbeats(self) -> list[tuple[RunningActivity, int]]:
+        """What has sent heartbeats that the database does not know of, and how many each has sent."""
+        with self._lock:
+            running = list(self._running.values())
+        return [(item, item.heartbeats) for item in running if item.heartbeats != item.written_heartbeats]
 
     def wait(self, seconds: float) -> None:
         """Return when something has ended, or after that time."""
@@ -246,18 +213,17 @@ class ActivityPool:
             self._changed.notify_all()
 
     def expire(self) -> None:
-        """End with a TimeoutError what has run longer than its timeout. Its thread is given up and replaced."""
+        """End with a TimeoutError what runs or is silent for too long. Its thread is given up and replaced."""
         now = time.monotonic()
         with self._lock:
-            overdue = [item for item in self._running.values() if _is_overdue(item, now)]
-            for item in overdue:
+            overdue = [(item, reason) for item in self._running.values() if (reason := item.overdue(now))]
+            for item, _ in overdue:
                 self._abandon(item)
                 if not item.is_async:
                     self._start_thread()
-        for item in overdue:
-            message = f"The activity {item.work.name!r} did not return within {item.timeout_seconds:g} seconds."
-            logger.error("%s instance=%s task=%s", message, item.work.instance_id, item.work.task_id)
-            self._deliver(FinishedActivity(item.work, self._event(item, None, TimeoutError(message))))
+        for item, reason in overdue:
+            logger.error("%s instance=%s task=%s", reason, item.work.instance_id, item.work.task_id)
+            self._deliver(self._ends.failed(item, TimeoutError(reason)))
 
     def abandon_all(self) -> None:
         """Forget everything in flight: its lease is lost, and others will run it."""
@@ -270,7 +236,7 @@ class ActivityPool:
 
     def _abandon(self, item: RunningActivity) -> None:
         """Expect nothing more of it. Its thread ends with it, and no longer counts."""
-        item.is_abandoned = True
+        item.give_up()
         self._running.pop(id(item), None)
         if not item.is_async:
             self._alive -= 1
@@ -289,6 +255,7 @@ class ActivityPool:
     def give_up(self) -> None:
         """Abandon what still runs, and stop the event loop."""
         self.abandon_all()
+        self._children.close()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._loop = None
@@ -325,8 +292,7 @@ class ActivityPool:
         return item
 
     def _begin(self, item: RunningActivity) -> None:
-        item.started = time.monotonic()
-        item.started_at = datetime.now(UTC)
+        item.begin()
         self._running[id(item)] = item
 
     def _run(self, item: RunningActivity) -> None:
@@ -336,16 +302,18 @@ class ActivityPool:
             if definition.transactional:
                 self._run_transactional(item, definition)
                 return
-            result = _call(definition, item)
-            output = definition.encode_output(result)
+            if definition.process:
+                finished = self._run_in_child(item, definition)
+            else:
+                finished = self._ends.returned(item, definition, call(definition, item, self._hub))
         except NotRecorded:
             message = "An activity's writes are undone: its work item is gone. activity=%s instance=%s task=%s"
             logger.warning(message, item.work.name, item.work.instance_id, item.work.task_id)
-            self._end(item, finished=FinishedActivity(item.work, self._event(item, None, None), recorded=True))
+            self._end(item, FinishedActivity(item.work, None, recorded=True))
         except BaseException as error:  # SystemExit and the like are the activity's failure, not the thread's
-            self._end(item, error=error)
+            self._end(item, self._ends.failed(item, error))
         else:
-            self._end(item, output=output)
+            self._end(item, finished)
         finally:
             close_old_connections()
 
@@ -353,16 +321,24 @@ class ActivityPool:
         has_returned = False
         try:
             with transaction.atomic(using=get_config().database):
-                output = definition.encode_output(_call(definition, item))
-                has_returned = True
-                finished = FinishedActivity(item.work, self._event(item, output, None), recorded=True)
+                finished = self._ends.returned(item, definition, call(definition, item, self._hub))
+                has_returned = finished.recorded = True
                 if item.is_abandoned or not self._record(finished):
                     raise NotRecorded
         except BaseException as error:  # raised by COMMIT or after it, it does not say whether all is written
             if not has_returned or isinstance(error, NotRecorded):
                 raise
-            finished = FinishedActivity(item.work, self._event(item, None, error), is_doubtful=True)
-        self._end(item, finished=finished)
+            finished = self._ends.failed(item, error)
+            finished.is_doubtful = True
+        self._end(item, finished)
+
+    def _run_in_child(self, item: RunningActivity, definition: ActivityDefinition) -> FinishedActivity:
+        """Run it in a process of its own, which dies with whatever makes an end of waiting for it."""
+        with self._children.lend() as child:
+            answer = child.run(item, definition, self._hub)
+        if isinstance(answer, FailureDetails):
+            return self._ends.failed(item, answer)
+        return self._ends.deferred(item, answer) if isinstance(answer, Deferral) else self._ends.completed(item, answer)
 
     # Async activities --------------------------------------------------------------------------------------------
 
@@ -376,17 +352,18 @@ class ActivityPool:
 
         async def run() -> None:
             try:
-                output = definition.encode_output(await _call(definition, item))
+                finished = self._ends.returned(item, definition, await call(definition, item, self._hub))
             except asyncio.CancelledError:
                 if not item.is_abandoned:
-                    self._end(item, error=RuntimeError("The activity was cancelled from inside."))
-            except BaseException as error:
-                if isinstance(error, (DatabaseError, InterfaceError)):
+                    error = RuntimeError("The activity was cancelled from inside.")
+                    self._end(item, self._ends.failed(item, error))
+            except BaseException as raised:
+                if isinstance(raised, (DatabaseError, InterfaceError)):
                     # On the thread of its database calls, whose broken connection would fail the next ones too.
                     await sync_to_async(close_old_connections)()
-                self._end(item, error=error)
+                self._end(item, self._ends.failed(item, raised))
             else:
-                self._end(item, output=output)
+                self._end(item, finished)
 
         def start() -> None:
             if not item.is_abandoned:
@@ -396,16 +373,7 @@ class ActivityPool:
 
     # Endings -----------------------------------------------------------------------------------------------------
 
-    def _end(
-        self,
-        item: RunningActivity,
-        *,
-        output: str | None = None,
-        error: BaseException | None = None,
-        finished: FinishedActivity | None = None,
-    ) -> None:
-        if finished is None:
-            finished = FinishedActivity(item.work, self._event(item, output, error))
+    def _end(self, item: RunningActivity, finished: FinishedActivity) -> None:
         with self._lock:
             self._running.pop(id(item), None)
             self._changed.notify_all()
@@ -422,34 +390,6 @@ class ActivityPool:
         if on_detached is not None:
             on_detached()
 
-    def _event(self, item: RunningActivity, output: str | None, error: BaseException | None) -> HistoryEvent:
-        now = datetime.now(UTC)
-        attributes = {"started_at": (item.started_at or now).isoformat(), "worker": self._worker}
-        if error is None:
-            event_type, payload = EventType.TASK_COMPLETED, output
-        else:
-            event_type = EventType.TASK_FAILED
-            payload = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
-        work = item.work
-        return HistoryEvent(
-            event_type, now, task_id=work.task_id, payload=payload, attempt=work.attempt, attributes=attributes
-        )
-
-
-def _call(definition: ActivityDefinition, item: RunningActivity) -> Any:
-    """Call the author's function as its signature asks; a coroutine comes back from an async one."""
-    work = item.work
-    context = ActivityContext(
-        instance_id=work.instance_id,
-        execution=work.execution,
-        task_id=work.task_id,
-        attempt=work.attempt,
-        name=work.name,
-        tags=work.tags,
-        is_cancelled=lambda: item.is_abandoned or item.is_unwanted,
-    )
-    return definition.function(*definition.arguments(context, work.input))
-
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     """Run an event loop until it is stopped, and what is left in it to its end."""
@@ -465,7 +405,3 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 def _is_of(item: RunningActivity, instance_pk: int, execution: int) -> bool:
     return item.work.instance_pk == instance_pk and item.work.execution == execution
-
-
-def _is_overdue(item: RunningActivity, now: float) -> bool:
-    return item.started is not None and now - item.started > item.timeout_seconds

@@ -179,11 +179,20 @@ class CheckpointBuilder:
                     timeout_seconds=action.timeout_seconds,
                     dispatches=1,
                     tags=action.tags,
+                    generation=execution.generation,
+                    heartbeat_timeout_seconds=action.heartbeat_timeout_seconds,
+                    heartbeat_details=action.heartbeat_details,
                 )
             )
         checkpoint.work_items.append(
             NewWorkItem(
-                action.task_id, action.attempt, action.sequence, action.name, action.timeout_seconds, held=runs_here
+                action.task_id,
+                action.attempt,
+                action.sequence,
+                action.name,
+                action.timeout_seconds,
+                runs_here,
+                execution.generation,
             )
         )
 

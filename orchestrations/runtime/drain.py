@@ -23,7 +23,8 @@ from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadUnavailable
-from orchestrations.runtime.activities import ActivityPool, FinishedActivity, key_of
+from orchestrations.runtime.activities import ActivityPool
+from orchestrations.runtime.activity_runs import FinishedActivity, key_of, not_completed
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
 from orchestrations.runtime.clock import DatabaseClock
@@ -78,6 +79,7 @@ class Runtime:
             self.config.activity_timeout_seconds,
             worker_name(),
             self._record_in_transaction,
+            self.store.hub,
         )
         self.workers = LiveWorkers(self.store)
         self.cache = OrchestratorCache(self.config.cache_size)
@@ -182,14 +184,21 @@ class Runtime:
                 held.in_flight.discard(work.task_id)
             if finished.recorded:
                 self._found_instances = True
-            elif is_ours and not finished.is_doubtful:
+            elif is_ours and finished.event is not None and not finished.is_doubtful:
                 local.setdefault(work.instance_pk, []).append(finished)
             else:
                 elsewhere.append(finished)
         if elsewhere:
-            self._committer.complete(token, [_completion(finished) for finished in elsewhere])
+            self._complete(token, elsewhere)
             self._found_instances = True
         return local
+
+    def _complete(self, token: int, finished: Sequence[FinishedActivity]) -> None:
+        """Put the ends of activities into inboxes, and leave those open that somebody outside completes."""
+        if deferred := [one.deferred for one in finished if one.deferred is not None]:
+            self.store.defer_activities(token, deferred)
+        if completions := _completions(finished):
+            self._committer.complete(token, completions)
 
     def _claim_instances(self, token: int, has_local: bool) -> list[ClaimedInstance]:
         now = time.monotonic()
@@ -243,7 +252,7 @@ class Runtime:
         abandoned: dict[int, str] = {}
         dropped: dict[int, list[int]] = {}
         for held, messages in batch:
-            events = [finished.event for finished in local.get(held.pk, ())]
+            events = [finished.event for finished in local.get(held.pk, ()) if finished.event is not None]
             loaded = histories.get(held.pk) or records.get(held.pk)
             advance, built = self._advance_one(held, messages, events, loaded, builder, now)
             if built is not None:
@@ -259,7 +268,7 @@ class Runtime:
                 self._settle(held, checkpoint, activities, is_lost=held.pk in lost)
         unwritten = [finished for pk in (*lost, *abandoned, *dropped) for finished in local.get(pk, ())]
         if unwritten:  # the instance learns of them when it is next taken up, here or elsewhere
-            self._committer.complete(token, [_completion(finished) for finished in unwritten])
+            self._complete(token, unwritten)
         if abandoned:
             self._abandon(token, abandoned)
         if dropped:
@@ -368,7 +377,9 @@ class Runtime:
             held = self._held.get(work.instance_pk)
             if held is not None and held.claimed.execution == work.execution:
                 held.in_flight.add(work.task_id)
-            if work.dispatches > self.config.dispatch_attempts:
+            if work.deferred_until is not None:
+                self.pool.refuse(work, not_completed(work, self._clock.now()))
+            elif work.dispatches > self.config.dispatch_attempts:
                 self.pool.refuse(work, poison(f"the activity {work.name!r}", work.dispatches - 1))
             elif work.unreadable:
                 self.pool.refuse(work, PayloadUnavailable(work.unreadable))
@@ -435,8 +446,8 @@ class Runtime:
             self._settle_doubt()
             finished = self.pool.take_finished()
             self._in_hand[id(finished)] = finished
-            if completions := [_completion(one) for one in finished if not one.recorded]:
-                self._committer.complete(self.lease.token, completions)
+            if unrecorded := [one for one in finished if not one.recorded]:
+                self._complete(self.lease.token, unrecorded)
             if finished:
                 self.store.notify_workers()
         except Exception:  # the edge of the process: a result that is lost here would never be noticed
@@ -448,7 +459,9 @@ class Runtime:
 
     def _record_in_transaction(self, finished: FinishedActivity) -> bool:
         """Record a transactional activity's end in the transaction that it ran in."""
-        return self.store.complete_activities(self.lease.token, [_completion(finished)]) == 1
+        if finished.deferred is not None:
+            return self.store.defer_activities(self.lease.token, [finished.deferred]) == 1
+        return self.store.complete_activities(self.lease.token, _completions([finished])) == 1
 
     def _let_go(self) -> None:
         """The database did not answer: let what runs go on, and forget what may differ from what is written."""
@@ -488,5 +501,5 @@ class Runtime:
                 self.store.close_lease(self.lease.token)
 
 
-def _completion(finished: FinishedActivity) -> ActivityCompletion:
-    return ActivityCompletion(finished.key, finished.work.attempt, finished.event)
+def _completions(finished: Sequence[FinishedActivity]) -> list[ActivityCompletion]:
+    return [ActivityCompletion(one.key, one.work.attempt, one.event) for one in finished if one.event is not None]

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -18,6 +19,7 @@ from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.models import ActivityWorkItem
 from orchestrations.runtime.activities import ActivityPool
+from orchestrations.runtime.activity_runs import attempt_of
 from orchestrations.runtime.live_workers import described_functions
 from orchestrations.store.contract import Store
 
@@ -117,14 +119,13 @@ class LeaseKeeper:
             try:
                 alive = self._store.renew_lease(token, self._duration, self._pool.in_flight)
                 renewed_at = time.monotonic()
-                if alive:
-                    self._tell_unwanted(token)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("The heartbeat could not be written: %s", error)
                 connections.close_all()
                 alive = time.monotonic() - renewed < self._config.lease_seconds
             else:
                 renewed = renewed_at
+                self._exchange(token)
             if not alive:
                 renewed = time.monotonic()
                 if token == self.token:  # and not the lease that was opened while this one was being renewed
@@ -132,16 +133,28 @@ class LeaseKeeper:
                     self.is_lost = True
         connections.close_all()
 
-    def _tell_unwanted(self, token: int) -> None:
-        """Tell activities whose execution has ended elsewhere that nobody wants their results any more."""
-        running = self._pool.running()
-        if running:
+    def _exchange(self, token: int) -> None:
+        """Write what activities have told, and tell those whose execution has ended that nobody wants their result.
+
+        Apart from the lease, which goes on living when this fails.
+        """
+        try:
+            told = self._pool.unwritten_heartbeats()
+            written = self._store.record_heartbeats(token, [item.heartbeat() for item, _ in told]) if told else set()
+            for item, count in told:
+                if attempt_of(item.work) in written:
+                    item.written_heartbeats = count
+            self._cancel_unwanted(token)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The heartbeats of activities could not be written: %s", error)
+            connections.close_all()
+
+    def _cancel_unwanted(self, token: int) -> None:
+        unended = self._pool.unended()
+        if unended:
             items = ActivityWorkItem.objects.using(self._store.using).filter(lease_token=token)
-            held = set(items.values_list("instance_id", "execution", "task_id"))
-            for item in running:
-                item.is_unwanted = (
-                    item.is_unwanted or (item.work.instance_pk, item.work.execution, item.work.task_id) not in held
-                )
+            held = set(items.values_list("instance_id", "execution", "task_id", "attempt"))
+            self._pool.cancel([item for item in unended if astuple(attempt_of(item.work)) not in held])
 
     def _stop_long_episode(self) -> None:
         """Raise EpisodeTimeout inside an orchestrator that computes for ever, so that the others go on."""

@@ -16,7 +16,7 @@ from typing import Any
 from django.db.models import Case, F, Value, When
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
-from orchestrations.store import commit, entities, large_payloads, leases, messages, rows, starts
+from orchestrations.store import commit, entities, large_payloads, leases, messages, progress, rows, starts
 from orchestrations.store.contract import (
     ActivityCompletion,
     ActivityKey,
@@ -36,6 +36,7 @@ from orchestrations.store.contract import (
     Store,
 )
 from orchestrations.store.locking import in_order, skip_locked
+from orchestrations.store.progress_contract import ActivityAttempt, DeferredActivity, Heartbeat
 from orchestrations.store.tables import BATCH, Tables, chunks
 
 WINDOW = 4  # messages looked at for each instance wanted: most instances have one or two
@@ -231,6 +232,20 @@ class ComposedStore(Store):
                     held.filter(pk__in=in_order(held)).update(
                         lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=visible_at
                     )
+
+    # Activities that take long -----------------------------------------------------------------------------------
+
+    def record_heartbeats(self, token: int, heartbeats: Sequence[Heartbeat]) -> set[ActivityAttempt]:
+        return progress.record_heartbeats(self.tables, token, heartbeats)
+
+    def defer_activities(self, token: int, deferred: Sequence[DeferredActivity]) -> int:
+        return progress.defer(self.tables, token, deferred)
+
+    def renew_deferred(self, heartbeat: Heartbeat, silence: timedelta | None) -> bool:
+        return progress.renew_deferred(self.tables, heartbeat, silence)
+
+    def hasten(self, instance_pk: int, execution: int, task_id: int, *, retry: bool) -> bool:
+        return progress.hasten(self.tables, instance_pk, execution, task_id, retry=retry)
 
     # Leases ------------------------------------------------------------------------------------------------------
 

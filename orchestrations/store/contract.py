@@ -11,13 +11,14 @@ entities hold the entity against being removed, by a lock that no commit waits f
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
+from orchestrations.store.progress_contract import ProgressStore
 
 OVERDUE = timedelta(milliseconds=200)  # work that waits so long is more than those who drain can take
 
@@ -155,6 +156,7 @@ class NewWorkItem:
     name: str
     timeout_seconds: float | None
     held: bool
+    generation: int = 1
 
 
 @dataclass(slots=True)
@@ -173,6 +175,12 @@ class ClaimedActivity:
     tags: dict[str, str] = field(default_factory=dict)
     unreadable: str = ""
     """Why its input can't be read from its file; it can only fail then."""
+    generation: int = 1
+    heartbeat_timeout_seconds: float | None = None
+    heartbeat_details: str | None = None
+    """What the try before gave with its last heartbeat, as JSON text."""
+    deferred_until: datetime | None = None
+    """Set where it waited for its completion from outside, in vain: it is not to run, but to fail."""
 
 
 @dataclass(slots=True)
@@ -296,7 +304,7 @@ class Recovery:
     activities: int = 0
 
 
-class Store(ABC):
+class Store(ProgressStore):
     """One task hub in one database. Methods are one transaction each unless the caller has one open already."""
 
     def __init__(self, hub: str, using: str) -> None:

@@ -43,7 +43,7 @@ from orchestrations.store.contract import (
 )
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.rows import Row
-from orchestrations.store.tables import BATCH, EventKey, Fenced, Tables, Target, TaskKey, chunks
+from orchestrations.store.tables import BATCH, AttemptKey, EventKey, Fenced, Tables, Target, TaskKey, chunks
 
 KEYS = 100  # alternatives in one condition; SQLite's parser nests them
 
@@ -173,6 +173,22 @@ class OrmTables(Tables):
             if deleted:
                 taken.add((pk, execution, task_id))
         return taken
+
+    def update_held(
+        self, token: int, columns: Sequence[str], given: Collection[Row], *, skips_locked: bool = False
+    ) -> set[AttemptKey]:
+        updated = set()
+        for row in sorted(given, key=lambda row: row[:4]):
+            pk, execution, task_id, attempt, *values = row
+            items = self.rows(ActivityWorkItem).filter(
+                instance_id=pk, execution=execution, task_id=task_id, attempt=attempt, lease_token=token
+            )
+            with self.atomic():
+                locked = [item.pk for item in (skip_locked(items) if skips_locked else items)]
+                changes = dict(zip(columns, values, strict=True))
+                if items.filter(pk__in=locked).update(heartbeat_at=Now(), **changes):
+                    updated.add((pk, execution, task_id, attempt))
+        return updated
 
     def lock_ended(self, pks: Collection[int]) -> list[int]:
         return [row.pk for row in self._ended(pk__in=pks)]
@@ -316,6 +332,7 @@ class OrmStore(ComposedStore):
             instance_id=item.instance_id, execution=item.execution, sequence=item.sequence
         )
         payload, attributes = scheduled.values_list("payload", "attributes").first() or (None, None)
+        scheduled_with = rows.scheduled_with(attributes)
         return ClaimedActivity(
             instance_pk=item.instance_id,
             instance_id=item.instance.instance_id,
@@ -326,7 +343,11 @@ class OrmStore(ComposedStore):
             input=payload,
             timeout_seconds=item.timeout_seconds,
             dispatches=item.dispatches,
-            tags=rows.scheduled_tags(attributes),
+            tags=scheduled_with.get("tags") or {},
+            generation=item.generation,
+            heartbeat_timeout_seconds=scheduled_with.get("heartbeat_timeout_seconds"),
+            heartbeat_details=item.heartbeat_details or scheduled_with.get("heartbeat_details"),
+            deferred_until=item.deferred_until,
         )
 
     def fire_timers(self, limit: int = 500) -> int:

@@ -22,6 +22,7 @@ from orchestrations.store.contract import OVERDUE, ActivityCompletion, Checkpoin
 from orchestrations.store.rows import Row
 from orchestrations.store.sql import (
     ACTIVITY,
+    ATTEMPT,
     BELIEF,
     ENDED,
     HAS_FILES,
@@ -39,9 +40,6 @@ from orchestrations.store.sql import (
 )
 from orchestrations.store.sql_store import CLAIMED, SqlStore
 from orchestrations.store.tables import Fenced, TaskKey
-
-ATTEMPT = ("instance_id", "execution", "task_id", "attempt")
-
 
 CHECKPOINT = checkpoint_updates(lambda name: f"b.{name}")
 
@@ -71,6 +69,8 @@ class PostgresqlTables(SqlTables):
 
     NOW = "statement_timestamp()"
     OVERDUE = f"statement_timestamp() - INTERVAL '{OVERDUE.total_seconds()} seconds'"
+    LOCK_WORK = "FOR NO KEY UPDATE OF a"
+    SKIP_LOCKED = "SKIP LOCKED"
     LOCK_INSTANCES = "FOR NO KEY UPDATE OF i"
     HOLD_INSTANCES = "FOR KEY SHARE OF i"
     LOCK_IDLE = "FOR UPDATE OF i SKIP LOCKED"

@@ -74,6 +74,7 @@ ACTIVITY_COLUMNS = (
     "started_at",
     "dispatches",
     "lease_token",
+    "generation",
 )
 TIMER_COLUMNS = ("hub", "instance_id", "execution", "task_id", "attempt", "due_at", "state")
 WAIT_COLUMNS = (
@@ -149,10 +150,10 @@ def event_from(
     return HistoryEvent(_EVENT_TYPES[kind], timestamp, task_id, name, payload, attempt, decoded, sequence)
 
 
-def scheduled_tags(attributes: str | None) -> dict[str, str]:
-    """The tags among the attributes of a TaskScheduled event."""
-    tags: dict[str, str] = (msgspec.json.decode(attributes).get("tags") if attributes else None) or {}
-    return tags
+def scheduled_with(attributes: str | None) -> dict[str, Any]:
+    """The attributes of a TaskScheduled event: with which options the activity was called."""
+    options: dict[str, Any] = msgspec.json.decode(attributes) if attributes else {}
+    return options
 
 
 def line(column: str, text: str) -> str:
@@ -224,6 +225,7 @@ def activity_row(hub: str, checkpoint: Checkpoint, item: NewWorkItem, token: int
         now,
         now,
         *held,
+        item.generation,
     )
 
 

@@ -32,7 +32,7 @@ from orchestrations.models.payloads import PayloadField
 from orchestrations.store import rows
 from orchestrations.store.contract import Checkpoint, NewInstance
 from orchestrations.store.rows import Row
-from orchestrations.store.tables import EventKey, Tables, Target
+from orchestrations.store.tables import AttemptKey, EventKey, Tables, Target
 
 INSTANCE = Instance._meta.db_table
 INBOX = InboxMessage._meta.db_table
@@ -45,6 +45,8 @@ WORKER = WorkerLease._meta.db_table
 HAS_FILES = f"EXISTS (SELECT 1 FROM {LargePayload._meta.db_table} AS p WHERE p.instance_id = i.id)"
 
 ENDED = "(" + ", ".join(f"'{status.value}'" for status in sorted(TERMINAL)) + ")"
+
+ATTEMPT = ("instance_id", "execution", "task_id", "attempt")
 
 Column = tuple[str, str]
 """A column's name and the kind of its values."""
@@ -161,6 +163,10 @@ class SqlTables(Tables):
     """An expression for the clock."""
     OVERDUE: ClassVar[str]
     """An expression for the moment since when work is overdue."""
+    LOCK_WORK: ClassVar[str] = ""
+    """What makes a SELECT from work items, under the alias ``a``, lock them."""
+    SKIP_LOCKED: ClassVar[str] = ""
+    """What it takes besides to leave out those that others have locked."""
     LOCK_INSTANCES: ClassVar[str]
     """What makes a SELECT from instances, under the alias ``i``, lock them."""
     HOLD_INSTANCES: ClassVar[str] = ""
@@ -317,6 +323,25 @@ class SqlTables(Tables):
             [*parameters, self.hub],
         )
         return [pk for (pk,) in locked]
+
+    def update_held(
+        self, token: int, columns: Sequence[str], given: Collection[Row], *, skips_locked: bool = False
+    ) -> set[AttemptKey]:
+        names = (*ATTEMPT, *columns)
+        source, parameters = self.source("k", columns_of(ActivityWorkItem, names), given)
+        matching = " AND ".join(f"a.{name} = k.{name}" for name in ATTEMPT)
+        values = "".join(f", k.{name} AS new_{name}" for name in columns)
+        updates = "".join(f", {name} = held.new_{name}" for name in columns)
+        updated = self.fetch(
+            f"""WITH held AS MATERIALIZED (
+                SELECT a.id{values} FROM {source} CROSS JOIN {ACTIVITY} AS a
+                WHERE {matching} AND COALESCE(a.lease_token, 0) = %s
+                ORDER BY a.id {self.LOCK_WORK} {self.SKIP_LOCKED if skips_locked else ""}
+            ) UPDATE {ACTIVITY} AS a SET heartbeat_at = {self.NOW}{updates} FROM held WHERE a.id = held.id
+            RETURNING a.instance_id, a.execution, a.task_id, a.attempt""",
+            [*parameters, token],
+        )
+        return set(updated)
 
     def lock_ended(self, pks: Collection[int]) -> list[int]:
         source, parameters = self.source("k", ID, [(pk,) for pk in pks])

@@ -19,6 +19,7 @@ from orchestrations.store.contract import OVERDUE, ActivityCompletion, Checkpoin
 from orchestrations.store.rows import Row
 from orchestrations.store.sql import (
     ACTIVITY,
+    ATTEMPT,
     BELIEF,
     ENDED,
     HAS_FILES,
@@ -36,9 +37,6 @@ from orchestrations.store.sql import (
 )
 from orchestrations.store.sql_store import CLAIMED, SqlStore
 from orchestrations.store.tables import Fenced, TaskKey
-
-ATTEMPT = ("instance_id", "execution", "task_id", "attempt")
-
 
 CHECKPOINT = checkpoint_updates(lambda name: f"%({name})s")
 CHECKPOINT_NAMES = [*(name for name, _ in BELIEF), "now"]

@@ -25,6 +25,9 @@ BATCH = 500  # rows named in one statement of the ORM, and instances purged in o
 TaskKey = tuple[int, int, int]
 """An instance's primary key, the execution, the task id."""
 
+AttemptKey = tuple[int, int, int, int]
+"""The same, and the attempt."""
+
 EventKey = tuple[int, str]
 """An instance's primary key and an idempotency key."""
 
@@ -134,6 +137,15 @@ class Tables(ABC):
     @abstractmethod
     def take_completed(self, token: int, completions: Sequence[ActivityCompletion]) -> set[TaskKey]:
         """Delete the work items that ``token`` holds in the attempt that ended; return which there were."""
+
+    @abstractmethod
+    def update_held(
+        self, token: int, columns: Sequence[str], rows: Collection[Row], *, skips_locked: bool = False
+    ) -> set[AttemptKey]:
+        """Set columns of the work items that ``token`` holds, and their heartbeat to now; return which there were.
+
+        A row is an AttemptKey and the values of ``columns``. With ``skips_locked`` what others have locked is left out.
+        """
 
     @abstractmethod
     def lock_ended(self, pks: Collection[int]) -> list[int]:

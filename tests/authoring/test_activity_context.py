@@ -8,7 +8,7 @@ from orchestrations import ActivityContext
 def test_the_idempotency_key_is_the_same_in_every_attempt_of_a_call():
     first = ActivityContext(instance_id="order-1", execution=2, task_id=7, attempt=1)
     second = ActivityContext(instance_id="order-1", execution=2, task_id=7, attempt=2)
-    assert first.idempotency_key == second.idempotency_key == "order-1:2:7"
+    assert first.idempotency_key == second.idempotency_key == "order-1:1:7"
 
 
 def test_it_answers_to_the_name_of_the_durabletask_sdk():

@@ -47,6 +47,8 @@ class PlainFunctions:
     def activity_timeout_seconds(self, name: str) -> float | None:
         return None
 
+    activity_heartbeat_timeout_seconds = activity_timeout_seconds
+
 
 def definition(function: Callable[..., Any], *, takes_input: bool = False) -> OrchestratorDefinition:
     """A definition of the function under its own name."""
