@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrations.authoring.decorators import activity, entity, orchestrator
     from orchestrations.authoring.entities import DurableEntity
     from orchestrations.client import (
+        ActivityFailed,
         CleanEntityStorageResult,
         EntityQuery,
         EntityState,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from orchestrations.core.status import RuntimeStatus
     from orchestrations.core.tasks import Task, when_all, when_any
     from orchestrations.errors import (
+        ActivityEnded,
         ConfigurationError,
         DurableError,
         FunctionNotRegistered,
@@ -49,15 +51,19 @@ if TYPE_CHECKING:
         InstanceEnded,
         InstanceIsEntity,
         InstanceNotFound,
+        InvalidCompletionToken,
         InvalidInstanceId,
         InvalidTransition,
         PayloadRejected,
+        TaskNotOpen,
         WaitTimeout,
     )
     from orchestrations.orchestration_status import OrchestrationFailed, OrchestrationStatus
 
 __all__ = [
     "ActivityContext",
+    "ActivityEnded",
+    "ActivityFailed",
     "CleanEntityStorageResult",
     "ConfigurationError",
     "DurableEntity",
@@ -77,6 +83,7 @@ __all__ = [
     "InstanceEnded",
     "InstanceIsEntity",
     "InstanceNotFound",
+    "InvalidCompletionToken",
     "InvalidInstanceId",
     "InvalidTransition",
     "LockingRulesViolation",
@@ -95,6 +102,7 @@ __all__ = [
     "Task",
     "TaskCancelledError",
     "TaskFailedError",
+    "TaskNotOpen",
     "TokenSource",
     "WaitTimeout",
     "activity",
@@ -109,6 +117,7 @@ _MODULES = {
     "orchestrations.authoring.decorators": ["activity", "entity", "orchestrator"],
     "orchestrations.authoring.entities": ["DurableEntity"],
     "orchestrations.client": [
+        "ActivityFailed",
         "CleanEntityStorageResult",
         "EntityQuery",
         "EntityState",
@@ -138,6 +147,7 @@ _MODULES = {
     "orchestrations.core.status": ["RuntimeStatus"],
     "orchestrations.core.tasks": ["Task", "when_all", "when_any"],
     "orchestrations.errors": [
+        "ActivityEnded",
         "ConfigurationError",
         "DurableError",
         "FunctionNotRegistered",
@@ -145,9 +155,11 @@ _MODULES = {
         "InstanceEnded",
         "InstanceIsEntity",
         "InstanceNotFound",
+        "InvalidCompletionToken",
         "InvalidInstanceId",
         "InvalidTransition",
         "PayloadRejected",
+        "TaskNotOpen",
         "WaitTimeout",
     ],
     "orchestrations.orchestration_status": ["OrchestrationFailed", "OrchestrationStatus"],

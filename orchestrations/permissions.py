@@ -31,6 +31,9 @@ class Action(StrEnum):
     REWIND = "rewind"
     RESTART = "restart"
     PURGE = "purge"
+    RETRY_NOW = "retry_now"
+    SKIP_TIMER = "skip_timer"
+    COMPLETE_TASK = "complete_task"
     SIGNAL_ENTITY = "signal_entity"
     CLEAN_ENTITIES = "clean_entities"
     VIEW = "view"
@@ -52,6 +55,9 @@ PERMISSIONS: dict[Action, str] = {
     Action.REWIND: "rewind_instance",
     Action.RESTART: "start_instance",
     Action.PURGE: "purge_instance",
+    Action.RETRY_NOW: "hasten_task",
+    Action.SKIP_TIMER: "hasten_task",
+    Action.COMPLETE_TASK: "complete_task",
     Action.SIGNAL_ENTITY: "signal_entity",
     Action.CLEAN_ENTITIES: "clean_entities",
     Action.VIEW: "view_instance",
@@ -59,13 +65,14 @@ PERMISSIONS: dict[Action, str] = {
 }
 
 _LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART})
+_TASKS = frozenset({Action.RETRY_NOW, Action.SKIP_TIMER, Action.COMPLETE_TASK})
 _ENDED = frozenset({Action.RESTART, Action.PURGE})
 
 LEGAL_ACTIONS: dict[RuntimeStatus, frozenset[Action]] = {
     RuntimeStatus.PENDING: _LIVE | {Action.SUSPEND},
-    RuntimeStatus.RUNNING: _LIVE | {Action.SUSPEND},
+    RuntimeStatus.RUNNING: _LIVE | _TASKS | {Action.SUSPEND},
     RuntimeStatus.CONTINUED_AS_NEW: _LIVE | {Action.SUSPEND},
-    RuntimeStatus.SUSPENDED: _LIVE | {Action.RESUME},
+    RuntimeStatus.SUSPENDED: _LIVE | _TASKS | {Action.RESUME},
     RuntimeStatus.COMPLETED: _ENDED,
     RuntimeStatus.FAILED: _ENDED | {Action.REWIND},
     RuntimeStatus.TERMINATED: _ENDED,

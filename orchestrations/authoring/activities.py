@@ -35,6 +35,18 @@ class Deferral:
     """How long the completion may take; None for what is left of the call's timeout."""
 
 
+def heartbeat_text(details: object, subject: str) -> str | None:
+    """The details of a heartbeat as JSON text. Raises PayloadRejected for what is no JSON or too large."""
+    text = payloads.encode(details, subject)
+    if text is not None and (size := len(text.encode())) > HEARTBEAT_DETAILS_BYTES:
+        raise PayloadRejected(
+            f"{subject} take {size} bytes; {HEARTBEAT_DETAILS_BYTES} are allowed. Say where to go on, and keep what is "
+            "large in a table or file.",
+            subject=subject,
+        )
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityContext:
     """Which call an activity carries out. Tests make one by hand."""
@@ -95,17 +107,9 @@ class ActivityContext:
         gets them as ``heartbeat_details``. Without details the former ones stay. Raises PayloadRejected for what is no
         JSON or too large.
         """
-        subject = f"activity {self.name!r}: heartbeat details"
-        text = payloads.encode(details, subject)
-        if text is not None and (size := len(text.encode())) > HEARTBEAT_DETAILS_BYTES:
-            raise PayloadRejected(
-                f"{subject} take {size} bytes; {HEARTBEAT_DETAILS_BYTES} are allowed. Say where to go on, and keep the "
-                "rest in a table or file.",
-                subject=subject,
-            )
-        self.record_heartbeat(text)
+        self.record_heartbeat(heartbeat_text(details, f"activity {self.name!r}: heartbeat details"))
 
-    def defer(self, timeout: float | timedelta | None = None) -> Deferral:
+    def defer(self, timeout: float | timedelta | None = None) -> Any:
         """``return context.defer()`` leaves the call open until somebody outside completes it by ``completion_token``.
 
         Nothing runs meanwhile, and no worker is held. The attempt fails with a TimeoutError unless it is completed

@@ -6,6 +6,7 @@ commits; the audit row and the hint to the workers are part of it. No row of an 
 
 from __future__ import annotations
 
+from orchestrations.client.activities import Activities, ActivityFailed
 from orchestrations.client.entities import CleanEntityStorageResult, Entities, EntityQuery, EntityState
 from orchestrations.client.hub import SerializedJson
 from orchestrations.client.messages import Messaging
@@ -14,6 +15,7 @@ from orchestrations.client.reading import Reading
 from orchestrations.client.starting import Starting
 
 __all__ = [
+    "ActivityFailed",
     "CleanEntityStorageResult",
     "EntityQuery",
     "EntityState",
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 
-class OrchestrationClient(Starting, Messaging, Purging, Reading, Entities):
+class OrchestrationClient(Starting, Messaging, Purging, Reading, Entities, Activities):
     """A task hub, seen from outside. Cheap to make; each method has an async twin whose name begins with ``a``.
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every

@@ -275,7 +275,7 @@ class Execution:
 
     def _on_task_completed(self, event: HistoryEvent) -> None:
         task = self._action_task(event)
-        calls.cancel_retry(self, task)  # completed by hand between two attempts
+        calls.cancel_retry(self, task)  # a result given by hand between two attempts needs no next one
         try:
             result = task.decode(event.payload)
         except BaseException as error:  # the author's types; running the activity again would not change them

@@ -105,6 +105,8 @@ class Instance(models.Model):
             ("suspend_instance", "Can suspend and resume orchestration instances"),
             ("rewind_instance", "Can rewind failed orchestration instances"),
             ("purge_instance", "Can purge ended orchestration instances"),
+            ("hasten_task", "Can retry waiting tasks now and skip timers"),
+            ("complete_task", "Can complete activities by hand"),
             ("signal_entity", "Can signal entities"),
             ("clean_entities", "Can remove empty entities and release orphaned locks"),
             ("view_payloads", "Can see inputs, outputs and event payloads"),

@@ -195,6 +195,11 @@ class ActivityPool:
         for item in items:
             item.tell_unwanted()
 
+    def cancel_tasks(self, instance_pk: int, execution: int, task_ids: Collection[int]) -> None:
+        """The same for these calls of an execution."""
+        of_execution = [item for item in self.unended() if _is_of(item, instance_pk, execution)]
+        self.cancel([item for item in of_execution if item.work.task_id in task_ids])
+
     def unwritten_heartbeats(self) -> list[tuple[RunningActivity, int]]:
         """What has sent heartbeats that the database does not know of, and how many each has sent."""
         with self._lock:

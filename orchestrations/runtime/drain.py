@@ -335,6 +335,9 @@ class Runtime:
             logger.warning("Lost the lease of an instance; nothing was written. instance=%s", claimed.instance_id)
             self._forget(held.pk)
             return
+        if ended := held.in_flight.intersection(checkpoint.ended_activities):  # from outside, while it runs here
+            held.in_flight -= ended
+            self.pool.cancel_tasks(held.pk, checkpoint.execution, ended)
         for activity in activities:
             held.in_flight.add(activity.task_id)
             self.pool.submit(activity)

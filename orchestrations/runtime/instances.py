@@ -81,7 +81,7 @@ class Advance:
     events: list[HistoryEvent] = field(default_factory=list)
     actions: Sequence[Action] = ()
     consumed: list[int] = field(default_factory=list)
-    ended_tasks: list[int] = field(default_factory=list)  # activities that ended in this process
+    ended_tasks: list[int] = field(default_factory=list)  # activities that ended in this process or from outside
     outcome: Outcome | None = None
     new_execution: int | None = None  # where the events begin another execution (rewind)
     children_to_rewind: list[tuple[int, int]] = field(default_factory=list)  # (pk, the execution that failed)
@@ -168,6 +168,7 @@ def advance_instance(
     result.passed_on = [e for e in current if e.type in PAUSING and e.attributes.get("recursive")]
     episode = feed(held.execution, [*current, *local], now)
     result.events, result.actions = episode.events, episode.actions
+    result.ended_tasks += [e.task_id or 0 for e in episode.events if e.attributes.get("from_outside")]
     return result
 
 

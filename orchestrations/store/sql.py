@@ -338,7 +338,7 @@ class SqlTables(Tables):
                 WHERE {matching} AND COALESCE(a.lease_token, 0) = %s
                 ORDER BY a.id {self.LOCK_WORK} {self.SKIP_LOCKED if skips_locked else ""}
             ) UPDATE {ACTIVITY} AS a SET heartbeat_at = {self.NOW}{updates} FROM held WHERE a.id = held.id
-            RETURNING a.instance_id, a.execution, a.task_id, a.attempt""",
+            RETURNING instance_id, execution, task_id, attempt""",
             [*parameters, token],
         )
         return set(updated)
