@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from orchestrations.authoring.registry import registry
-from orchestrations.runtime.activities import key_of
+from orchestrations.runtime.activity_runs import key_of
 from orchestrations.runtime.live_workers import LiveWorkers
 from orchestrations.store.contract import ClaimedActivity, Store
 
@@ -39,7 +39,7 @@ class UnknownActivities:
         kept: list[ClaimedActivity] = []
         left: dict[timedelta, list[ClaimedActivity]] = {}
         for work in works:
-            if registry.has_activity(work.name):
+            if registry.has_activity(work.name) or work.deferred_until is not None:
                 kept.append(work)
             elif self._workers.have_activity(work.name):
                 self._nobody_since.pop(_identity(work), None)
