@@ -15,6 +15,7 @@ from orchestrations.core.events import EventType
 from orchestrations.core.failures import FailureDetails
 from orchestrations.errors import PayloadNotKept
 from orchestrations.models import Instance
+from orchestrations.runtime.activity_runs import FinishedActivity
 from orchestrations.store.contract import ActivityCompletion, Checkpoint, CommitResult, Store
 
 logger = logging.getLogger("orchestrations.runtime")
@@ -47,6 +48,22 @@ class Committer:
         for checkpoint in checkpoints:
             lost |= self.commit(token, [checkpoint]).lost
         return CommitResult(lost)
+
+    def finish(self, token: int, finished: Sequence[FinishedActivity]) -> None:
+        """Put the ends of activities into inboxes, and leave those open that are completed from outside.
+
+        Raises as ``complete`` does.
+        """
+        if deferred := [one.deferred for one in finished if one.deferred is not None]:
+            self._store.defer_activities(token, deferred)
+        if ends := _completions(finished):
+            self.complete(token, ends)
+
+    def finish_in_transaction(self, token: int, finished: FinishedActivity) -> bool:
+        """The same for one, in the transaction that it ran in; False where its work item is gone or another's."""
+        if finished.deferred is not None:
+            return self._store.defer_activities(token, [finished.deferred]) == 1
+        return self._store.complete_activities(token, _completions([finished])) == 1
 
     def complete(self, token: int, completions: Sequence[ActivityCompletion]) -> None:
         """Put the ends of activities into inboxes. One that the database refuses becomes a failure that says so.
@@ -103,6 +120,10 @@ class Committer:
         reason = f"{refuses} refused its last step: {first_line}"
         self._store.abandon_instances(token, {checkpoint.pk: reason[:300]}, REFUSED_DELAY)
         return CommitResult({checkpoint.pk})
+
+
+def _completions(finished: Sequence[FinishedActivity]) -> list[ActivityCompletion]:
+    return [ActivityCompletion(one.key, one.work.attempt, one.event) for one in finished if one.event is not None]
 
 
 def _failed(completion: ActivityCompletion, error: Exception) -> ActivityCompletion:

@@ -46,7 +46,6 @@ from orchestrations.runtime.rewinding import advance_ended
 from orchestrations.runtime.unknown_activities import UnknownActivities
 from orchestrations.store import get_store
 from orchestrations.store.contract import (
-    ActivityCompletion,
     Checkpoint,
     ClaimedActivity,
     ClaimedInstance,
@@ -189,16 +188,9 @@ class Runtime:
             else:
                 elsewhere.append(finished)
         if elsewhere:
-            self._complete(token, elsewhere)
+            self._committer.finish(token, elsewhere)
             self._found_instances = True
         return local
-
-    def _complete(self, token: int, finished: Sequence[FinishedActivity]) -> None:
-        """Put the ends of activities into inboxes, and leave those open that somebody outside completes."""
-        if deferred := [one.deferred for one in finished if one.deferred is not None]:
-            self.store.defer_activities(token, deferred)
-        if completions := _completions(finished):
-            self._committer.complete(token, completions)
 
     def _claim_instances(self, token: int, has_local: bool) -> list[ClaimedInstance]:
         now = time.monotonic()
@@ -268,7 +260,7 @@ class Runtime:
                 self._settle(held, checkpoint, activities, is_lost=held.pk in lost)
         unwritten = [finished for pk in (*lost, *abandoned, *dropped) for finished in local.get(pk, ())]
         if unwritten:  # the instance learns of them when it is next taken up, here or elsewhere
-            self._complete(token, unwritten)
+            self._committer.finish(token, unwritten)
         if abandoned:
             self._abandon(token, abandoned)
         if dropped:
@@ -335,7 +327,7 @@ class Runtime:
             logger.warning("Lost the lease of an instance; nothing was written. instance=%s", claimed.instance_id)
             self._forget(held.pk)
             return
-        if ended := held.in_flight.intersection(checkpoint.ended_activities):  # from outside, while it runs here
+        if ended := held.in_flight.intersection(checkpoint.ended_activities):  # from outside, while they run here
             held.in_flight -= ended
             self.pool.cancel_tasks(held.pk, checkpoint.execution, ended)
         for activity in activities:
@@ -450,7 +442,7 @@ class Runtime:
             finished = self.pool.take_finished()
             self._in_hand[id(finished)] = finished
             if unrecorded := [one for one in finished if not one.recorded]:
-                self._complete(self.lease.token, unrecorded)
+                self._committer.finish(self.lease.token, unrecorded)
             if finished:
                 self.store.notify_workers()
         except Exception:  # the edge of the process: a result that is lost here would never be noticed
@@ -462,9 +454,7 @@ class Runtime:
 
     def _record_in_transaction(self, finished: FinishedActivity) -> bool:
         """Record a transactional activity's end in the transaction that it ran in."""
-        if finished.deferred is not None:
-            return self.store.defer_activities(self.lease.token, [finished.deferred]) == 1
-        return self.store.complete_activities(self.lease.token, _completions([finished])) == 1
+        return self._committer.finish_in_transaction(self.lease.token, finished)
 
     def _let_go(self) -> None:
         """The database did not answer: let what runs go on, and forget what may differ from what is written."""
@@ -502,7 +492,3 @@ class Runtime:
             with contextlib.suppress(DatabaseError, InterfaceError):
                 connections[self.store.using].close()
                 self.store.close_lease(self.lease.token)
-
-
-def _completions(finished: Sequence[FinishedActivity]) -> list[ActivityCompletion]:
-    return [ActivityCompletion(one.key, one.work.attempt, one.event) for one in finished if one.event is not None]
