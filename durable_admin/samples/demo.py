@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from durable_admin.samples.accounts import Payroll, pay_wages
 from durable_admin.samples.chaining import Customer, welcome_customer
 from durable_admin.samples.fan_out import Gallery, make_gallery
 from durable_admin.samples.monitor import Parcel, follow_parcel
@@ -39,6 +40,11 @@ INSTANCES = (
     # Complete by themselves, at once or within a minute.
     DemoInstance("demo-chaining", welcome_customer, Customer(name="Ada Moreau", email="Ada.Moreau@example.com")),
     DemoInstance("demo-sub-orchestrations", take_stock, ["Hamburg", "Lyon", "Porto"]),
+    DemoInstance(
+        "demo-entities",
+        pay_wages,
+        Payroll("Harbour Ltd", Decimal(9000), {"ada": Decimal(3200), "kai": Decimal(2900), "noor": Decimal(2600)}),
+    ),
     DemoInstance("demo-retries", arrange_pickup, Pickup(address="12 Harbour Road")),
     DemoInstance(
         "demo-monitor",

@@ -1,6 +1,7 @@
-"""What autodiscovery imports: every module of this app that declares orchestrators and activities."""
+"""What autodiscovery imports: every module of this app that declares functions."""
 
 from durable_admin.samples import (
+    accounts,
     approval,
     chaining,
     cross_app,
@@ -13,6 +14,7 @@ from durable_admin.samples import (
 )
 
 __all__ = [
+    "accounts",
     "approval",
     "chaining",
     "cross_app",

@@ -49,6 +49,7 @@ def test_a_purged_instance_is_started_anew(client: OrchestrationClient, drive: D
     [
         ("demo-chaining", "Completed"),
         ("demo-sub-orchestrations", "Completed"),
+        ("demo-entities", "Completed"),
         ("demo-order-shipped", "Completed"),
         ("demo-order-compensated", "Completed"),
         ("demo-fan-out", "Completed"),
