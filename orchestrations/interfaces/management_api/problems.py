@@ -21,7 +21,7 @@ STATUS_OF_CODE = {
     "invalid_transition": 409,
     "instance_ended": 410,
 }
-"""An error that is not listed is this site's fault: 500."""
+"""An error is as its class, else as the next one above that is listed; what is not listed is this site's fault: 500."""
 
 UNKNOWN_ROUTE = (
     "The operation is unknown, or asked for by the wrong method. See the list of routes in the documentation."
@@ -61,7 +61,8 @@ def bad_json(error: PayloadRejected) -> Problem:
 
 def problem_of(error: DurableError) -> Problem:
     """What the caller is told of an error of the app."""
-    status = STATUS_OF_CODE.get(error.code, 500)
+    codes = (getattr(kind, "code", "") for kind in type(error).__mro__)
+    status = next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
     if status == 500:
         return failure_of(error)
     if status != 400:
