@@ -181,12 +181,6 @@ def ending(transactional_db):
         thread.join(timeout=10)
 
 
-serverless = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite's tables in memory don't wait for another thread"
-)
-
-
-@serverless
 def test_a_start_may_wait_for_the_output(ending):
     ending(status="Completed", output='{"b":1,"a":1.10}')
 
@@ -195,14 +189,12 @@ def test_a_start_may_wait_for_the_output(ending):
     assert (response.status_code, response.content) == (200, b'{"b":1,"a":1.10}')
 
 
-@serverless
 def test_a_completed_instance_without_output_is_null(ending):
     ending(status="Completed")
 
     assert Caller().post(f"orchestrators/echo/order?{WAIT}").content == b"null"
 
 
-@serverless
 @pytest.mark.parametrize(
     ("status", "query", "expected"),
     [
