@@ -83,8 +83,8 @@ class Registry:
         return name in self._orchestrators
 
     def has_activity(self, name: str) -> bool:
-        """Whether an activity of that name is registered."""
-        return name in self._activities
+        """Whether an activity of that name is registered, or is the engine's own."""
+        return name in self._activities or name in self._built_in
 
     def has_entity(self, name: str) -> bool:
         """Whether an entity of that name, in lower case, is registered."""
@@ -99,8 +99,12 @@ class Registry:
         return [definition for versions in self._orchestrators.values() for definition in versions]
 
     def activities(self) -> dict[str, ActivityDefinition]:
-        """Return all activities by name, as a copy."""
+        """Return all activities of the site by name, as a copy."""
         return dict(self._activities)
+
+    def activity_names(self) -> list[str]:
+        """Return the names of all activities that this process can run, the engine's own among them."""
+        return sorted({*self._activities, *self._built_in})
 
     def entities(self) -> dict[str, EntityDefinition]:
         """Return all entities by name, as a copy."""

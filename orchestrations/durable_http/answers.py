@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from orchestrations.core.retries import LONGEST_INTERVAL
-from orchestrations.errors import HttpRequestRefused
+from orchestrations.errors import HttpRequestFailed, HttpRequestRefused
 from orchestrations.limits import HTTP_BODY_BYTES, HTTP_POLL_SECONDS
 
 GZIP_OR_DEFLATE = 47  # zlib: a window of the largest size, header recognised
@@ -44,13 +44,18 @@ async def read_body(response: httpx.Response, described: str) -> bytes:
 async def _inflated(chunks: AsyncIterator[bytes], described: str) -> AsyncIterator[bytes]:
     """Unpacked in pieces of at most the limit, however far a chunk expands."""
     unpacker = zlib.decompressobj(GZIP_OR_DEFLATE)
+    is_empty = True  # as the answer to a HEAD is
     try:
         async for chunk in chunks:
+            is_empty = is_empty and not chunk
             while chunk and not unpacker.eof:
                 yield unpacker.decompress(chunk, HTTP_BODY_BYTES)
                 chunk = unpacker.unconsumed_tail
+        yield unpacker.flush()
     except zlib.error:
         raise HttpRequestRefused(f"{described} was answered with content that is not packed as it says.") from None
+    if not (is_empty or unpacker.eof):
+        raise HttpRequestFailed(f"{described} was answered with content that breaks off.")
 
 
 def text_of(body: bytes, headers: httpx.Headers) -> str:

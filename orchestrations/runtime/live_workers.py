@@ -24,7 +24,7 @@ def described_functions() -> str:
     """The functions of this process as JSON, for its lease."""
     described = {
         "orchestrators": sorted(registry.orchestrators()),
-        "activities": sorted(registry.activities()),
+        "activities": registry.activity_names(),
         "entities": sorted(registry.entities()),
         "versions": code_versions(),
     }

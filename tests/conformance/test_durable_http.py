@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from orchestrations import (
 from orchestrations.authoring.registry import registry
 from orchestrations.errors import ConfigurationError, FunctionNotRegistered
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
+from orchestrations.runtime.live_workers import described_functions
 from orchestrations.testing import assert_replays, record_history
 from tests.durable_http.conftest import Answer, allow, server, spy
 
@@ -111,13 +113,13 @@ def test_it_works_awaited_too(run, server, stage):
 def test_many_calls_run_beside_one_another(run, server, stage):
     @orchestrator
     def fans_out(context):
-        responses = yield context.task_all([context.call_http("GET", f"{server.url}/{number}") for number in range(20)])
+        responses = yield context.task_all([context.call_http("GET", f"{server.url}/{number}") for number in range(60)])
         return [response.content for response in responses]
 
-    for number in range(20):
+    for number in range(60):
         server.answers[f"/{number}"] = Answer(body=str(number).encode())
 
-    assert run(fans_out).output == [str(number) for number in range(20)]
+    assert run(fans_out).output == [str(number) for number in range(60)]
 
 
 # Polls -----------------------------------------------------------------------------------------------------------
@@ -284,6 +286,11 @@ def test_tokens_and_secrets_reach_the_server_and_nothing_else(client, run, worke
     ]
     assert '"resource":"https://vault.test"' in "".join(stored)
     assert TOKEN not in "".join(stored) and SECRET not in "".join(stored)
+
+
+def test_workers_know_and_tell_that_they_have_the_built_in_activity():
+    assert registry.has_activity("durable.http")
+    assert "durable.http" in json.loads(described_functions())["activities"]
 
 
 def test_the_built_in_activity_is_nobodys_to_take_or_start(client, run, stage):

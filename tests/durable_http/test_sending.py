@@ -135,9 +135,12 @@ def test_what_a_server_packs_unasked_is_unpacked_up_to_the_limit(encoding, pack,
     server.answers["/small"] = Answer(200, {"Content-Encoding": encoding}, pack(b"hello"))
     server.answers["/bomb"] = Answer(200, {"Content-Encoding": encoding}, pack(b"\0" * 200 * HTTP_BODY_BYTES))
     server.answers["/broken"] = Answer(200, {"Content-Encoding": encoding}, b"no such thing")
+    server.answers["/cut"] = Answer(200, {"Content-Encoding": encoding}, pack(b"hello")[:-2])
     server.answers["/odd"] = Answer(200, {"Content-Encoding": "br"}, b"")
 
     assert fetch(f"{server.url}/small").response.content == "hello"
+    with pytest.raises(HttpRequestFailed, match="breaks off"):
+        fetch(f"{server.url}/cut")
     tracemalloc.start()
     try:
         for path in ("bomb", "broken", "odd"):
