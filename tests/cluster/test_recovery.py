@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -32,6 +33,31 @@ def test_an_activity_whose_worker_is_killed_runs_again_and_completes_once(
     assert (instance.status, instance.output) == ("Completed", "2")
     completions = HistoryEvent.objects.filter(instance=instance, type="TaskCompleted")
     assert completions.count() == 1
+
+
+def test_what_an_activity_told_before_its_worker_was_killed_is_given_to_the_next_try(
+    client: OrchestrationClient, cluster: Cluster, ended: Ended, tmp_path: Path
+) -> None:
+    instance_id = client.start_new("calls", client_input=["tell_and_hang_once", str(tmp_path)])
+
+    def told() -> dict[str, int] | None:
+        item = ActivityWorkItem.objects.first()
+        return json.loads(item.heartbeat_details) if item is not None and item.heartbeat_details else None
+
+    details = eventually(told, timeout_seconds=30, otherwise=cluster.output)
+    os.kill(details["pid"], signal.SIGKILL)
+
+    output = json.loads(ended(instance_id).output or "null")
+    assert output == [details, f"{instance_id}:1:1"]
+
+
+def test_an_activity_runs_in_a_process_of_its_own_beside_a_worker_of_the_cluster(
+    client: OrchestrationClient, cluster: Cluster, ended: Ended
+) -> None:
+    output = json.loads(ended(client.start_new("calls", client_input=["compute_elsewhere", 4])).output or "null")
+
+    assert output[1] == 8
+    assert output[0] not in cluster.pids()
 
 
 @pytest.mark.parametrize("role", ["each worker", "the sentinel", "every child"])

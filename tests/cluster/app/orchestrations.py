@@ -54,6 +54,21 @@ def note_and_hang_once(context: ActivityContext, folder: str) -> int:
 
 
 @activity
+def tell_and_hang_once(context: ActivityContext, folder: str) -> list[Any]:
+    """Tells how far it has come and hangs, the first time; then returns what it was told of that."""
+    if context.heartbeat_details is not None:
+        return [context.heartbeat_details, context.idempotency_key]
+    context.heartbeat({"pid": os.getpid(), "page": 7})
+    threading.Event().wait(FOR_EVER)
+    return []
+
+
+@activity(process=True)
+def compute_elsewhere(number: int) -> list[int]:
+    return [os.getpid(), 2 * number]
+
+
+@activity
 def kill_own_process(number: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
