@@ -281,7 +281,16 @@ class TimerAdmin(BelongsToInstanceAdmin):
 class ActivityWorkItemAdmin(BelongsToInstanceAdmin):
     """Activities that have not ended."""
 
-    list_display = ("instance", "name", "attempt", "dispatches", "scheduled_at", "started_at", "lease_token")
+    list_display = (
+        "instance",
+        "name",
+        "attempt",
+        "dispatches",
+        "scheduled_at",
+        "started_at",
+        "heartbeat_at",
+        "lease_token",
+    )
     list_filter = ("hub",)
 
 

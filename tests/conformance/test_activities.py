@@ -551,6 +551,13 @@ def test_a_transactional_activity_that_defers_keeps_what_it_wrote(client, run, w
     assert AuditEntry.objects.filter(instance_id="trip").count() == 1
 
 
+def test_a_large_result_from_outside_arrives_whole(client, run, worker, tokens):
+    run(functions.calls, ["books_and_asks", "trip"], "order")
+    client.complete_activity(tokens[0], "x" * 600_000)
+
+    assert worker.run_until_ended("order").output == "x" * 600_000
+
+
 def test_a_suspended_instance_takes_the_completion_when_it_is_resumed(client, run, worker, tokens):
     run("defers", None, "order")
     client.suspend("order")
