@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from orchestrations.authoring.determinism.lint import lint
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.version_order import version_key
 from orchestrations.conf import DurableConfig, get_config
@@ -27,7 +28,8 @@ RETRY_DEFAULT_SECONDS = 60  # django-q2's own
 
 def register_all() -> None:
     """Let Django run the checks of this module. Registering twice has no effect."""
-    for check in (check_settings, check_database, check_cluster, check_functions, check_http):
+    every = (check_settings, check_database, check_cluster, check_functions, check_http, check_determinism)
+    for check in every:
         register(check, "durable")
 
 
@@ -117,6 +119,13 @@ def check_http(**kwargs: Any) -> list[CheckMessage]:
             )
             problems.append(Error(message, hint=hint, id="orchestrations.E021"))
     return problems
+
+
+def check_determinism(**kwargs: Any) -> list[CheckMessage]:
+    """W003: no orchestrator does what could come out differently on replay, as far as reading its code can tell."""
+    findings = sorted({finding for definition in registry.all_orchestrators() for finding in lint(definition.function)})
+    hint = "A line that is meant so says `# durable: ignore[{}]`; `manage.py durable lint` lists them all."
+    return [Warning(str(found), hint=hint.format(found.code), id="orchestrations.W003") for found in findings]
 
 
 def _settings_problems(config: DurableConfig) -> Iterator[CheckMessage]:

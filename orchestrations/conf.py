@@ -62,6 +62,9 @@ class DurableConfig:
     unknown_activity_seconds: float = 60.0
     """How long a scheduled activity that no live worker has may wait for one before it fails."""
 
+    determinism_guard: bool = True
+    """Orchestrators that read the clock, sleep, or reach outside the process fail with the line and the way out."""
+
     dispatch_attempts: int = 10
     """How often work that kills its worker is tried before it fails as poison."""
     cache_size: int = 1000
@@ -128,12 +131,20 @@ def _checked(key: object, value: Any) -> Any:
         return _checked_number(str(key), value, whole=kind == "int")
     if value is None and "None" in str(kind):
         return None
+    if kind == "bool":
+        return _checked_switch(str(key), value)
     if kind in CONTAINERS:
         return CONTAINERS[kind](str(key), value)
     if key in ONE_OF:
         return _checked_choice(str(key), value)
     if not isinstance(value, str) or not (value or key in EMPTY_ALLOWED):
         raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__} or empty. Set a string.")
+    return value
+
+
+def _checked_switch(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"DURABLE[{key!r}] is {value!r:.100}. Set True or False.")
     return value
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.conf import settings as site
 from django.core.checks import run_checks
 from django.db import connections
 from django.test import override_settings
 
-from orchestrations import activity, checks
+from orchestrations import activity, checks, orchestrator
 from orchestrations.authoring.registry import registry
 from tests.authoring import shop
 
@@ -142,3 +144,16 @@ def test_an_annotation_that_names_nothing():
         messages = checks.check_functions()
     assert ids(messages) == ["E012"]
     assert "The activity 'unresolvable'" in messages[0].msg
+
+
+def test_code_that_is_not_deterministic_is_a_warning_with_its_line():
+    with registry.preserved():
+
+        @orchestrator
+        def impure(context):
+            return time.time()
+
+        messages = checks.check_determinism()
+    assert ids(messages) == ["W003"]
+    assert f"{__file__}:{impure.__code__.co_firstlineno + 2}: clock: impure reads the clock" in messages[0].msg
+    assert "ignore[clock]" in messages[0].hint

@@ -48,6 +48,7 @@ def test_values_override_defaults_and_are_read_again_when_the_setting_changes():
         ({"TASK_HUB": ""}, "DURABLE['TASK_HUB'] is a str or empty. Set a string"),
         ({"TASK_HUB": None}, "DURABLE['TASK_HUB'] is a NoneType or empty"),
         ({"SYSTEM_KEY": 3}, "DURABLE['SYSTEM_KEY'] is a int or empty"),
+        ({"DETERMINISM_GUARD": 1}, "DURABLE['DETERMINISM_GUARD'] is 1. Set True or False"),
         ({"VERSION": 2}, "DURABLE['VERSION'] is a int or empty. Set a string"),
         ({"VERSION_MATCH": "latest"}, "is 'latest'. Set one of 'none', 'strict', 'current-or-older'"),
         ({"VERSION_MISMATCH": None}, "is None. Set one of 'reject', 'fail'"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from orchestrations.core.coroutines import Location
     from orchestrations.core.entity_context import EntityContext, Operation
 
 
@@ -24,6 +26,8 @@ class OrchestratorDefinition:
     """Return value to JSON text; raises PayloadRejected naming the function and type."""
     wait_for_open_tasks: bool = False
     """Complete only once every activity, sub-orchestration and timer that was begun has ended."""
+    watch: Callable[[Location | None], AbstractContextManager[None]] | None = None
+    """Entered around each stretch of the code that runs for the first time, with the line at which it begins."""
 
 
 class EntityCode(Protocol):

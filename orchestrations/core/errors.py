@@ -40,6 +40,12 @@ class NonDeterminismError(Exception):
     is_non_retriable = True
 
 
+class OrchestratorCodeError(Exception):
+    """The orchestrator did what could come out differently on replay; the message has the line and what to use."""
+
+    is_non_retriable = True
+
+
 class HistoryLimitExceeded(Exception):
     """The execution has more events than can be replayed in good time; ``continue_as_new`` is the remedy."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,7 @@ from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 REFUSALS = 100
+UNWATCHED = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,6 @@ class Execution:
         self._refusals = 0  # to code that runs on although it was discarded
         self._next_id = 0
         self._next_wait_id = 0
-        self._stored_ahead: int | None = None  # stored events after the present one, in a replay for a rewind
         self._current = 0  # sequence of the event being processed
 
     # Events in ---------------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ class Execution:
         """Feed stored events, and return what the code decided beyond them."""
         expected: deque[Decision] = deque()
         for index, event in enumerate(history, start=1):
-            self._stored_ahead = len(history) - index if rewinding else None
+            self.patches.exhausted_at = self._decisions + len(history) - index if rewinding else None
             if event.is_decided:
                 self._match(event, expected)
                 continue
@@ -203,13 +204,6 @@ class Execution:
         self._decided.append(Decision(HistoryEvent(event_type, self.clock, **fields), action, where))
         self._decisions += 1
         self.actions.append(action)
-
-    def is_beyond_history(self) -> bool:
-        """Whether the code stands where none of its decisions is recorded yet.
-
-        In a replay that is so only for a rewind: at the end of what it keeps, the code goes on anew.
-        """
-        return not self.is_replaying or (self._stored_ahead is not None and self._stored_ahead <= len(self._decided))
 
     def perform(self, action: Action) -> None:
         """Ask for an action that leaves no event, such as cancelling a timer."""
@@ -375,7 +369,8 @@ class Execution:
         try:
             self._is_in_code = True
             try:
-                code = coroutines.begin(self.definition, self._context, self.facts.input)
+                with self._watched():
+                    code = coroutines.begin(self.definition, self._context, self.facts.input)
             finally:
                 self._is_in_code = False
         except BaseException as error:
@@ -412,7 +407,8 @@ class Execution:
             awaited.look()
         self._is_in_code = True
         try:
-            self.awaited = coroutines.step(self._code, awaited)
+            with self._watched():
+                self.awaited = coroutines.step(self._code, awaited)
         finally:
             self._is_in_code = False
         self.location = coroutines.locate(self._code)
@@ -423,11 +419,14 @@ class Execution:
         calls.renew_deadlines(self, self.awaited)
         return self.awaited.has_ended
 
+    def _watched(self) -> AbstractContextManager[None]:
+        watch = self.definition.watch
+        return UNWATCHED if watch is None or self.is_replaying else watch(self.location)
+
     def _where(self) -> Location | None:
         """The line of the author's code that decides now, or at which it was suspended."""
-        if self._is_in_code:
-            return coroutines.calling_location()
-        return self.location or coroutines.defined_at(self.definition.function)
+        inside = coroutines.calling_location() if self._is_in_code else self.location
+        return inside or coroutines.defined_at(self.definition.function)
 
     def _end_returned(self, value: Any) -> None:
         if self.continue_with is not None:

@@ -24,6 +24,8 @@ class Patches:
     def __init__(self) -> None:
         self._recorded: frozenset[str] = frozenset()
         self.answers: dict[str, bool] = {}
+        self.exhausted_at: int | None = None
+        """In a replay for a rewind: with how many decisions the code has used up what is stored."""
 
     def remember(self, history: Sequence[HistoryEvent]) -> None:
         """Note the patches that a history has."""
@@ -49,10 +51,19 @@ def _answer(execution: Execution, patch_id: str, attributes: dict[str, bool]) ->
     key = _key(check_patch_id(patch_id))
     patches = execution.patches
     if key not in patches.answers:
-        patches.answers[key] = patches.has_recorded(patch_id) or execution.is_beyond_history()
+        patches.answers[key] = patches.has_recorded(patch_id) or _is_beyond_history(execution)
         if patches.answers[key]:
             execution.decide(EventType.PATCH_APPLIED, ApplyPatch(patch_id), name=patch_id, attributes=attributes)
     return patches.answers[key]
+
+
+def _is_beyond_history(execution: Execution) -> bool:
+    """Whether the code stands where none of its decisions is recorded yet.
+
+    In a replay that is so only for a rewind: at the end of what it keeps, the code goes on anew.
+    """
+    exhausted_at = execution.patches.exhausted_at
+    return not execution.is_replaying or (exhausted_at is not None and execution.position()[1] >= exhausted_at)
 
 
 def is_forgotten(stored: HistoryEvent, expected: Sequence[Decision]) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.versions import choose_code
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.errors import FunctionNotRegistered
+from orchestrations.runtime.guard import CodeGuard
 from orchestrations.store.contract import ClaimedInstance
 
 
@@ -33,11 +37,16 @@ def code_of(claimed: ClaimedInstance) -> RegisteredOrchestrator:
             raise
         raise CodeUnavailable(f"no worker has the code of orchestrator {claimed.name}") from None
     if choice.definition is not None:
-        return choice.definition
+        return _guarded(choice.definition) if config.determinism_guard else choice.definition
     assert choice.mismatch is not None
     if config.version_mismatch == "fail":
         raise choice.mismatch
     raise CodeUnavailable(_waits_for(claimed))
+
+
+@lru_cache(maxsize=1_024)
+def _guarded(definition: RegisteredOrchestrator) -> RegisteredOrchestrator:
+    return replace(definition, watch=CodeGuard(definition.name))
 
 
 def replaying_code(name: str, version: str) -> RegisteredOrchestrator:

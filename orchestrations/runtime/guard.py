@@ -1,0 +1,176 @@
+"""The guard around orchestrators' code: what is not deterministic fails the instance, with the line and the way out.
+
+Input and output are caught wherever they happen below the code, by Python's audit events and Django's execute wrappers.
+Calls that read the clock or draw something random raise no event; so the first runs of each stretch of code are watched
+call by call, as a profiler does, and the code of an orchestrator that was caught once is watched from then on.
+
+It looks at the thread that runs the code, and at nothing else: activities in other threads are not touched. What has
+been recorded is not judged again, so replay is not watched. Logging may do what it likes.
+"""
+
+from __future__ import annotations
+
+import linecache
+import logging
+import sys
+import sysconfig
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+
+from orchestrations.authoring.determinism.rules import RULES, Rule, is_ignored
+from orchestrations.core import coroutines
+from orchestrations.core.coroutines import Location
+from orchestrations.core.errors import OrchestratorCodeError
+from orchestrations.runtime.watched_calls import BOUND_TO, PYTHON_FUNCTIONS, rule_of_builtin
+
+WATCHED_RUNS = 3  # of each stretch of code in this process; later ones cost a flag
+AUDITED = {
+    "socket.connect": "http",
+    "socket.bind": "http",
+    "socket.sendto": "http",
+    "socket.sendmsg": "http",
+    "socket.getaddrinfo": "http",
+    "socket.gethostbyname": "http",
+    "urllib.Request": "http",
+    "subprocess.Popen": "io",
+    "os.system": "io",
+    "os.fork": "thread",
+    "_thread.start_new_thread": "thread",
+    "time.sleep": "sleep",  # from Python 3.13 on
+    "sqlite3.connect": "database",
+}
+
+ENGINE = f"{Path(__file__).parents[1]}/"
+LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+LOGGING = logging.__file__
+COROUTINES = coroutines.__file__  # from where the code is called
+
+_thread = threading.local()
+"""``guard`` is that of the orchestrator whose code this thread runs now."""
+
+
+class CodeGuard(AbstractContextManager[None]):
+    """Guards one orchestrator; it is entered around each stretch of its code. Code of a thread is never nested."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._runs: defaultdict[Location | None, int] = defaultdict(int)
+        self._was_caught = False
+        _install()
+
+    def __call__(self, location: Location | None) -> CodeGuard:
+        """Guard the stretch that begins at that line; None for the beginning of the function."""
+        _thread.location = location
+        return self
+
+    def __enter__(self) -> None:
+        _prepare_thread()
+        _thread.guard, _thread.caught = self, None
+        location = _thread.location
+        if (self._was_caught or self._runs[location] < WATCHED_RUNS) and sys.getprofile() is None:
+            self._runs[location] += 1
+            _thread.is_watched = True
+            sys.setprofile(_on_call)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if _thread.is_watched:
+            sys.setprofile(None)
+            _thread.is_watched = False
+        _thread.guard = None
+        caught: OrchestratorCodeError | None = _thread.caught
+        if caught is not None:
+            _thread.caught = None
+            self._was_caught = True
+            if error is not caught:
+                raise caught  # the code has swallowed it
+
+
+def _catch(rule: Rule, frame: FrameType | None) -> None:
+    """Raise the error inside the orchestrator, at whose line it is told; not where a comment allows it, nor in logs."""
+    guard: CodeGuard = _thread.guard
+    place = None
+    while frame is not None and frame.f_code.co_filename != COROUTINES:
+        if frame.f_code.co_filename == LOGGING:
+            return
+        if place is None and _is_authors(frame.f_code.co_filename):
+            place = frame
+        frame = frame.f_back
+    where = ""
+    if place is not None:
+        if is_ignored(linecache.getline(place.f_code.co_filename, place.f_lineno), rule.code):
+            return
+        where = f" at {place.f_code.co_filename}:{place.f_lineno} in {place.f_code.co_qualname}"
+    _thread.caught = OrchestratorCodeError(
+        f"The orchestrator {guard.name!r} {rule.deed}{where}, which may come out differently on replay. "
+        f"Use {rule.instead}."
+    )
+    raise _thread.caught
+
+
+@lru_cache(maxsize=4_096)
+def _is_authors(file: str) -> bool:
+    """Whether a file is the project's own, as opposed to Python's, a package's or the engine's."""
+    return not file.startswith(("<frozen", ENGINE, *LIBRARIES))
+
+
+# Calls ---------------------------------------------------------------------------------------------------------------
+
+
+def _on_call(frame: FrameType, event: str, argument: Any) -> None:
+    if event == "c_call":
+        rule = rule_of_builtin(argument)
+        if rule is not None and _is_authors(frame.f_code.co_filename):
+            _catch(rule, frame)
+    elif event == "call":
+        code = PYTHON_FUNCTIONS.get(frame.f_code)
+        if code is None or frame.f_back is None or not _is_authors(frame.f_back.f_code.co_filename):
+            return
+        owner = frame.f_locals.get("self")
+        if frame.f_code not in BOUND_TO or any(owner is one for one in BOUND_TO[frame.f_code]):
+            _catch(RULES[code], frame.f_back)
+
+
+# Events --------------------------------------------------------------------------------------------------------------
+
+
+def _on_audit(event: str, arguments: tuple[object, ...]) -> None:
+    code = AUDITED.get(event)
+    if code is not None and getattr(_thread, "guard", None) is not None:
+        _catch(RULES[code], sys._getframe(1))
+
+
+def _on_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """An execute wrapper of Django's connections."""
+    if getattr(_thread, "guard", None) is not None:
+        _catch(RULES["database"], sys._getframe(1))
+    return execute(sql, params, many, context)
+
+
+def _on_connection(connection: Any, **kwargs: Any) -> None:
+    if _on_statement not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_on_statement)
+
+
+def _prepare_thread() -> None:
+    if not getattr(_thread, "is_prepared", False):
+        _thread.is_prepared, _thread.is_watched = True, False
+        for connection in connections.all(initialized_only=True):
+            _on_connection(connection)
+
+
+@lru_cache(maxsize=1)
+def _install() -> None:
+    """Once in a process, and for good: Python's audit hooks can't be taken out again."""
+    sys.addaudithook(_on_audit)
+    connection_created.connect(_on_connection, dispatch_uid="orchestrations.guard")

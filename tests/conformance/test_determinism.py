@@ -1,0 +1,348 @@
+"""Determinism: code that differs from its history is found out, and so is code that could differ from itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import os
+import random
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from orchestrations import activity, orchestrator
+from orchestrations.authoring.registry import registry
+from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
+from orchestrations.runtime.guard import WATCHED_RUNS
+from tests.runtime import functions
+
+
+def failure(status) -> str:
+    """The message of an instance that the guard has failed."""
+    assert status.runtime_status == "Failed", status.runtime_status
+    assert status.failure_details.error_type == "orchestrations.core.errors.OrchestratorCodeError"
+    assert status.failure_details.is_non_retriable
+    return status.failure_details.message
+
+
+def connect() -> None:
+    with socket.socket() as one:
+        one.connect(("127.0.0.1", 9))
+
+
+doze = time.sleep  # what the guard is to find, not what the test waits by
+
+
+def start_thread() -> None:
+    threading.Thread(target=int).start()
+
+
+DEEDS = {
+    "clock": [time.time, time.time_ns, time.monotonic, time.perf_counter, lambda: datetime.datetime.now(),  # noqa: DTZ005 (the deed)
+              lambda: datetime.datetime.utcnow(), lambda: datetime.date.today(), timezone.now],  # noqa: DTZ003, DTZ011
+    "random": [lambda: random.random(), lambda: random.randint(1, 2), lambda: random.choice([1]),
+               lambda: random.shuffle([1, 2]), lambda: os.urandom(4), lambda: secrets.token_hex(),
+               lambda: secrets.choice([1])],
+    "uuid": [lambda: uuid.uuid4(), lambda: uuid.uuid1()],
+    "environment": [lambda: os.getenv("HOME")],
+    "sleep": [lambda: doze(0)],
+    "io": [lambda: open(__file__).close(), lambda: subprocess.run(["true"]),
+           lambda: os.listdir(".")],
+    "http": [connect, lambda: socket.getaddrinfo("localhost", 80)],
+    "database": [lambda: Instance.objects.count(), lambda: Instance.objects.filter(pk=1).update(name="x")],
+    "thread": [start_thread],
+}  # fmt: skip
+ALTERNATIVES = {
+    "clock": "Use context.current_utc_datetime.", "random": "Use an activity that returns it.",
+    "uuid": "Use context.new_uuid().", "sleep": "Use a durable timer: context.create_timer(timedelta(...)).",
+    "http": "Use context.call_http(...), or an activity.", "database": "Use an activity.", "io": "Use an activity.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "deed"),
+    [pytest.param(c, deed, id=f"{c}-{n}") for c, deeds in DEEDS.items() for n, deed in enumerate(deeds)],
+)
+def test_the_guard_names_the_deed_the_line_and_the_way_out(run, code, deed):
+    @orchestrator
+    def impure(context, _):
+        yield context.create_timer(timedelta(0))
+        deed()
+        yield context.call_activity(functions.work, "never")
+
+    message = failure(run(impure, instance_id="impure"))
+
+    inside = deed.__code__ if getattr(deed, "__module__", "") == __name__ else impure.__code__
+    assert "The orchestrator 'impure' " in message
+    assert f" at {__file__}:" in message
+    assert f" in {inside.co_qualname}, which may come out differently on replay. " in message
+    assert message.endswith(ALTERNATIVES.get(code, ""))
+    assert not ActivityWorkItem.objects.exists()
+    assert Instance.objects.get().blocked_at
+
+
+def test_the_line_is_that_of_the_call(run):
+    @orchestrator
+    async def impure(context, _):
+        await context.call_activity(functions.work, 1)
+        moment = time.time()
+        return moment
+
+    assert f"{__file__}:{impure.__code__.co_firstlineno + 3} in " in failure(run(impure))
+
+
+def test_a_plain_function_and_the_first_stretch_are_guarded(run):
+    @orchestrator
+    def plain(context, _):
+        return time.time()
+
+    assert "reads the clock" in failure(run(plain))
+
+
+def test_code_that_swallows_the_error_fails_all_the_same_and_nothing_of_it_is_in_motion(run, worker):
+    @orchestrator
+    def swallows(context, _):
+        context.call_activity(functions.work, "begun")
+        context.create_timer(timedelta(days=1))
+        with contextlib.suppress(Exception):
+            doze(0)
+        yield context.call_activity(functions.work, "after")
+        return "well"
+
+    failure(run(swallows, instance_id="swallows"))
+
+    assert not functions.stage.runs
+    assert not ActivityWorkItem.objects.exists()
+    assert not Timer.objects.filter(state=Timer.State.PENDING).exists()
+
+
+def test_mended_code_and_a_rewind_continue_it(run, client, worker):
+    mended = False
+
+    @orchestrator
+    def impure(context, _):
+        value = yield context.call_activity(functions.work, "once")
+        if not mended:
+            time.time()
+        return value
+
+    failure(run(impure, instance_id="impure"))
+    mended = True
+    client.rewind("impure")
+
+    assert worker.run_until_ended("impure").output == "once"
+    assert functions.stage.runs["once"] == 1
+
+
+def test_a_later_run_is_caught_too_once_the_code_was(client, worker):
+    @orchestrator
+    def impure(context, is_pure: bool):
+        yield context.create_timer(timedelta(0))
+        return None if is_pure else time.time()
+
+    ids = [client.start_new(impure, None, False)]
+    ids += client.start_many(impure, [True] * 3 * WATCHED_RUNS)
+    worker.run_until_idle()
+    ids.append(client.start_new(impure, None, False))
+
+    assert [worker.run_until_ended(key).runtime_status for key in ids] == [
+        "Failed", *["Completed"] * 3 * WATCHED_RUNS, "Failed",
+    ]  # fmt: skip
+
+
+def test_input_and_output_are_caught_in_every_run(client, worker):
+    @orchestrator
+    def impure(context, is_pure: bool):
+        yield context.create_timer(timedelta(0))
+        return None if is_pure else [Instance.objects.count() if context.instance_id == "rows" else connect()]
+
+    client.start_many(impure, [True] * 3 * WATCHED_RUNS)
+    worker.run_until_idle()
+    for key in ("rows", "socket"):
+        client.start_new(impure, key, False)
+
+    assert "touches the database" in failure(worker.run_until_ended("rows"))
+    assert "makes a network request" in failure(worker.run_until_ended("socket"))
+
+
+def test_no_profiler_is_left_behind_and_one_that_is_there_stays(run):
+    def profiler(*_: object) -> None: ...
+
+    run(functions.chain, 2)
+    assert sys.getprofile() is None
+    sys.setprofile(profiler)
+    try:
+        run(functions.chain, 2)
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+
+
+# What is allowed ------------------------------------------------------------------------------------------------------
+
+
+class Handler(logging.Handler):
+    """A handler that does what orchestrators may not."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(ConnectionRefusedError):
+            connect()
+        list(Instance.objects.all()[:1])
+        self.emitted = time.time()
+
+
+def test_what_is_deterministic_and_what_logs_is_left_in_peace(run):
+    handler = Handler()
+    logger = logging.getLogger("tests.guard")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+    @orchestrator
+    def pure(context, _):
+        context.create_replay_safe_logger(logger).info("still deterministic")
+        seeded = random.Random(7)
+        yield context.call_activity(functions.work, str([seeded.random(), seeded.choice([1, 2])]))
+        first, moment = context.new_uuid(), context.current_utc_datetime
+        time.strftime("%Y", moment.timetuple())
+        datetime.datetime.fromisoformat(moment.isoformat())
+        uuid.uuid5(first, "name")
+        import json.tool  # noqa: F401 (an import reads files)
+
+        return "pure"
+
+    assert run(pure).output == "pure"
+    logger.removeHandler(handler)
+    assert handler.emitted
+
+
+def test_a_comment_allows_its_line(run):
+    @orchestrator
+    def meant_so(context, _):
+        yield context.create_timer(timedelta(0))
+        time.perf_counter()  # durable: ignore[clock]
+        Instance.objects.count()  # durable: ignore[database]
+        return "done"
+
+    assert run(meant_so).output == "done"
+
+
+def test_the_setting_turns_it_off(settings, run):
+    settings.DURABLE = {**settings.DURABLE, "DETERMINISM_GUARD": False}
+
+    @orchestrator
+    def impure(context, _):
+        yield context.create_timer(timedelta(0))
+        return Instance.objects.count() + bool(time.time())
+
+    assert run(impure).output == 2
+
+
+def test_activities_beside_it_do_what_they_like(client, worker):
+    """Other threads run ordinary code while orchestrators are guarded."""
+
+    @activity
+    def impure_work(number: int) -> int:
+        time.time()
+        random.random()
+        with contextlib.suppress(OSError):
+            connect()
+        return Instance.objects.count() and number
+
+    @activity
+    async def impure_async(number: int) -> int:
+        await asyncio.to_thread(int)
+        return number if time.time() else 0
+
+    @orchestrator
+    def fans_out(context, _):
+        calls = [context.call_activity(impure_async if n % 2 else impure_work, n) for n in range(10)]
+        return sum((yield context.task_all(calls)))
+
+    ids = client.start_many(fans_out, [None] * 10)
+
+    assert [worker.run_until_ended(key).output for key in ids] == [45] * 10
+
+
+def test_what_has_happened_before_the_guard_came_is_not_judged_again(settings, client, worker, run):
+    @orchestrator
+    def impure(context, _):
+        time.time()
+        yield context.wait_for_external_event("go")
+        return "done"
+
+    settings.DURABLE = {**settings.DURABLE, "DETERMINISM_GUARD": False}
+    run(impure, instance_id="old")
+    settings.DURABLE = {**settings.DURABLE, "DETERMINISM_GUARD": True}
+    worker.runtime.cache.clear()
+    client.raise_event("old", "go")
+
+    assert worker.run_until_ended("old").output == "done"
+
+
+# Code that differs from its history -----------------------------------------------------------------------------------
+
+
+def test_the_failure_names_event_history_deed_and_line_and_only_the_events_are_kept(client, worker, run):
+    stage = functions.stage
+    run(functions.changes, instance_id="order")
+    before = list(HistoryEvent.objects.order_by("sequence").values_list("type", flat=True))
+    stage.changed = True
+    worker.runtime.cache.clear()
+    client.raise_event("order", "go", 1)
+
+    status = worker.run_until_ended("order")
+
+    line = functions.changes.__code__.co_firstlineno + 4
+    assert status.failure_details.error_type == "orchestrations.core.errors.NonDeterminismError"
+    message = status.failure_details.message
+    assert (
+        "Event 2 of the history is TaskScheduled 'work' (task 1), but the code decided TimerCreated (task 1) at "
+        in (message)
+    )
+    assert f"{functions.__file__}:{line} in changes" in message
+    after = list(HistoryEvent.objects.order_by("sequence").values_list("type", flat=True))
+    assert after == [*before, "EventRaised", "ExecutionCompleted"]
+    assert not Timer.objects.exists()
+
+    stage.changed = False
+    client.rewind("order")
+    worker.run_until_idle()
+    client.raise_event("order", "go", 2)
+    assert worker.run_until_ended("order").output == [1, 2]
+
+
+def test_a_patched_change_lets_old_and_new_instances_end(client, worker, run):
+    def old(context, _):
+        yield context.call_activity(functions.work, "first")
+        yield context.wait_for_external_event("go")
+        return "old"
+
+    def new(context, _):
+        yield context.call_activity(functions.work, "first")
+        if context.patched("checked"):
+            yield context.call_activity(functions.work, "check")
+        yield context.wait_for_external_event("go")
+        return "new" if context.patched("checked") else "old"
+
+    orchestrator(name="flow")(old)
+    run("flow", None, "before")
+    registry._orchestrators.pop("flow")
+    orchestrator(name="flow")(new)
+    worker.runtime.cache.clear()
+    run("flow", None, "after")
+    for key in ("before", "after"):
+        client.raise_event(key, "go")
+
+    assert [worker.run_until_ended(key).output for key in ("before", "after")] == ["old", "new"]
+    assert functions.stage.runs["check"] == 1
+    assert list(HistoryEvent.objects.filter(type="PatchApplied").values_list("name", flat=True)) == ["checked"]
