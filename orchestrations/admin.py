@@ -35,6 +35,7 @@ from orchestrations.models import (
     Instance,
     LargePayload,
     OpenWait,
+    RaisedEventKey,
     Timer,
     WorkerLease,
 )
@@ -255,6 +256,14 @@ class InboxMessageAdmin(BelongsToInstanceAdmin):
 
     list_display = ("instance", "type", "name", "created_at", "visible_at")
     list_filter = ("type", "hub")
+
+
+@admin.register(RaisedEventKey)
+class RaisedEventKeyAdmin(BelongsToInstanceAdmin):
+    """Idempotency keys of external events, kept for a while after the event."""
+
+    list_display = ("instance", "key", "raised_at")
+    list_filter = ("raised_at",)
 
 
 @admin.register(Entity)
