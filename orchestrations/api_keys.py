@@ -48,15 +48,17 @@ def issue(
     *,
     hub: str = "",
     expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
     created_by: AbstractBaseUser | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key and return its row and its text, which is told this once and kept nowhere.
 
-    It opens these verbs (all of them by default) of this hub (every one by default). Raises IntegrityError for a name
-    that is taken.
+    It opens these verbs (all of them by default) of this hub (every one by default), as often in a minute as told (any
+    number by default). Raises IntegrityError for a name that is taken.
     """
     text = new_text()
     row = ApiKey(name=name, verbs=[verb.value for verb in verbs], hub=hub, expires_at=expires_at)
+    row.requests_per_minute = requests_per_minute
     row.created_by_id = None if created_by is None else created_by.pk
     keep_digest(row, text)
     row.save(using=get_config().database)

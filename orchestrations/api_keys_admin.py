@@ -51,7 +51,7 @@ class ApiKeyForm(KeyForm):
 
     class Meta:
         model = ApiKey
-        fields = ("name", "hub", "verbs", "expires_at")
+        fields = ("name", "hub", "verbs", "expires_at", "requests_per_minute")
 
     def clean_expires_at(self) -> Any:
         """Refuse an instant that is past, except the one that the key has already."""
@@ -91,7 +91,14 @@ class ApiKeyAdmin(KeyAdmin):
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         """What is chosen, then what is only told."""
         told = self.get_readonly_fields(request, obj)
-        return ("name", "hub", "verbs", "expires_at", *(field for field in told if field != "name"))
+        return (
+            "name",
+            "hub",
+            "verbs",
+            "expires_at",
+            "requests_per_minute",
+            *(field for field in told if field != "name"),
+        )
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
         """The form, with the verbs that this person may choose for this key."""

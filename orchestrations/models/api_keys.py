@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -22,6 +23,9 @@ class ApiKey(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     hub = models.CharField(max_length=HUB_LENGTH, default="", blank=True, help_text="Empty for every task hub.")
     verbs = models.JSONField(default=list, help_text="What it may do.")
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty for any number."
+    )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

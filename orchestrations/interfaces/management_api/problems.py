@@ -20,6 +20,8 @@ STATUS_OF_CODE = {
     "instance_already_exists": 409,
     "invalid_transition": 409,
     "instance_ended": 410,
+    "payload_not_kept": 503,
+    "payload_unavailable": 503,
 }
 """An error is as its class, else as the next one above that is listed; what is not listed is this site's fault: 500."""
 

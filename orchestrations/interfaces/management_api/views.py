@@ -19,6 +19,7 @@ from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.interfaces.management_api.rendering import problem_response
 from orchestrations.interfaces.management_api.routes import resolve
+from orchestrations.interfaces.management_api.throttling import require_rate
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpR
 
 def _serve(request: HttpRequest, path: str, holds_json: bool) -> HttpResponse:
     caller = authenticate(request)
+    if caller.key is not None:
+        require_rate(caller.key)
     route, arguments = resolve(request.method or "", path)
     call = Call(request, caller, holds_json=holds_json)
     caller.require(route.verb, call.client.hub, arguments.get("instance_id"))

@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError
 
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.errors import PayloadUnavailable
 from orchestrations.models import InboxMessage, Instance
 from tests import rows
 
@@ -255,6 +256,17 @@ def test_a_database_that_is_away_is_told_as_that(api, monkeypatch):
     assert response.status_code == 503
     assert response.headers["Retry-After"]
     assert "gone" not in response.content.decode()
+
+
+def test_a_payload_whose_file_is_away_is_told_as_that(api, monkeypatch):
+    def fail(*args: object, **kwargs: object) -> None:
+        raise PayloadUnavailable("The file of a payload is missing.")
+
+    monkeypatch.setattr("orchestrations.queries.get_instance", fail)
+    response = api.get("instances/order")
+
+    assert response.status_code == 503
+    assert response.json()["ExceptionType"] == "payload_unavailable"
 
 
 def test_a_fault_of_the_site_is_told_in_json_without_details(api, monkeypatch, caplog):

@@ -327,6 +327,27 @@ def test_the_audit_trail_names_the_api_key(db):
     assert AuditEntry.objects.get().actor_name == "API key robot"
 
 
+def test_an_api_key_may_be_limited_to_so_many_requests_a_minute(stranger):
+    _, text = api_keys.issue("limited", requests_per_minute=3)
+    _, other = api_keys.issue("other", requests_per_minute=3)
+    robot = keyed(text)
+    with time_machine.travel(timezone.now().replace(second=1), tick=False) as traveller:
+        links = robot.post("orchestrators/echo/order").json()
+        assert robot.get("instances").status_code == 200
+        assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 202
+
+        refused = robot.post("orchestrators/echo/second")
+        assert refused.status_code == 429
+        assert "3 requests a minute" in refused.json()["Message"]
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        assert use(stranger, "GET", links["statusQueryGetUri"]).status_code == 429
+        assert keyed(other).get("instances").status_code == 200
+
+        traveller.shift(int(refused.headers["Retry-After"]))
+        assert robot.get("instances").status_code == 200
+    assert not Instance.objects.filter(instance_id="second").exists()
+
+
 def test_an_api_key_is_in_no_answer(db):
     row, text = api_keys.issue("robot")
     robot = Caller(key=None)

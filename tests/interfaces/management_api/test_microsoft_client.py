@@ -13,13 +13,12 @@ from azure.durable_functions import DurableOrchestrationClient, OrchestrationRun
 from azure.durable_functions import EntityId as MicrosoftEntityId
 from azure.durable_functions.models.utils import http_utils
 
-from orchestrations import OrchestrationContext, api_keys, entity, orchestrator
+from orchestrations import EntityContext, OrchestrationContext, api_keys, entity, orchestrator
 from orchestrations.api_keys import Verb
 from orchestrations.authoring.registry import registry
-from orchestrations.models import AuditEntry, Entity, InboxMessage, Instance
+from orchestrations.models import AuditEntry, Instance
 from orchestrations.testing import InProcessWorker
 from tests.interfaces.management_api.conftest import SYSTEM_KEY
-from tests.rows import NOON
 
 Call = Callable[..., object]
 
@@ -48,7 +47,7 @@ VALUES = [
 
 @pytest.fixture(autouse=True)
 def functions() -> Iterator[dict[str, bool]]:
-    """``listen`` gives back the event it gets, ``fail_once`` fails unless it has been mended."""
+    """``listen`` returns its event, ``fail_once`` fails unless it has been mended, ``keeper`` keeps its input."""
     mended: dict[str, bool] = {}
     with registry.preserved():
 
@@ -62,7 +61,13 @@ def functions() -> Iterator[dict[str, bool]]:
                 raise ValueError("no stock")
             return "shipped"
 
-        entity(name="counter")(lambda context: None)
+        @entity
+        def keeper(context: EntityContext, value: object) -> None:
+            if context.operation_name == "delete":
+                context.destruct_on_exit()
+            else:
+                context.set_state({"operation": context.operation_name, "input": value})
+
         yield mended
 
 
@@ -251,26 +256,26 @@ def test_the_client_waits_for_the_end(microsoft, do, worker):
 # Entities
 
 
-@pytest.mark.parametrize("value", ["text", 5, {"a": [1]}], ids=repr)
-def test_an_entity_is_signalled_with_the_value_that_was_passed(microsoft, do, value):
-    do(microsoft.signal_entity(MicrosoftEntityId("Counter", "a"), "add", value))
+@pytest.mark.parametrize("value", ["text", 5, {"a": [1, None]}, '"quoted"', "1"], ids=repr)
+def test_an_entity_gets_the_value_that_was_passed_and_is_read(microsoft, do, worker, value):
+    do(microsoft.signal_entity(MicrosoftEntityId("Keeper", "a"), "keep", value))
+    worker.run_until_idle()
 
-    message = InboxMessage.objects.get()
-    assert (message.instance.instance_id, message.name) == ("@counter@a", "add")
-    assert json.loads(message.payload) == value
+    state = do(microsoft.read_entity_state(MicrosoftEntityId("keeper", "a")))
+    assert (state.entity_exists, state.entity_state) == (True, {"operation": "keep", "input": value})
+    assert not do(microsoft.read_entity_state(MicrosoftEntityId("keeper", "b"))).entity_exists
 
 
-def test_an_entity_is_read(microsoft, do):
-    instance = Instance.objects.create(
-        hub="default", instance_id="@counter@a", name="counter", is_entity=True, status="Running"
-    )
-    Entity.objects.create(
-        hub="default", instance=instance, name="counter", key="a", state='{"n":1.10}', last_operation_at=NOON
-    )
+def test_an_entity_that_is_deleted_is_gone(microsoft, do, worker, api):
+    do(microsoft.signal_entity(MicrosoftEntityId("keeper", "a"), "keep", 1))
+    worker.run_until_idle()
+    assert [item["state"]["input"] for item in api.get("entities/keeper?fetchState=true").json()] == [1]
 
-    state = do(microsoft.read_entity_state(MicrosoftEntityId("counter", "a")))
-    assert (state.entity_exists, state.entity_state) == (True, {"n": 1.10})
-    assert not do(microsoft.read_entity_state(MicrosoftEntityId("counter", "b"))).entity_exists
+    assert api.delete("entities/keeper/a").status_code == 202
+    worker.run_until_idle()
+
+    assert not do(microsoft.read_entity_state(MicrosoftEntityId("keeper", "a"))).entity_exists
+    assert api.get("entities").json() == []
 
 
 # Signing in
