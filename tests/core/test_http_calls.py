@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -294,6 +294,19 @@ def test_a_rewind_gives_the_failed_request_all_its_attempts_again():
 
     assert [(event.type, event.attempt) for event in plan.kept if event.task_id] == [("TaskScheduled", 1)]
     assert plan.execution.tasks[1].attempt == 1
+
+
+def test_a_rewind_gives_the_call_the_time_again_during_which_the_instance_lay_failed():
+    driver = run(calls("GET", URL, timeout=60), failed(1))
+    plan = rewound_of(driver)
+    driver.execution, driver.history = plan.execution, list(plan.kept)
+    driver.now += timedelta(days=1)
+    again = driver.feed(replace(driver.stamp(rewound()), attributes=plan.attributes))
+
+    request, deadline = again.actions
+    assert in_words(request) == f"#1 GET {URL}"
+    # A second after the start it failed with 59 seconds left, and a day and a second later it goes on.
+    assert deadline.due_at == driver.now + timedelta(seconds=59)
 
 
 def test_a_rewind_leaves_a_call_alone_that_was_given_up_earlier():
