@@ -44,6 +44,12 @@ class OrchestrationStatus:
     """History events with the key names of the HTTP API; None unless asked for, and for an instance still Pending."""
     version: str = ""
     tags: dict[str, str] | None = None
+    execution: int = 1
+    """Grows with continue_as_new, a rewind, and a new start under the same id."""
+    parent_instance_id: str | None = None
+    scheduled_start_time: datetime | None = None
+    started_time: datetime | None = None
+    completed_time: datetime | None = None
 
     @classmethod
     def of(
@@ -63,6 +69,11 @@ class OrchestrationStatus:
             history=history,
             version=row.version,
             tags=dict(row.tags),
+            execution=row.execution,
+            parent_instance_id=_parent_id(row),
+            scheduled_start_time=row.scheduled_start_at,
+            started_time=row.started_at,
+            completed_time=row.completed_at,
         )
 
     @cached_property
@@ -132,6 +143,16 @@ class OrchestrationStatus:
         if expected_type is None:
             return decode_lenient(text)
         return payloads.decode(text, expected_type, f"the {which} of {self.instance_id}")
+
+
+def _parent_id(row: Instance) -> str | None:
+    """The id that was read with the row, or else a look at the parent's own row."""
+    if row.parent_id is None:
+        return None
+    known = getattr(row, "parents_id", None)
+    if known is not None:
+        return str(known)
+    return type(row).objects.using(row._state.db).filter(pk=row.parent_id).values_list("instance_id", flat=True).first()
 
 
 def decode_lenient(text: str | None) -> Any:

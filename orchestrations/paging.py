@@ -19,13 +19,13 @@ SALT = "orchestrations.paging"
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """One page of a list, newest first. A cursor is None where nothing follows on that side."""
+    """One page of a list. A cursor is None where nothing follows on that side."""
 
     items: list[Row]
     next_cursor: str | None = None
-    """Leads to older rows."""
+    """Leads to the following page: older rows, unless the oldest come first."""
     previous_cursor: str | None = None
-    """Leads to newer rows."""
+    """Leads to the page before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,12 @@ class Cursor:
         return Q((f"{instant}__{side}e", self.at)) & (Q((f"{instant}__{side}", self.at)) | Q((f"pk__{side}", self.pk)))
 
 
-def keyset_page(rows: QuerySet[Row], instant: str | None, *, cursor: str | None, limit: int) -> Page[Row]:
+def keyset_page(
+    rows: QuerySet[Row], instant: str | None, *, cursor: str | None, limit: int, oldest_first: bool = False
+) -> Page[Row]:
     """Cut one page out of ``rows``, newest first by (``instant``, id), or by id alone where ``instant`` is None.
 
+    With ``oldest_first`` the other way round; a cursor of the one order is of no use in the other.
     At most LIST_PAGE_MAXIMUM rows. Raises InvalidCursor for a cursor that was altered or belongs to another order.
     """
     limit = max(1, min(limit, LIST_PAGE_MAXIMUM))
@@ -91,20 +94,21 @@ def keyset_page(rows: QuerySet[Row], instant: str | None, *, cursor: str | None,
         if (place.at is None) != (instant is None):
             raise InvalidCursor
         rows = rows.filter(place.beyond(instant))
-    backwards = place is not None and place.backwards
+    to_newer = oldest_first if place is None else place.backwards
+    is_onwards = to_newer == oldest_first
     keys = [field for field in (instant, "pk") if field]
-    found = list(rows.order_by(*(keys if backwards else [f"-{key}" for key in keys]))[: limit + 1])
+    found = list(rows.order_by(*(keys if to_newer else [f"-{key}" for key in keys]))[: limit + 1])
     items = found[:limit]
-    if backwards:
+    if not is_onwards:
         items.reverse()
     if not items:
         return Page([])
     has_more = len(found) > limit
-    has_older, has_newer = (True, has_more) if backwards else (has_more, place is not None)
+    has_next, has_previous = (has_more, place is not None) if is_onwards else (True, has_more)
     return Page(
         items,
-        next_cursor=_cursor_at(items[-1], instant, backwards=False) if has_older else None,
-        previous_cursor=_cursor_at(items[0], instant, backwards=True) if has_newer else None,
+        next_cursor=_cursor_at(items[-1], instant, backwards=oldest_first) if has_next else None,
+        previous_cursor=_cursor_at(items[0], instant, backwards=not oldest_first) if has_previous else None,
     )
 
 

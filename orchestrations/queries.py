@@ -5,13 +5,13 @@ Lists never load payload columns, page by keyset (a deep page costs what the fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import connections
-from django.db.models import F, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.db.models.functions import Length, Substr
 
 from orchestrations import payload_files
@@ -65,6 +65,15 @@ class InstanceFilter:
     """Exclusive, so that adjoining windows share no instance."""
     parent: Instance | None = None
     roots_only: bool = False
+    version: str | None = None
+    """None for any; the empty text finds those without a version."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """All of these must be among the instance's."""
+    error_text: str = ""
+    """Part of the one line that a failed instance shows of its failure, in any case."""
+    completed_from: datetime | None = None
+    completed_to: datetime | None = None
+    """Exclusive."""
     with_entities: bool = False
 
 
@@ -92,18 +101,24 @@ def creation_time(hub: str, instance_id: str, *, using: str | None = None) -> da
 
 
 def list_instances(
-    hub: str, where: InstanceFilter | None = None, *, cursor: str | None = None, limit: int = LIST_PAGE
+    hub: str,
+    where: InstanceFilter | None = None,
+    *,
+    cursor: str | None = None,
+    limit: int = LIST_PAGE,
+    oldest_first: bool = False,
+    using: str | None = None,
 ) -> Page[Instance]:
-    """A page of instances, newest first, without payload columns. Raises InvalidCursor.
+    """A page of instances, newest first unless asked otherwise, without payload columns. Raises InvalidCursor.
 
     ``limit`` is at most LIST_PAGE_MAXIMUM rows. Instances created meanwhile don't shift what a cursor points at.
     """
-    rows = filter_instances(hub, where or InstanceFilter()).only(*LIST_COLUMNS)
-    return keyset_page(rows, "created_at", cursor=cursor, limit=limit)
+    rows = filter_instances(hub, where or InstanceFilter(), using=using).only(*LIST_COLUMNS)
+    return keyset_page(rows, "created_at", cursor=cursor, limit=limit, oldest_first=oldest_first)
 
 
 def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = None) -> QuerySet[Instance]:
-    """The instances that the filter lets through, in no order; each condition can use an index."""
+    """The instances that the filter lets through, in no order; all but those of ``_narrowed`` have an index."""
     using = using or get_config().database
     rows = Instance.objects.using(using).filter(Q() if where.with_entities else ORCHESTRATION, hub=hub)
     if where.statuses:
@@ -120,12 +135,15 @@ def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = Non
         rows = rows.filter(parent_id=where.parent.pk)
     if where.roots_only:
         rows = rows.filter(parent__isnull=True)
-    return rows
+    return _narrowed(rows, where, using)
 
 
-def count_instances(hub: str, where: InstanceFilter | None = None, *, cap: int = COUNT_CAP) -> CappedCount:
+def count_instances(
+    hub: str, where: InstanceFilter | None = None, *, cap: int = COUNT_CAP, using: str | None = None
+) -> CappedCount:
     """How many instances the filter lets through, counted to the cap and no further."""
-    return CappedCount.of(filter_instances(hub, where or InstanceFilter()).order_by()[: cap + 1].count(), cap)
+    rows = filter_instances(hub, where or InstanceFilter(), using=using).order_by()
+    return CappedCount.of(rows[: cap + 1].count(), cap)
 
 
 def status_counts(
@@ -407,3 +425,37 @@ def _id_prefix(prefix: str, using: str) -> Q:
     if connections[using].vendor != "sqlite":
         return Q(instance_id__startswith=prefix)
     return Q(instance_id__gte=prefix, instance_id__lt=prefix + LAST_CHARACTER)
+
+
+def _narrowed(rows: QuerySet[Instance], where: InstanceFilter, using: str) -> QuerySet[Instance]:
+    """Conditions that are looked at row by row, among those that the others let through."""
+    if not all(storable(text) for text in (where.version or "", where.error_text, *where.tags, *where.tags.values())):
+        return rows.none()
+    if where.version is not None:
+        rows = rows.filter(version=where.version)
+    if where.tags:
+        rows = rows.filter(_tags(where.tags, using))
+    if where.error_text:
+        rows = rows.filter(status=RuntimeStatus.FAILED, error__icontains=where.error_text)
+    if where.completed_from:
+        rows = rows.filter(completed_at__gte=where.completed_from)
+    if where.completed_to:
+        rows = rows.filter(completed_at__lt=where.completed_to)
+    return rows
+
+
+def _tags(tags: Mapping[str, str], using: str) -> Q:
+    """Instances with all of the tags. Django has no containment of JSON for SQLite, and no path for every key."""
+    if connections[using].vendor != "sqlite":
+        return Q(tags__contains=dict(tags))
+    return Q(
+        *(HasTag(F("tags"), Func(Value(name), Value(text), template="%(expressions)s")) for name, text in tags.items())
+    )
+
+
+class HasTag(Func):
+    """Whether a JSON object has that pair, on SQLite."""
+
+    template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s))"
+    arg_joiner = ") WHERE (key, value) = ("
+    output_field = BooleanField()

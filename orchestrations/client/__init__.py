@@ -11,6 +11,7 @@ from orchestrations.client.entities import CleanEntityStorageResult, Entities, E
 from orchestrations.client.hub import SerializedJson
 from orchestrations.client.messages import Messaging
 from orchestrations.client.purging import PurgeHistoryResult, Purging
+from orchestrations.client.querying import Querying
 from orchestrations.client.reading import Reading
 from orchestrations.client.starting import Starting
 
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 
-class OrchestrationClient(Starting, Messaging, Purging, Reading, Entities, Activities):
+class OrchestrationClient(Starting, Messaging, Purging, Reading, Querying, Entities, Activities):
     """A task hub, seen from outside. Cheap to make; each method has an async twin whose name begins with ``a``.
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every

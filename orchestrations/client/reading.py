@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from orchestrations import queries
-from orchestrations.arguments import check_instant
 from orchestrations.async_twins import async_twin
 from orchestrations.client.hub import HubClient, Target
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound
 from orchestrations.history_events import project_history
-from orchestrations.limits import STATUSES_BY_QUERY
 from orchestrations.orchestration_status import OrchestrationStatus, decode_lenient
 from orchestrations.polling import poll_delays
 
@@ -40,7 +39,7 @@ class Reading(HubClient):
 
         History is that of the current execution up to the same moment, and is read only with ``show_history``.
         """
-        row = self._rows(instance_id).first()
+        row = self._rows(instance_id).annotate(parents_id=F("parent__instance_id")).first()
         if row is None:
             return None
         events: list[dict[str, Any]] | None = None
@@ -52,32 +51,6 @@ class Reading(HubClient):
                 show_output=show_history_output,
             )
         return OrchestrationStatus.of(row, show_input=show_input, history=events)
-
-    def get_status_by(
-        self,
-        created_time_from: datetime | None = None,
-        created_time_to: datetime | None = None,
-        runtime_status: Iterable[RuntimeStatus | str] = (),
-        *,
-        instance_id_prefix: str = "",
-        show_input: bool = False,
-        limit: int = STATUSES_BY_QUERY,
-    ) -> list[OrchestrationStatus]:
-        """Snapshots of the instances that were created in that window with one of those statuses, newest first.
-
-        At most ``limit`` of them, because each comes with its payloads; ``queries.list_instances`` goes through any
-        number without them.
-        """
-        where = queries.InstanceFilter(
-            statuses=tuple(RuntimeStatus(status) for status in runtime_status),
-            id_prefix=instance_id_prefix,
-            created_from=check_instant(created_time_from, "created_time_from"),
-            created_to=check_instant(created_time_to, "created_time_to"),
-        )
-        rows = queries.filter_instances(self.hub, where, using=self.using).order_by("-created_at", "-pk")
-        if not show_input:
-            rows = rows.defer("input")
-        return [OrchestrationStatus.of(row, show_input=show_input) for row in rows[:limit]]
 
     def get_executions(self, instance_id: str) -> list[int]:
         """The numbers of the executions whose history is kept, oldest first; the last one is the present execution.
@@ -106,40 +79,70 @@ class Reading(HubClient):
         most 0.5 s). Raises WaitTimeout, InstanceNotFound, and TransactionManagementError inside ``atomic()``, where
         what the caller has started can't begin before the caller is done.
         """
-        target = self._target(instance_id)
-        for delay in poll_delays(instance_id, timeout):
-            if target.status.is_terminal or self._has_ended(target):
-                break
-            time.sleep(delay)
-        return self._known_status(instance_id)
+        return self._wait(instance_id, timeout, self._has_ended)
+
+    def wait_for_start(
+        self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
+    ) -> OrchestrationStatus:
+        """Wait until the instance is no longer Pending and return its status; otherwise as ``wait_for_completion``."""
+        return self._wait(instance_id, timeout, self._has_started)
 
     async def await_for_completion(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """``wait_for_completion`` for async code; holds no thread while it waits."""
+        return await self._await(instance_id, timeout, self._has_ended)
+
+    async def await_for_start(
+        self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
+    ) -> OrchestrationStatus:
+        """``wait_for_start`` for async code; holds no thread while it waits."""
+        return await self._await(instance_id, timeout, self._has_started)
+
+    aget_status = async_twin(get_status)
+    aget_executions = async_twin(get_executions)
+    aget_history = async_twin(get_history)
+
+    def _wait(
+        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[Target], bool]
+    ) -> OrchestrationStatus:
+        target = self._target(instance_id)
+        for delay in poll_delays(instance_id, timeout):
+            if target.status.is_terminal or is_over(target):
+                break
+            time.sleep(delay)
+        return self._known_status(instance_id)
+
+    async def _await(
+        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[Target], bool]
+    ) -> OrchestrationStatus:
         target = await sync_to_async(self._target, thread_sensitive=True)(instance_id)
         for delay in poll_delays(instance_id, timeout):
-            if target.status.is_terminal or await sync_to_async(self._has_ended, thread_sensitive=True)(target):
+            if target.status.is_terminal or await sync_to_async(is_over, thread_sensitive=True)(target):
                 break
             await asyncio.sleep(delay)
         return await sync_to_async(self._known_status, thread_sensitive=True)(instance_id)
-
-    aget_status = async_twin(get_status)
-    aget_status_by = async_twin(get_status_by)
-    aget_executions = async_twin(get_executions)
-    aget_history = async_twin(get_history)
 
     def _has_ended(self, target: Target) -> bool:
         """Whether there is nothing to wait for any more: it has ended, or somebody has purged it."""
         status = self._store.find_status(target.pk)
         if status is None or RuntimeStatus(status).is_terminal:
             return True
+        self._refuse_in_transaction(target)
+        return False
+
+    def _has_started(self, target: Target) -> bool:
+        if self._store.find_status(target.pk) != RuntimeStatus.PENDING:
+            return True
+        self._refuse_in_transaction(target)
+        return False
+
+    def _refuse_in_transaction(self, target: Target) -> None:
         if connections[self.using].in_atomic_block:
             raise TransactionManagementError(
-                f"wait_for_completion of {target.instance_id!r} is inside a transaction, whose work nobody else can "
+                f"The wait for {target.instance_id!r} is inside a transaction, whose work nobody else can "
                 "see yet. Wait after the atomic() block."
             )
-        return False
 
     def _known_status(self, instance_id: str) -> OrchestrationStatus:
         status = self.get_status(instance_id)
