@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         OrchestrationClient,
         PurgeHistoryResult,
     )
-    from orchestrations.core.context import OrchestrationContext
+    from orchestrations.core.context import DurableOrchestrationContext, OrchestrationContext
     from orchestrations.core.entity_calls import EntityLock
     from orchestrations.core.entity_context import EntityContext
     from orchestrations.core.entity_ids import EntityId, EntityInstanceId
@@ -69,6 +69,7 @@ __all__ = [
     "DurableEntity",
     "DurableError",
     "DurableHttpResponse",
+    "DurableOrchestrationContext",
     "EntityContext",
     "EntityId",
     "EntityInstanceId",
@@ -124,7 +125,7 @@ _MODULES = {
         "OrchestrationClient",
         "PurgeHistoryResult",
     ],
-    "orchestrations.core.context": ["OrchestrationContext"],
+    "orchestrations.core.context": ["DurableOrchestrationContext", "OrchestrationContext"],
     "orchestrations.core.entity_calls": ["EntityLock"],
     "orchestrations.core.entity_context": ["EntityContext"],
     "orchestrations.core.entity_ids": ["EntityId", "EntityInstanceId"],

@@ -356,6 +356,19 @@ def open_actions(execution: Execution) -> Sequence[Action]:
     return actions
 
 
+def scheduled_so_far(execution: Execution) -> list[HistoryEvent]:
+    """The tasks that the code has begun, in order, each as the event that began it."""
+    events: list[HistoryEvent] = []
+    for task_id, task in sorted(execution.tasks.items()):
+        if isinstance(task, ActionTask):
+            is_child = task.child_id is not None
+            kind = EventType.SUB_ORCHESTRATION_CREATED if is_child else EventType.TASK_SCHEDULED
+            events.append(HistoryEvent(kind, task.since, task_id, task.name, task.input, task.attempt))
+        else:
+            events.append(HistoryEvent(EventType.TIMER_CREATED, task.since, task_id))
+    return events
+
+
 def open_tasks(execution: Execution) -> list[Task]:
     """What the code began and did not see end. A wait's deadline is not among them: nobody waits any more."""
     return [

@@ -10,10 +10,12 @@ import logging
 import uuid
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.core import calls, entity_calls, patches
 from orchestrations.core.entity_calls import EntityTask, LockTask
+from orchestrations.core.events import HistoryEvent
 from orchestrations.core.http_calls import HttpCallTask, call_http
 from orchestrations.core.http_messages import TokenSource
 from orchestrations.core.retries import RetryPolicy
@@ -90,6 +92,16 @@ class OrchestrationContext:
     def will_continue_as_new(self) -> bool:
         """Whether continue_as_new has been called."""
         return self._execution.continue_with is not None
+
+    @property
+    def histories(self) -> list[HistoryEvent]:
+        """What the orchestrator has scheduled so far (activities, sub-orchestrations and timers), in order."""
+        return calls.scheduled_so_far(self._execution)
+
+    @property
+    def function_context(self) -> SimpleNamespace:
+        """What a host adds to the binding in azure-functions-durable 1.x; here there is none, and so no attribute."""
+        return SimpleNamespace()
 
     def get_input(self) -> Any:
         """The input, converted as the annotation of the second parameter asks where there is one."""
@@ -304,19 +316,25 @@ class OrchestrationContext:
 
     # The execution itself ----------------------------------------------------------------------------------------
 
-    def set_custom_status(self, status: object) -> None:
+    def set_custom_status(self, status: object = None, *, custom_status: object = MISSING) -> None:
         """Show a JSON value with the instance, from the next checkpoint on."""
-        calls.set_custom_status(self._execution, status)
+        calls.set_custom_status(self._execution, status if custom_status is MISSING else custom_status)
 
     def continue_as_new(
-        self, input_: object = None, *, save_events: bool = True, new_version: str | None = None
+        self,
+        input_: object = None,
+        *,
+        new_input: object = MISSING,
+        save_events: bool = True,
+        new_version: str | None = None,
     ) -> None:
         """Begin again with that input and an empty history, under the same id.
 
         The code goes on to its next wait or return, which is ignored. External events that nobody has taken are
         carried over in order, unless ``save_events`` is False.
         """
-        calls.continue_as_new(self._execution, input_, save_events, new_version)
+        value = input_ if new_input is MISSING else new_input
+        calls.continue_as_new(self._execution, value, save_events, new_version)
 
     # Determinism -------------------------------------------------------------------------------------------------
 
@@ -350,6 +368,10 @@ class OrchestrationContext:
     def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
         """A logger that is silent while the code replays, so that each line is logged once."""
         return ReplaySafeLogger(logger, self)
+
+
+DurableOrchestrationContext = OrchestrationContext
+"""The name that azure-functions-durable 1.x has for it in annotations."""
 
 
 def _one_line(text: str) -> str:
