@@ -324,11 +324,13 @@ def dispatch(execution: Execution, task: ActionTask) -> None:
     _record_dispatch(execution, task)
 
 
-def restart_clocks(execution: Execution, stood_still: timedelta) -> None:
+def restart_clocks(execution: Execution, rewound: HistoryEvent) -> None:
     """Let what is open after a rewind have the time again during which the instance lay failed.
 
     A timer for a certain moment keeps it. A call that is done again has its whole retry timeout.
     """
+    failed_at = rewound.attributes.get("failed_at")
+    stood_still = rewound.timestamp - datetime.fromisoformat(failed_at) if failed_at else timedelta()
     for task in execution.tasks.values():
         if task.has_ended:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from orchestrations.core import calls
+from orchestrations.core import calls, matching
 from orchestrations.core.actions import Action
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
@@ -46,13 +46,25 @@ def advance(execution: Execution, new_events: Sequence[HistoryEvent]) -> Episode
     episode = Episode(execution)
     is_rewound = False
     for event in new_events:
-        episode.events += execution.apply(event)
+        episode.events += execution.apply(event) or _kept_for_a_rewind(episode, event)
         is_rewound = is_rewound or event.type is EventType.EXECUTION_REWOUND
     episode.actions = execution.take_actions()
     if is_rewound:
         one_way = [action for action in episode.actions if calls.is_one_way(action)]
         episode.actions = [*calls.open_actions(execution), *one_way]
     return episode
+
+
+def _kept_for_a_rewind(episode: Episode, event: HistoryEvent) -> list[HistoryEvent]:
+    """Record behind the end what comes after the failure that ended the execution, once; a rewind delivers it."""
+    execution = episode.execution
+    if execution.status is not RuntimeStatus.FAILED or not matching.is_fact_for(execution, event):
+        return []
+    if any(event.is_told_again_by(earlier) for earlier in episode.events):
+        return []
+    execution.last_sequence += 1
+    event.sequence, event.timestamp = execution.last_sequence, max(event.timestamp, execution.clock)
+    return [event]
 
 
 def run_episode(

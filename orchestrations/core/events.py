@@ -77,3 +77,11 @@ class HistoryEvent:
     def is_decided(self) -> bool:
         """Whether the orchestrator decided this event, as opposed to receiving it."""
         return self.type in DECIDED
+
+    def is_told_again_by(self, other: HistoryEvent) -> bool:
+        """Whether the other tells the same of the same task. Each external event is a new one."""
+        return self.task_id is not None and (self.type, self.task_id, self.attempt) == (
+            other.type,
+            other.task_id,
+            other.attempt,
+        )

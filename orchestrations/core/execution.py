@@ -136,7 +136,9 @@ class Execution:
             if expected and event.type is not EventType.EXECUTION_REWOUND:
                 raise matching.decided_too_much(expected[0], event)
             if not matching.accepts(self, event):
-                raise matching.not_awaited(event, self.location)
+                matching.check_came_late(self, event)
+                self.last_sequence = event.sequence
+                continue
             self.actions = [decision.action for decision in expected]  # what stands before was performed
             self._process(event, event.sequence)
             expected.extend(self._take_decided())
@@ -356,9 +358,7 @@ class Execution:
 
     def _on_rewound(self, event: HistoryEvent) -> None:
         """A rewind is a fact of the history; the code goes on by itself once its failed task is dispatched again."""
-        failed_at = event.attributes.get("failed_at")
-        if failed_at is not None:
-            calls.restart_clocks(self, event.timestamp - datetime.fromisoformat(failed_at))
+        calls.restart_clocks(self, event)
         if self.section is not None:
             self.section.request_again()
         call_again(self, event.attributes.get("calls_again", ()))

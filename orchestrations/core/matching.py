@@ -107,6 +107,18 @@ def accepts(execution: Execution, event: HistoryEvent) -> bool:
     return not execution.holds(event) and ACCEPTS[event.type](execution, event)
 
 
+def check_came_late(execution: Execution, event: HistoryEvent) -> None:
+    """Raise NonDeterminismError unless the stored event stands behind the end, where it waits for a rewind."""
+    if execution.completion is None:
+        raise not_awaited(event, execution.location)
+
+
+def is_fact_for(execution: Execution, event: HistoryEvent) -> bool:
+    """Whether an execution that has ended would have taken the event, had it not: an external event, or a result."""
+    is_fact = event.type is EventType.EVENT_RAISED or event.task_id is not None
+    return is_fact and not execution.holds(event) and ACCEPTS[event.type](execution, event)
+
+
 def _awaits_action(execution: Execution, event: HistoryEvent) -> bool:
     """A result given by hand ends the call whichever attempt it is at, also between two of them."""
     task = execution.tasks.get(event.task_id or 0)

@@ -18,7 +18,7 @@ from orchestrations.core.actions import Action, CreateSubOrchestration
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.rewind import Rewound, rewind
+from orchestrations.core.rewind import FAILURES, Rewound, rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask
 from orchestrations.models import Instance
@@ -62,7 +62,11 @@ def advance_ended(
         return result
     events = meant_for(messages, claimed, generation_of(held, loaded))
     rewound = first_of(events, EventType.EXECUTION_REWOUND)
-    facts = [event for event in events if event.type not in CONTROL]
+    facts = [
+        event
+        for event in events
+        if event.type not in CONTROL and not any(event.is_told_again_by(known) for known in loaded.events)
+    ]
     if rewound is not None:
         return _advance_rewound(result, rewound, facts, loaded, now)
     result.is_late = bool(facts)
@@ -108,8 +112,7 @@ def _go_on(
         for task_id, child in children.items()
         if child.status == RuntimeStatus.COMPLETED
     ]
-    # A child that is rewound tells again how it ended.
-    news = [e for e in facts if e.type is not EventType.SUB_ORCHESTRATION_FAILED or e.task_id not in failed]
+    news = [event for event in facts if event.type not in FAILURES]  # that nobody has seen: it is done again
     ended = feed(execution, [*results, *news], now)
     result.events = [*plan.kept, *begun.events, *ended.events]
     existing = {task_id for task_id, child in children.items() if child.status not in CREATED_AGAIN}

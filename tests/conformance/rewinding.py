@@ -85,6 +85,12 @@ with registry.preserved():
         return (yield context.wait_for_external_event("go"))
 
     @orchestrator
+    def fails_at_once(context: OrchestrationContext):
+        if not stage.mended:
+            raise ValueError("a bug")
+        return (yield context.wait_for_external_event("go"))
+
+    @orchestrator
     def beside_timers(context: OrchestrationContext, moment: datetime):
         """A timer of a day, one for a moment, and a wait of a day, which all are open when the activity fails."""
         day = context.create_timer(timedelta(days=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -263,6 +264,16 @@ def test_events_that_were_accepted_but_not_read_when_it_failed_are_delivered_in_
     assert mend().output == [1, "between", 2, 3]
 
 
+def test_an_event_in_the_same_batch_as_the_failure_is_delivered_by_the_rewind(client, worker, mend, stage):
+    client.start_new(rewinding.fails_at_once, "order")
+    client.raise_event("order", "go", 1)
+    assert worker.run_until_ended("order").runtime_status == "Failed"
+    stage.mended = True
+    worker.runtime.cache.clear()
+
+    assert mend().output == 1
+
+
 def test_a_result_that_was_on_its_way_when_it_failed_counts(client, worker, mend, stage):
     stage.failing = {"own"}
     client.start_new(rewinding.beside_an_activity, "order")
@@ -288,7 +299,12 @@ def test_while_it_lies_failed_an_event_is_refused_and_nothing_is_kept(fail, clie
 def lie_failed_for(time: timedelta) -> None:
     """Everything that has happened so far happened that much earlier."""
     for event in HistoryEvent.objects.all():
-        HistoryEvent.objects.filter(pk=event.pk).update(timestamp=event.timestamp - time)
+        event.timestamp -= time
+        attributes = json.loads(event.attributes or "{}")
+        if not attributes.get("fire_at", "2100").startswith("2100"):
+            attributes["fire_at"] = (datetime.fromisoformat(attributes["fire_at"]) - time).isoformat()
+            event.attributes = json.dumps(attributes)
+        event.save()
 
 
 def test_what_was_to_take_a_day_has_the_rest_of_its_day_and_a_moment_stays_what_it_is(fail, client, worker, stage):

@@ -1,0 +1,78 @@
+"""Any orchestration, failing anywhere: mended and rewound, it returns what it would have, and nothing is done twice."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrations.models import Instance, OpenWait, Timer
+from orchestrations.store import get_store
+from tests.simulation import programs
+from tests.simulation.programs import Ledger
+
+ROUNDS = 300  # none of the programs needs as many
+
+numbers = count(1)
+
+
+@pytest.fixture
+def ledger(stage):
+    with programs.registered() as ledger:
+        yield ledger
+
+
+def go_on(client, worker, raised: dict[tuple[int, str], int]) -> None:
+    """One round: work, let the timers fire, and give each wait its event."""
+    worker.run_until_idle()
+    store = get_store()
+    Timer.objects.filter(state="Pending").update(due_at=store.now())
+    for wait in OpenWait.objects.filter(instance__status="Running").select_related("instance").order_by("pk"):
+        key = (wait.instance_id, wait.name.casefold())
+        raised[key] = raised.get(key, 0) + 1
+        client.raise_event(wait.instance.instance_id, wait.name.upper(), raised[key])
+
+
+def run_to_the_end(client, worker, instance_id: str, ledger: Ledger, choose) -> list[object]:
+    """Heal what is broken one by one, or rewind although nothing is healed, until it completes."""
+    raised: dict[tuple[int, str], int] = {}
+    patience = 2
+    for _ in range(ROUNDS):
+        go_on(client, worker, raised)
+        status = client.get_status(instance_id)
+        if status.runtime_status == "Completed":
+            return status.output
+        if status.runtime_status == "Failed":
+            if patience and choose(2):
+                patience -= 1
+            elif ledger.broken:  # else compensation failed; it is done now, and what it was for goes on failing once
+                ledger.broken.discard(sorted(ledger.broken)[choose(len(ledger.broken))])
+            client.rewind(instance_id)
+    raise AssertionError(f"not at its end after {ROUNDS} rounds: {client.get_status(instance_id)}")
+
+
+@settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(programs.programs, st.data())
+def test_mended_and_rewound_it_returns_what_it_would_have_and_nothing_is_done_twice(
+    client, worker, ledger, program, data
+):
+    parts = programs.labelled(program, "")
+    breakable = sorted(programs.labels(parts))
+    ledger.broken = set(data.draw(st.lists(st.sampled_from(breakable), unique=True)) if breakable else [])
+    ledger.done.clear()
+    instance_id = f"any-{next(numbers)}-"
+    client.start_new(programs.simulated, instance_id, programs.given(parts))
+    output = run_to_the_end(client, worker, instance_id, ledger, lambda size: data.draw(st.integers(0, size - 1)))
+
+    assert output == programs.expected(parts)
+    repeated = {label for label, times in ledger.done.items() if times > 1}
+    assert repeated <= set(programs.compensations(parts))
+    mine = Instance.objects.filter(instance_id__startswith=instance_id)
+    assert set(mine.values_list("status", flat=True)) == {"Completed"}
+    client.purge_instance_history(instance_id, recursive=True)

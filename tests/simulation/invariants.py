@@ -1,0 +1,85 @@
+"""What must hold in the tables between any two steps, whatever the steps are."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from orchestrations.core.events import EventType
+from orchestrations.core.status import TERMINAL, RuntimeStatus
+from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer
+
+ENDS = {EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED, EventType.TIMER_FIRED, EventType.TASK_FAILED}
+
+
+def check(accepted: dict[tuple[int, object], Counter[str]]) -> None:
+    """Raise AssertionError where something does not hold.
+
+    ``accepted`` has, for each instance by primary key and time of creation, how many external events of each name were
+    accepted for it; they are numbered from 1.
+    """
+    instances = {row.pk: row for row in Instance.objects.defer("output", "waits")}
+    histories: dict[tuple[int, int], list[HistoryEvent]] = defaultdict(list)
+    for event in HistoryEvent.objects.order_by("instance_id", "execution", "sequence"):
+        histories[event.instance_id, event.execution].append(event)
+    for (pk, execution), events in histories.items():
+        _check_history(pk, execution, events)
+    inbox: dict[int, list[InboxMessage]] = defaultdict(list)
+    for message in InboxMessage.objects.order_by("pk"):
+        inbox[message.instance_id].append(message)
+    for row in instances.values():
+        events = histories.get((row.pk, row.execution), [])
+        _check_row(row, events)
+        counts = accepted.get((row.pk, row.created_at), Counter())
+        if row.runtime_status not in TERMINAL or row.status == RuntimeStatus.FAILED:
+            _check_external_events(row, [*events, *inbox[row.pk]], counts)
+    _check_work(instances)
+
+
+def _check_history(pk: int, execution: int, events: list[HistoryEvent]) -> None:
+    where = f"instance {pk}, execution {execution}"
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1)), f"a gap: {where}"
+    times = [event.timestamp for event in events if event.type != EventType.EVENT_RAISED]
+    assert times == sorted(times), f"time runs backwards: {where}"
+    once = Counter((event.type, event.task_id, event.attempt) for event in events if event.type in ENDS)
+    assert all(count == 1 for count in once.values()), f"a task ended twice: {where} {once}"
+    ends = [event for event in events if event.type == EventType.EXECUTION_COMPLETED]
+    assert len(ends) <= 1, f"ended twice: {where}"
+
+
+def _check_row(row: Instance, events: list[HistoryEvent]) -> None:
+    where = f"{row.instance_id}, {row.status}"
+    assert row.last_sequence == len(events), f"the row and its history differ: {where}"
+    end = next((event for event in events if event.type == EventType.EXECUTION_COMPLETED), None)
+    if row.runtime_status in TERMINAL:
+        assert end is not None and json.loads(end.attributes or "{}")["status"] == row.status, (
+            f"not at its end: {where}"
+        )
+        assert row.completed_at is not None, where
+    else:
+        assert end is None and row.completed_at is None and row.failure is None, f"at its end: {where}"
+
+
+def _check_external_events(row: Instance, kept: Iterable[HistoryEvent | InboxMessage], accepted: Counter[str]) -> None:
+    """Each accepted event is there once and in order, but for those that an earlier generation has taken."""
+    has_gone_on = bool(json.loads(row.input or "{}")["results"])  # as new
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for event in kept:
+        if event.type == EventType.EVENT_RAISED:
+            numbers[(event.name or "").casefold()].append(json.loads(event.payload or "0"))
+    for name, count in accepted.items():
+        found = numbers.pop(name, [])
+        first = found[0] if found and has_gone_on else count + 1 if has_gone_on else 1
+        assert found == list(range(first, count + 1)), f"{row.instance_id}: {name} {found}, accepted {count}"
+    assert not numbers, f"{row.instance_id}: events that nobody raised: {dict(numbers)}"
+
+
+def _check_work(instances: dict[int, Instance]) -> None:
+    """Nothing is left in motion for an execution that is over, but what a normal completion leaves running."""
+    for model in (ActivityWorkItem, Timer):
+        rows = model.objects.exclude(state__in=["Fired", "Cancelled"]) if model is Timer else model.objects.all()
+        for work in rows:
+            row = instances[work.instance_id]
+            is_current = work.execution == row.execution and row.runtime_status not in TERMINAL
+            assert is_current or row.status == RuntimeStatus.COMPLETED, f"left over for {row.instance_id}: {work}"

@@ -1,0 +1,226 @@
+"""Random orchestrations as JSON, an orchestrator that runs them, and what each must return if nothing fails for good.
+
+A program is the input of the orchestrator ``simulated``: parts, of which each is run by a generation of its own. A part
+is a tree of these nodes, each a list whose first element says what it is:
+
+    ["call", label, retries]     an activity, which fails while its label is broken
+    ["child", [part, ...]]       a sub-orchestration with a program of its own
+    ["pause"]                    a timer of an hour
+    ["listen", name]             the next external event of that name; the machine numbers them
+    ["all", [node, ...]]         these at the same time
+    ["steps", [node, ...]]       one after another
+    ["undo", node, node]         the second node makes up for what failed in the first one, and the failure goes on
+    ["handle", label, node]      an activity that always fails, and what is done instead
+    ["crash", label]             the orchestrator itself fails while the label is broken
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from hypothesis import strategies as st
+
+from orchestrations import OrchestrationContext, RetryPolicy, TaskFailedError, activity, orchestrator
+from orchestrations.authoring.registry import registry
+from orchestrations.core.tasks import Task
+
+HOUR = timedelta(hours=1)
+RETRIES = RetryPolicy(first_retry_interval=HOUR, max_number_of_attempts=2)
+
+
+class Ledger:
+    """Which labels are broken now, and how often each was done."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.done: Counter[str] = Counter()
+
+
+ledger = Ledger()
+
+
+class BrokenError(Exception):
+    """What fails because its label is broken."""
+
+
+with registry.preserved():
+
+    @activity(name="simulated_work")
+    def work(label: str) -> str:
+        if label in ledger.broken or label.startswith("never"):
+            raise BrokenError(f"{label} is broken")
+        ledger.done[label] += 1
+        return label
+
+    @orchestrator(name="simulated")
+    def simulated(context: OrchestrationContext, given: dict[str, Any]):
+        result = yield from _run(context, given["parts"][0])
+        results = [*given["results"], result]
+        if len(given["parts"]) == 1:
+            return results
+        context.continue_as_new({"parts": given["parts"][1:], "results": results})
+        return None
+
+
+@contextmanager
+def registered() -> Iterator[Ledger]:
+    """Register both for the length of one test, with nothing broken."""
+    ledger.__init__()
+    with registry.preserved():
+        registry.add_activity(work.durable)
+        registry.add_orchestrator(simulated.durable)
+        yield ledger
+
+
+def given(parts: list[Any]) -> dict[str, Any]:
+    """The input that runs the program."""
+    return {"parts": parts, "results": []}
+
+
+def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
+    match node:
+        case ["steps", children]:
+            results = []
+            for child in children:
+                results.append((yield from _run(context, child)))
+            return results
+        case ["undo", body, handler]:
+            try:
+                return (yield from _run(context, body))
+            except TaskFailedError:
+                yield from _run(context, handler)
+                raise
+        case ["handle", label, instead]:
+            try:
+                yield context.call_activity(work, label)
+            except TaskFailedError:
+                return (yield from _run(context, instead))
+        case ["crash", label]:
+            if label in ledger.broken:
+                raise BrokenError(f"{label} is broken")
+            return label
+        case _:
+            return (yield _task(context, node))
+
+
+def _task(context: OrchestrationContext, node: list[Any]) -> Task:
+    match node:
+        case ["call", label, retries]:
+            return context.call_activity(work, label, retry=RETRIES if retries else None)
+        case ["child", parts]:
+            return context.call_sub_orchestrator(simulated, given(parts))
+        case ["pause"]:
+            return context.create_timer(HOUR)
+        case ["listen", name]:
+            return context.wait_for_external_event(name)
+        case ["all", children]:
+            return context.task_all([_task(context, child) for child in children])
+    raise ValueError(node)
+
+
+# The model -----------------------------------------------------------------------------------------------------------
+
+
+def expected(parts: list[Any]) -> list[Any]:
+    """What an instance with this program returns: each event of a name is taken once, in the order of raising."""
+    taken: Counter[str] = Counter()
+    return [_value(part, taken) for part in parts]
+
+
+def _value(node: list[Any], taken: Counter[str]) -> Any:
+    match node:
+        case ["call", label, _] | ["crash", label]:
+            return label
+        case ["child", parts]:
+            return expected(parts)
+        case ["pause"]:
+            return None
+        case ["listen", name]:
+            taken[name.casefold()] += 1
+            return taken[name.casefold()]
+        case ["all", children] | ["steps", children]:
+            return [_value(child, taken) for child in children]
+        case ["undo", body, _]:
+            return _value(body, taken)
+        case ["handle", _, instead]:
+            return _value(instead, taken)
+    raise ValueError(node)
+
+
+def labels(node: Any) -> Iterator[str]:
+    """Every label that may be broken, in a node, a part or a program."""
+    match node:
+        case ["call", str(label), _] | ["crash", str(label)] if not label.startswith("never"):
+            yield label
+        case list():
+            for inner in node:
+                yield from labels(inner)
+
+
+def compensations(node: Any) -> Iterator[str]:
+    """The labels of what is done only because something failed, and may be done for each failure."""
+    match node:
+        case ["undo", body, handler]:
+            yield from compensations(body)
+            yield from labels(handler)
+        case list():
+            for inner in node:
+                yield from compensations(inner)
+
+
+# Strategies ----------------------------------------------------------------------------------------------------------
+
+calls = st.builds(lambda retries: ["call", "", retries], st.booleans())
+listens = st.builds(lambda name: ["listen", name], st.sampled_from(["go", "Go", "stop"]))
+pauses = st.just(["pause"])
+crashes = st.just(["crash", ""])
+
+
+def _node(kind: str) -> Any:
+    return lambda *parts: [kind, *parts]
+
+
+def parts_of(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Programs of one or two generations."""
+    return st.lists(nodes, min_size=1, max_size=2)
+
+
+leaves = calls | listens | pauses
+tasks = st.recursive(
+    leaves,
+    lambda inner: (
+        st.builds(_node("all"), st.lists(inner, min_size=1, max_size=3)) | st.builds(_node("child"), parts_of(inner))
+    ),
+    max_leaves=4,
+)
+nodes = st.recursive(
+    tasks | crashes | st.builds(_node("handle"), st.just("never"), leaves),
+    lambda inner: (
+        st.builds(_node("steps"), st.lists(inner, min_size=1, max_size=3)) | st.builds(_node("undo"), inner, leaves)
+    ),
+    max_leaves=6,
+)
+
+
+def labelled(node: Any, prefix: str, numbers: Iterator[int] | None = None) -> Any:
+    """The same with a label of its own for each call and each crash."""
+    numbers = numbers if numbers is not None else count(1)
+    match node:
+        case ["call", str(), retries]:
+            return ["call", f"{prefix}{next(numbers)}", retries]
+        case ["crash", str()]:
+            return ["crash", f"{prefix}{next(numbers)}"]
+        case ["handle", str(), instead]:
+            return ["handle", f"never {prefix}{next(numbers)}", labelled(instead, prefix, numbers)]
+        case list():
+            return [labelled(inner, prefix, numbers) for inner in node]
+    return node
+
+
+programs = parts_of(nodes)
+"""Programs whose labels are all empty: give each its own with ``labelled``."""
