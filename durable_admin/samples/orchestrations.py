@@ -11,6 +11,7 @@ from durable_admin.samples import (
     retries,
     rewind,
     sub_orchestrations,
+    versioned,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "retries",
     "rewind",
     "sub_orchestrations",
+    "versioned",
 ]

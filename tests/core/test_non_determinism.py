@@ -15,6 +15,8 @@ from tests.core.cases import child_done, done, failed, fired, raised, run
 
 RETRY = RetryPolicy(first_retry_interval=timedelta(seconds=5), max_number_of_attempts=2)
 
+ONE_WAY = (EventType.EVENT_SENT, EventType.PATCH_APPLIED)
+
 Step = tuple[str, str]
 
 
@@ -31,6 +33,8 @@ def perform(context, step: Step):  # noqa: C901 (one case to a kind)
             yield context.create_timer(timedelta(seconds=10))
         case "start":
             context.start_new(name)
+        case "patch":
+            context.patched(name)
         case "send":
             context.send_event(name, "hello")
         case "event":
@@ -59,7 +63,7 @@ def finished(steps: list[Step]):
     answered: set[tuple[EventType, int, int]] = set()
     while driver.execution.completion is None:
         decided = next(e for e in driver.history if e.is_decided and (e.type, e.task_id, e.attempt) not in answered
-                       and e.type is not EventType.EVENT_SENT and not e.attributes.get("fire_and_forget"))  # fmt: skip
+                       and e.type not in ONE_WAY and not e.attributes.get("fire_and_forget"))  # fmt: skip
         answered.add((decided.type, decided.task_id, decided.attempt))
         driver.feed(driver.stamp(_answer(decided)))
     return driver
@@ -87,6 +91,16 @@ PROGRAMS: list[list[Step]] = [
     [("guarded", "fails"), ("activity", "a"), ("timer", "")],
     [("event", ""), ("activity", "a"), ("child", "c")],
     [("timer", ""), ("start", "c"), ("guarded", "a"), ("retried", "b")],
+    [("patch", "p"), ("activity", "a"), ("patch", "q"), ("activity", "b")],
+    [("activity", "a"), ("patch", "p"), ("child", "c"), ("timer", "")],
+    [("patch", "p"), ("patch", "q"), ("timer", ""), ("send", "x")],
+    [("start", "c"), ("patch", "p"), ("pair", "a")],
+    [("guarded", "fails"), ("patch", "p"), ("retried", "fails again")],
+    [("timer", ""), ("timer", ""), ("activity", "a")],
+    [("child", "c"), ("child", "c"), ("activity", "c")],
+    [("send", "x"), ("start", "x"), ("child", "x"), ("activity", "x")],
+    [("pair", "a"), ("guarded", "fails"), ("send", "x"), ("event", "")],
+    [("event", ""), ("event", ""), ("patch", "p"), ("activity", "a")],
 ]
 
 KINDS = ["activity", "child", "timer", "start", "send", "pair"]
