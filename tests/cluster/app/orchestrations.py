@@ -9,7 +9,15 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from orchestrations import ActivityContext, OrchestrationContext, activity, orchestrator
+from orchestrations import (
+    ActivityContext,
+    EntityContext,
+    EntityId,
+    OrchestrationContext,
+    activity,
+    entity,
+    orchestrator,
+)
 
 Orchestration = Generator[Any, Any, Any]
 FOR_EVER = 3_600.0
@@ -117,3 +125,32 @@ def waits(context: OrchestrationContext) -> Orchestration:
 @orchestrator
 def parent(context: OrchestrationContext, numbers: list[int]) -> Orchestration:
     return (yield context.task_all([context.call_sub_orchestrator(good, number) for number in numbers]))
+
+
+@entity
+def tally(context: EntityContext, amount: int) -> int:
+    """Adds up."""
+    total: int = context.get_state(int, 0) + amount
+    context.set_state(total)
+    return total
+
+
+@orchestrator
+def add_everywhere(context: OrchestrationContext, given: list[Any]) -> Orchestration:
+    """Signals and calls each tally in turn, so many times: two more in each, each time."""
+    keys, rounds = given
+    for _ in range(rounds):
+        for key in keys:
+            context.signal_entity(EntityId("tally", key), "add", 1)
+            yield context.call_entity(EntityId("tally", key), "add", 1)
+
+
+@orchestrator
+def move_between(context: OrchestrationContext, given: list[Any]) -> Orchestration:
+    """Moves one from the first tally to the second, so many times, under a lock of both."""
+    keys, rounds = given
+    first, second = (EntityId("tally", key) for key in keys)
+    for _ in range(rounds):
+        with (yield context.lock_entities([first, second])):
+            yield context.call_entity(first, "add", -1)
+            yield context.call_entity(second, "add", 1)
