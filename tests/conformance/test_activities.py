@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import msgspec
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from orchestrations import (
     ActivityContext,
@@ -51,6 +52,21 @@ with registry.preserved():
         AuditEntry.objects.create(hub="default", instance_id=name, actor_name="a", action="book", via="Engine")
         TOKENS.append(context.completion_token)
         return context.defer()
+
+    @activity(transactional=True)
+    def books_badly(context: ActivityContext, how: str) -> object:
+        """Writes a row and goes wrong in the first attempt."""
+        AuditEntry.objects.create(hub="default", instance_id=how, actor_name="a", action="book", via="Engine")
+        if context.attempt == 1 and how == "raises":
+            raise LookupError(how)
+        return object() if context.attempt == 1 else how
+
+    @activity(transactional=True, timeout=0.05)
+    def books_slowly(context: ActivityContext, name: str) -> str:
+        AuditEntry.objects.create(hub="default", instance_id=name, actor_name="a", action="book", via="Engine")
+        stage.contexts.append(context)
+        stage.enter(name)
+        return name
 
     @activity
     def counts_on(context: ActivityContext, last: int) -> int:
@@ -99,6 +115,10 @@ with registry.preserved():
         return (yield context.call_sub_orchestrator("calls", ["work", "x"], instance_id="child", retry=PATIENT))
 
     @orchestrator
+    def books_twice(context: OrchestrationContext, how: str):
+        return (yield context.call_activity(books_badly, how, retry=THREE_AT_ONCE))
+
+    @orchestrator
     def collects_keys(context: OrchestrationContext, generation: int):
         first = yield context.call_activity(keys, "first")
         second = yield context.call_activity(keys, "second")
@@ -111,6 +131,9 @@ with registry.preserved():
 AUTHORED = [
     asks_outside,
     books_and_asks,
+    books_badly,
+    books_slowly,
+    books_twice,
     counts_on,
     keys,
     defers,
@@ -190,6 +213,31 @@ def test_an_error_reaches_the_orchestrator_with_type_message_and_trace(run, stag
     details = last_failure("order")
     assert (details["errorType"], details["errorMessage"]) == ("LookupError", "'no x'"[1:-1])
     assert "functions.py" in details["stackTrace"]
+
+
+# Transactional activities ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["raises", "returns no JSON"])
+def test_what_a_failed_attempt_wrote_in_its_transaction_is_undone(run, how):
+    assert run("books_twice", how, "order").output == how
+
+    assert AuditEntry.objects.filter(instance_id=how).count() == 1
+    ends = HistoryEvent.objects.filter(type__in=[EventType.TASK_COMPLETED, EventType.TASK_FAILED])
+    assert [end.type for end in ends.order_by("sequence")] == ["TaskFailed", "TaskCompleted"]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="while such an activity runs on SQLite nobody else writes")
+def test_what_it_wrote_is_undone_when_its_time_is_over(client, worker, stage):
+    client.start_new(functions.calls, "order", ["books_slowly", "trip"])
+    worker.run_until_ended("order")
+    assert last_failure("order")["errorType"] == "TimeoutError"
+    stage.gate.set()
+    eventually(lambda: stage.left)
+    worker.run_until_idle()
+
+    assert not AuditEntry.objects.filter(instance_id="trip").exists()
+    assert HistoryEvent.objects.filter(type=EventType.TASK_COMPLETED).count() == 0
 
 
 # The idempotency key --------------------------------------------------------------------------------------------------
@@ -427,6 +475,23 @@ def test_a_second_completion_changes_nothing_before_and_after_the_first_is_recor
     assert HistoryEvent.objects.filter(type=EventType.TASK_COMPLETED).count() == 1
     with pytest.raises(ActivityEnded, match="Instance 'order' is Completed"):
         client.fail_activity(tokens[0], "no")
+
+
+def test_of_many_completions_at_once_one_counts(client, run, worker, tokens):
+    """And the others are told nothing worse than that it is done."""
+    run("defers", None, "order")
+
+    def complete(number: int) -> None:
+        try:
+            OrchestrationClient().complete_activity(tokens[0], number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(complete, range(6)))
+    assert InboxMessage.objects.count() == 1
+    assert worker.run_until_ended("order").output in range(6)
+    assert HistoryEvent.objects.filter(type=EventType.TASK_COMPLETED).count() == 1
 
 
 def test_a_result_that_does_not_fit_is_refused_at_the_door(client, run, worker, tokens):
