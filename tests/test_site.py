@@ -33,6 +33,14 @@ def test_a_site_without_its_database_is_not_healthy_and_tells_no_details(client,
     assert b"hunter2" not in response.content
 
 
+@pytest.mark.parametrize("base", ["runtime/webhooks/durabletask", "Runtime/WebHooks/DurableTask", "durabletask"])
+def test_both_bases_of_the_management_api_ask_for_a_key(client, settings, base):
+    settings.DURABLE = {**settings.DURABLE, "SYSTEM_KEY": "open sesame"}
+
+    assert client.get(f"/{base}/instances").status_code == 401
+    assert client.get(f"/{base}/instances", headers={"x-functions-key": "open sesame"}).json() == []
+
+
 def test_health_changes_nothing(client):
     assert client.post("/healthz").status_code == 405
 
