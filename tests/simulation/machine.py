@@ -77,7 +77,8 @@ class Engine(RuleBasedStateMachine):
             row = Instance.objects.get(instance_id=instance_id)
             if row.status != RuntimeStatus.TERMINATED:
                 assert row.status == RuntimeStatus.COMPLETED, self._situation(row)
-                assert msgspec.json.decode(row.output) == [*given["results"], *programs.expected(given["parts"])]
+                model = [*given["results"], *programs.expected(given["parts"])]
+                assert msgspec.json.decode(row.output) == model, f"{row.instance_id} returned {row.output}, not {model}"
 
     def _situation(self, row: Instance) -> str:
         """What there is of an instance that does not come to its end."""
@@ -308,7 +309,8 @@ class Engine(RuleBasedStateMachine):
     def _raise(self, row: Instance, name: str, *, twice: bool = False) -> None:
         counts = self.accepted.setdefault((row.pk, row.created_at), Counter())
         number = counts[name.casefold()] + 1
-        key = f"{name.casefold()}-{number}"
+        # Keys are remembered for the instance, also when a child is created again under its id.
+        key = f"{name.casefold()}-{number}-{row.created_at.isoformat()}"
         for _ in range(2 if twice else 1):
             try:
                 self.client.raise_event(row.instance_id, name, number, idempotency_key=key)
