@@ -106,6 +106,10 @@ def _catch(rule: Rule, frame: FrameType | None) -> None:
         if place is None and _is_authors(frame.f_code.co_filename):
             place = frame
         frame = frame.f_back
+    if frame is None:  # a time-out struck as the code was left, and what runs now is the engine
+        _thread.guard = None
+        sys.setprofile(None)
+        return
     where = ""
     if place is not None:
         if is_ignored(linecache.getline(place.f_code.co_filename, place.f_lineno), rule.code):

@@ -23,6 +23,7 @@ from django.utils import timezone
 from orchestrations import activity, orchestrator
 from orchestrations.authoring.registry import registry
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
+from orchestrations.runtime import guard
 from orchestrations.runtime.guard import WATCHED_RUNS
 from tests.runtime import functions
 
@@ -186,6 +187,17 @@ def test_no_profiler_is_left_behind_and_one_that_is_there_stays(run):
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(None)
+
+
+def test_a_guard_that_was_not_taken_down_lets_the_engine_work(run):
+    """An episode's time-out may strike between the code's last line and the guard's."""
+    guard._prepare_thread()
+    guard._thread.guard = guard.CodeGuard("left")
+
+    Instance.objects.count()
+
+    assert guard._thread.guard is None
+    assert run(functions.chain, 1).runtime_status == "Completed"
 
 
 # What is allowed ------------------------------------------------------------------------------------------------------
