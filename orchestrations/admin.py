@@ -29,6 +29,7 @@ from orchestrations.models import (
     ActivityWorkItem,
     ApiKey,
     AuditEntry,
+    Chore,
     Entity,
     HistoryEvent,
     InboxMessage,
@@ -301,6 +302,18 @@ class ActivityWorkItemAdmin(BelongsToInstanceAdmin):
         "lease_token",
     )
     list_filter = ("hub",)
+
+
+@admin.register(Chore)
+class ChoreAdmin(ReadOnlyAdmin):
+    """What one worker at a time does now and then, and when it is due again."""
+
+    list_display = ("name", "hub", "due_at")
+    list_filter = ("hub",)
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        """None: the dashboard has no page of a chore."""
+        return None
 
 
 @admin.register(LargePayload)

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -88,9 +89,14 @@ class DurableConfig:
     large_payload_storage: str = "default"
     """The alias in ``STORAGES`` of the storage that keeps those files. All hosts must reach the same one."""
 
+    retention: Mapping[str, timedelta] | None = None
+    """How long ended instances are kept, by status, in days or as a timedelta; others are kept for ever."""
+
 
 KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}
 ZERO_ALLOWED = frozenset({"CACHE_SIZE", "UNKNOWN_ACTIVITY_SECONDS"})
+ENDS = ("Completed", "Failed", "Terminated", "Canceled")
+LONGEST_DAYS = 36_500
 EMPTY_ALLOWED = frozenset({"VERSION", "DEFAULT_VERSION"})
 ONE_OF = {
     "VERSION_MATCH": ("none", "strict", "current-or-older"),
@@ -179,7 +185,27 @@ def _checked_mapping(key: str, value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _checked_retention(key: str, value: Any) -> dict[str, timedelta]:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__}. Set a dict from statuses to days.")
+    periods = {}
+    for status, period in value.items():
+        if status not in ENDS:
+            raise ConfigurationError(
+                f"DURABLE[{key!r}] names {status!r:.100}, with which no instance ends. Use {', '.join(ENDS)}."
+            )
+        if isinstance(period, int | float) and not isinstance(period, bool) and 0 < period <= LONGEST_DAYS:
+            period = timedelta(days=period)
+        if not isinstance(period, timedelta) or period <= timedelta(0):
+            raise ConfigurationError(
+                f"DURABLE[{key!r}][{status!r}] is {period!r:.100}. Set a number of days above 0, or a timedelta."
+            )
+        periods[str(status)] = period
+    return periods
+
+
 CONTAINERS: dict[Any, Callable[[str, Any], Any]] = {
     "tuple[str, ...]": _checked_texts,
     "Mapping[str, str] | None": _checked_mapping,
+    "Mapping[str, timedelta] | None": _checked_retention,
 }

@@ -74,6 +74,8 @@ class InstanceFilter:
     completed_from: datetime | None = None
     completed_to: datetime | None = None
     """Exclusive."""
+    nothing: bool = False
+    """Lets no instance through."""
     with_entities: bool = False
 
 
@@ -121,6 +123,8 @@ def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = Non
     """The instances that the filter lets through, in no order; all but those of ``_narrowed`` have an index."""
     using = using or get_config().database
     rows = Instance.objects.using(using).filter(Q() if where.with_entities else ORCHESTRATION, hub=hub)
+    if where.nothing:
+        return rows.none()
     if where.statuses:
         rows = rows.filter(status__in=[status.value for status in where.statuses])
     if where.name:
@@ -190,10 +194,18 @@ def children(instance: Instance, *, cursor: str | None = None, limit: int = LIST
     return list_instances(instance.hub, InstanceFilter(parent=instance), cursor=cursor, limit=limit)
 
 
-def descendants(pk: int, *, using: str | None = None) -> list[int]:
-    """The primary keys of the instance and of all instances below it, parents before children."""
-    found = {pk: None}
-    level = [pk]
+def ended_only(where: InstanceFilter) -> InstanceFilter:
+    """The same filter for ended instances alone: those of its statuses that are ends, or any end where it has none."""
+    ended = tuple(status for status in ENDED if status in where.statuses)
+    if where.statuses and not ended:
+        return replace(where, statuses=(), nothing=True)
+    return replace(where, statuses=ended or ENDED)
+
+
+def descendants(*pks: int, using: str | None = None) -> list[int]:
+    """The primary keys of these instances and of all instances below them, parents before children."""
+    found = dict.fromkeys(pks)
+    level = list(pks)
     while level:
         below = Instance.objects.using(using or get_config().database).filter(parent_id__in=level[:PARENTS_AT_ONCE])
         fresh = [child for child in below.order_by("pk").values_list("pk", flat=True) if child not in found]

@@ -2,6 +2,7 @@
 
 from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
+from orchestrations.models.chores import Chore
 from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
 from orchestrations.models.history import HistoryEvent
@@ -14,6 +15,7 @@ __all__ = [
     "ActivityWorkItem",
     "ApiKey",
     "AuditEntry",
+    "Chore",
     "Entity",
     "HistoryEvent",
     "InboxMessage",

@@ -42,6 +42,7 @@ from orchestrations.runtime.instances import (
 )
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
 from orchestrations.runtime.live_workers import LiveWorkers
+from orchestrations.runtime.retention import Retention
 from orchestrations.runtime.rewinding import advance_ended
 from orchestrations.runtime.unknown_activities import UnknownActivities
 from orchestrations.store import get_store
@@ -84,6 +85,7 @@ class Runtime:
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
+        self._retention = Retention(self.store)
         self._unknown = UnknownActivities(self.store, self.workers, self.config.unknown_activity_seconds)
         self._clock = DatabaseClock(self.store.now())
         self._held: dict[int, HeldInstance] = {}
@@ -122,6 +124,7 @@ class Runtime:
                     self.pool.wait(WAIT_SECONDS)
             self._is_draining = False
             self._park()
+            self._retention.run()
         except (OperationalError, InterfaceError):
             self._is_draining = False
             self._let_go()

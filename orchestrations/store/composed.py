@@ -16,7 +16,7 @@ from typing import Any
 from django.db.models import Case, F, Value, When
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
-from orchestrations.store import commit, entities, large_payloads, leases, messages, progress, rows, starts
+from orchestrations.store import chores, commit, entities, large_payloads, leases, messages, progress, rows, starts
 from orchestrations.store.contract import (
     ActivityCompletion,
     ActivityKey,
@@ -38,6 +38,7 @@ from orchestrations.store.contract import (
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.progress_contract import ActivityAttempt, DeferredActivity, Heartbeat
 from orchestrations.store.tables import BATCH, Tables, chunks
+from orchestrations.store.upkeep_contract import ExpiredInstance
 
 WINDOW = 4  # messages looked at for each instance wanted: most instances have one or two
 
@@ -104,6 +105,17 @@ class ComposedStore(Store):
             forgotten += len(batch)
             if len(batch) < BATCH:
                 return forgotten
+
+    def find_expired(
+        self, status: str, before: datetime, after: tuple[datetime, int] | None, limit: int
+    ) -> list[ExpiredInstance]:
+        return chores.expired(self.tables, status, before, after, limit)
+
+    def take_chore(self, name: str, duration: timedelta) -> bool:
+        return chores.take(self.tables, name, duration)
+
+    def finish_chore(self, name: str, pause: timedelta) -> None:
+        chores.finish(self.tables, name, pause)
 
     def sweep_strays(self, age: timedelta) -> int:
         return large_payloads.sweep_strays(self.tables, age)

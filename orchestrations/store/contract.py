@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
 from orchestrations.store.progress_contract import ProgressStore
+from orchestrations.store.upkeep_contract import UpkeepStore
 
 OVERDUE = timedelta(milliseconds=200)  # work that waits so long is more than those who drain can take
 
@@ -304,7 +305,7 @@ class Recovery:
     activities: int = 0
 
 
-class Store(ProgressStore):
+class Store(ProgressStore, UpkeepStore):
     """One task hub in one database. Methods are one transaction each unless the caller has one open already."""
 
     def __init__(self, hub: str, using: str) -> None:
@@ -348,13 +349,6 @@ class Store(ProgressStore):
         """Delete the entities of these instances that are idle: no state, no lock, no message, no worker at it.
 
         Returns how many went. One that somebody is sending to is left alone; nothing sent to an entity is lost.
-        """
-
-    @abstractmethod
-    def sweep_strays(self, age: timedelta) -> int:
-        """Delete files of large payloads that are older than ``age`` and belong to nothing; returns how many.
-
-        Such files stay behind where a process is killed or a transaction rolled back.
         """
 
     @abstractmethod
