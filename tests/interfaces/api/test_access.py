@@ -11,7 +11,8 @@ from orchestrations.interfaces.api.urls import urlpatterns
 from tests import rows
 
 ADDRESSES = [
-    f"/api/{pattern.pattern}".replace("<str:instance_id>", "order")
+    f"/api/{pattern.pattern}".replace(".*/$", "nothing/")
+    .replace("<str:instance_id>", "order")
     .replace("<str:event_name>", "paid")
     .replace("<int:wait_id>", "1")
     .replace("<str:name>", "counter")
@@ -19,7 +20,7 @@ ADDRESSES = [
     for pattern in urlpatterns
     if pattern.name not in {"docs", "redoc"}
 ]
-OPEN = {"/api/", "/api/approvals/", "/api/approvals/1/", "/api/schema/"}
+OPEN = {"/api/", "/api/nothing/", "/api/approvals/", "/api/approvals/1/", "/api/schema/"}
 METHODS = ["get", "post", "put", "patch", "delete"]
 
 
@@ -62,6 +63,23 @@ def test_the_pages_that_show_the_schema_are_for_people_who_are_signed_in(client,
 
     assert response.status_code == 200
     assert "http" not in response.headers["Content-Security-Policy"], "nothing comes from elsewhere"
+
+
+def test_a_page_for_browsers_has_its_own_policy_and_an_answer_for_programs_the_sites(api, settings):
+    settings.ROOT_URLCONF = "durable_admin.urls"
+    page = api.get("/api/instances/", headers={"Accept": "text/html"})
+    answer = api.get("/api/instances/")
+
+    assert "unsafe-inline" in page.headers["Content-Security-Policy"]
+    assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+
+
+def test_an_address_that_is_none_is_a_problem_and_one_without_its_slash_is_led_there(api, settings):
+    settings.ROOT_URLCONF = "durable_admin.urls"
+
+    assert api.get("/api/nothing/").headers["Content-Type"] == "application/problem+json"
+    assert api.get("/api/approvals/-1/").status_code == 404
+    assert api.get("/api/instances").headers["Location"] == "/api/instances/"
 
 
 def test_an_inactive_person_is_a_stranger(caller):

@@ -16,23 +16,10 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from orchestrations.interfaces.api import problems
+from orchestrations.interfaces.api.policy import POLICY
 from orchestrations.interfaces.api.views.hub import HubView
 
 LISTED = ("instances", "instance_counts", "waits", "approvals", "entities", "functions", "workers", "audit")
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'unsafe-inline'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "worker-src blob:",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-"""The vendored viewers start themselves with an inline script; whatever they load is this site's own."""
 
 
 def viewer(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

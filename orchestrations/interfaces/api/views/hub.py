@@ -18,6 +18,7 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.interfaces.api import problems
 from orchestrations.interfaces.api.parsers import PayloadParser
+from orchestrations.interfaces.api.policy import POLICY
 from orchestrations.models import AuditEntry, Instance
 from orchestrations.permissions import Action
 
@@ -51,6 +52,13 @@ class HubView(APIView):
         action = getattr(getattr(self, request.method.lower(), None), "needs", None)
         if action is not None:
             permissions.require(self.person, action)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let a browsable page have its own scripts and styles."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if isinstance(response.accepted_renderer, BrowsableAPIRenderer):
+            response.headers["Content-Security-Policy"] = POLICY
+        return response
 
     def get_exception_handler(self) -> Callable[..., Any]:
         """Problem details for every error."""
