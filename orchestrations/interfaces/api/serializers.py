@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -22,6 +22,7 @@ from orchestrations.limits import (
 )
 from orchestrations.store.contract import OnDuplicate
 
+ERROR_LINE = 300  # characters of the line
 STATUSES = [status.value for status in RuntimeStatus]
 EVENT_TYPES = [event.value for event in EventType]
 
@@ -78,6 +79,20 @@ class Asked(serializers.Serializer[Any]):
 # Queries ----------------------------------------------------------------------------------------------------------
 
 
+@extend_schema_field({"type": "string", "pattern": "^[^\\x00:]+:[^\\x00]*$"})
+class Tag(Text):
+    """A tag as ``name:value``; becomes a pair."""
+
+    default_error_messages: ClassVar = {"separator": "Write a tag as name:value."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The pair of its name and value."""
+        name, separator, value = super().to_internal_value(data).partition(":")
+        if not (name and separator):
+            self.fail("separator")
+        return name, value
+
+
 class PageQuery(Asked):
     """Which page of a list."""
 
@@ -98,13 +113,22 @@ class InstanceFilterQuery(Asked):
     parent = Text(  # type: ignore[assignment]
         required=False, max_length=INSTANCE_ID_LENGTH, help_text="The id of the parent instance."
     )
+    version = Text(required=False, max_length=VERSION_LENGTH, allow_blank=True, help_text="Empty: those without one.")
+    tag = serializers.ListField(child=Tag(), required=False, help_text="Repeat it for several; all must be there.")
+    error = Text(
+        required=False, max_length=ERROR_LINE, help_text="Part of the line that tells of a failure, in any case."
+    )
     created_from = serializers.DateTimeField(required=False)
     created_to = serializers.DateTimeField(required=False, help_text="Exclusive.")
+    completed_from = serializers.DateTimeField(required=False)
+    completed_to = serializers.DateTimeField(required=False, help_text="Exclusive.")
     roots_only = serializers.BooleanField(required=False, default=False, help_text="Without sub-orchestrations.")
 
 
 class InstanceListQuery(PageQuery, InstanceFilterQuery):
-    """Which page of which instances."""
+    """Which page of which instances, and in which order."""
+
+    oldest_first = serializers.BooleanField(required=False, default=False)
 
 
 class HistoryQuery(Asked):

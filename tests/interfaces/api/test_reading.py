@@ -40,12 +40,18 @@ def test_a_list_has_the_newest_first_and_leads_from_page_to_page(api):
         ({"created_to": "2026-03-01T12:01:00Z"}, ["a"]),
         ({"parent": "a"}, ["b"]),
         ({"roots_only": "true"}, ["c", "a"]),
+        ({"version": "2"}, ["c"]),
+        ({"version": ""}, ["b", "a"]),
+        ({"tag": ["team:x", "site:y:z"]}, ["c"]),
+        ({"error": "TIMED"}, ["b"]),
+        ({"completed_from": "2026-03-01T12:00:00Z"}, ["a"]),
+        ({"oldest_first": "true"}, ["a", "b", "c"]),
     ],
 )
 def test_a_list_can_be_narrowed(api, query, expected):
-    parent = rows.instance("a", status="Completed")
-    rows.instance("b", minutes=1, status="Failed", parent=parent)
-    rows.instance("c", minutes=2, name="ship")
+    parent = rows.instance("a", status="Completed", completed_at=rows.NOON)
+    rows.instance("b", minutes=1, status="Failed", parent=parent, error="TimeoutError: it timed out")
+    rows.instance("c", minutes=2, name="ship", version="2", tags={"team": "x", "site": "y:z"})
 
     assert ids(api.get(INSTANCES, query)) == expected
 
@@ -58,6 +64,7 @@ def test_a_list_can_be_narrowed(api, query, expected):
         ({"limit": 0}, "$.limit"),
         ({"limit": 201}, "$.limit"),
         ({"name": ""}, "$.name"),
+        ({"tag": "team"}, "$.tag[0]"),
         ({"statuses": "Failed"}, "$.statuses"),
     ],
 )

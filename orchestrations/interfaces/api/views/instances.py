@@ -37,6 +37,11 @@ def instance_filter(hub: str, asked: dict[str, Any]) -> queries.InstanceFilter:
         id_prefix=asked.get("id_prefix", ""),
         created_from=asked.get("created_from"),
         created_to=asked.get("created_to"),
+        version=asked.get("version"),
+        tags=dict(asked.get("tag", ())),
+        error_text=asked.get("error", ""),
+        completed_from=asked.get("completed_from"),
+        completed_to=asked.get("completed_to"),
         parent=queries.get_instance(hub, parent) if parent else None,
         roots_only=asked["roots_only"],
     )
@@ -52,10 +57,12 @@ class Instances(HubView):
         responses={200: serializers.InstancePage, **problems(400, 403, 404)},
     )
     def get(self, request: Request) -> Response:
-        """A page of instances, newest first, without their payloads."""
+        """A page of instances, newest first unless asked otherwise, without their payloads."""
         asked = self.asked(serializers.InstanceListQuery)
         where = instance_filter(self.hub, asked)
-        page = queries.list_instances(self.hub, where, cursor=asked.get("cursor"), limit=asked["limit"])
+        page = queries.list_instances(
+            self.hub, where, cursor=asked.get("cursor"), limit=asked["limit"], oldest_first=asked["oldest_first"]
+        )
         return page_response(request, page, lambda row: descriptions.summary(request, row))
 
     @needs(Action.START)
