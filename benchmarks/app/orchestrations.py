@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any
@@ -59,6 +58,6 @@ def wait_for_go(context: OrchestrationContext) -> Orchestration:
 
 @orchestrator
 def sleep_until(context: OrchestrationContext, due: float) -> Orchestration:
-    """One timer. Returns by how many seconds the code goes on late; a real orchestrator must not look at the clock."""
+    """One timer. Returns by how many seconds the code goes on late, by the orchestration's clock."""
     yield context.create_timer(datetime.fromtimestamp(due, UTC))
-    return time.time() - due
+    return context.current_utc_datetime.timestamp() - due

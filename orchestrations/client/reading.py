@@ -10,14 +10,14 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections
-from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from orchestrations import queries
 from orchestrations.async_twins import async_twin
-from orchestrations.client.hub import HubClient, Target
+from orchestrations.client.hub import HubClient
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.errors import InstanceNotFound
+from orchestrations.errors import InstanceIsEntity, InstanceNotFound
 from orchestrations.history_events import project_history
 from orchestrations.orchestration_status import OrchestrationStatus, decode_lenient
 from orchestrations.polling import poll_delays
@@ -39,7 +39,7 @@ class Reading(HubClient):
 
         History is that of the current execution up to the same moment, and is read only with ``show_history``.
         """
-        row = self._rows(instance_id).annotate(parents_id=F("parent__instance_id")).first()
+        row = self._rows(instance_id).first()
         if row is None:
             return None
         events: list[dict[str, Any]] | None = None
@@ -79,73 +79,75 @@ class Reading(HubClient):
         most 0.5 s). Raises WaitTimeout, InstanceNotFound, and TransactionManagementError inside ``atomic()``, where
         what the caller has started can't begin before the caller is done.
         """
-        return self._wait(instance_id, timeout, self._has_ended)
+        return self._wait(instance_id, timeout, _has_ended)
 
     def wait_for_start(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """Wait until the instance is no longer Pending and return its status; otherwise as ``wait_for_completion``."""
-        return self._wait(instance_id, timeout, self._has_started)
+        return self._wait(instance_id, timeout, _has_started)
 
     async def await_for_completion(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """``wait_for_completion`` for async code; holds no thread while it waits."""
-        return await self._await(instance_id, timeout, self._has_ended)
+        return await self._await(instance_id, timeout, _has_ended)
 
     async def await_for_start(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """``wait_for_start`` for async code; holds no thread while it waits."""
-        return await self._await(instance_id, timeout, self._has_started)
+        return await self._await(instance_id, timeout, _has_started)
 
     aget_status = async_twin(get_status)
     aget_executions = async_twin(get_executions)
     aget_history = async_twin(get_history)
 
     def _wait(
-        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[Target], bool]
+        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[RuntimeStatus], bool]
     ) -> OrchestrationStatus:
-        target = self._target(instance_id)
         for delay in poll_delays(instance_id, timeout):
-            if target.status.is_terminal or is_over(target):
+            if self._look(instance_id, is_over):
                 break
             time.sleep(delay)
         return self._known_status(instance_id)
 
     async def _await(
-        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[Target], bool]
+        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[RuntimeStatus], bool]
     ) -> OrchestrationStatus:
-        target = await sync_to_async(self._target, thread_sensitive=True)(instance_id)
+        look = sync_to_async(self._look, thread_sensitive=True)
         for delay in poll_delays(instance_id, timeout):
-            if target.status.is_terminal or await sync_to_async(is_over, thread_sensitive=True)(target):
+            if await look(instance_id, is_over):
                 break
             await asyncio.sleep(delay)
         return await sync_to_async(self._known_status, thread_sensitive=True)(instance_id)
 
-    def _has_ended(self, target: Target) -> bool:
-        """Whether there is nothing to wait for any more: it has ended, or somebody has purged it."""
-        status = self._store.find_status(target.pk)
-        if status is None or RuntimeStatus(status).is_terminal:
+    def _look(self, instance_id: str, is_over: Callable[[RuntimeStatus], bool]) -> bool:
+        """One cheap statement. Raises InstanceNotFound, also where somebody has purged it meanwhile."""
+        if is_entity_id(instance_id):
+            raise InstanceIsEntity(instance_id)
+        status = self._store.find_status(instance_id) if queries.storable(instance_id) else None
+        if status is None:
+            raise InstanceNotFound(instance_id)
+        if is_over(RuntimeStatus(status)):
             return True
-        self._refuse_in_transaction(target)
-        return False
-
-    def _has_started(self, target: Target) -> bool:
-        if self._store.find_status(target.pk) != RuntimeStatus.PENDING:
-            return True
-        self._refuse_in_transaction(target)
-        return False
-
-    def _refuse_in_transaction(self, target: Target) -> None:
         if connections[self.using].in_atomic_block:
             raise TransactionManagementError(
-                f"The wait for {target.instance_id!r} is inside a transaction, whose work nobody else can "
-                "see yet. Wait after the atomic() block."
+                f"The wait for {instance_id!r} is inside a transaction, whose work nobody else can see yet. "
+                "Wait after the atomic() block."
             )
+        return False
 
     def _known_status(self, instance_id: str) -> OrchestrationStatus:
         status = self.get_status(instance_id)
         if status is None:
             raise InstanceNotFound(instance_id)
         return status
+
+
+def _has_ended(status: RuntimeStatus) -> bool:
+    return status.is_terminal
+
+
+def _has_started(status: RuntimeStatus) -> bool:
+    return status is not RuntimeStatus.PENDING

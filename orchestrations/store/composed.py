@@ -81,8 +81,9 @@ class ComposedStore(Store):
     def _send(self, sent: Sequence[Message]) -> int:
         return messages.send(self.tables, sent)
 
-    def find_status(self, pk: int) -> str | None:
-        return Instance.objects.using(self.using).filter(pk=pk).values_list("status", flat=True).first()
+    def find_status(self, instance_id: str) -> str | None:
+        found = Instance.objects.using(self.using).filter(hub=self.hub, instance_id=instance_id)
+        return found.values_list("status", flat=True).first()
 
     def purge(self, pks: Collection[int]) -> int:
         purged = 0

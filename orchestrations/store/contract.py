@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -334,7 +335,7 @@ class Store(ProgressStore, UpkeepStore):
         """Delete the idempotency keys of events that were raised longer ago, and return how many went."""
 
     @abstractmethod
-    def find_status(self, pk: int) -> str | None:
+    def find_status(self, instance_id: str) -> str | None:
         """The instance's status, or None where it is gone. One cheap look: who waits for an instance looks often."""
 
     @abstractmethod
@@ -350,6 +351,10 @@ class Store(ProgressStore, UpkeepStore):
 
         Returns how many went. One that somebody is sending to is left alone; nothing sent to an entity is lost.
         """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Lets statements outside a transaction share round trips where the database can. They may fail at its end."""
+        return nullcontext()
 
     @abstractmethod
     def notify_workers(self) -> None:

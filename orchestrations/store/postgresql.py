@@ -175,6 +175,17 @@ class PostgresqlStore(SqlStore):
         super().__init__(hub, using)
         self.tables = PostgresqlTables(hub, using)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A pipeline; what it sends between two answers is one transaction of its own."""
+        connection = self.tables.connection
+        connection.ensure_connection()
+        if connection.in_atomic_block or not Pipeline.is_supported():
+            yield
+            return
+        with connection.wrap_database_errors, connection.connection.pipeline():
+            yield
+
     def notify_workers(self) -> None:
         self.tables.execute("SELECT pg_notify(%s, '')", [notification_channel(self.hub)])
 

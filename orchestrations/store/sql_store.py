@@ -92,8 +92,10 @@ class SqlStore(ComposedStore):
         now = instant(found[0][16]) if found else self.tables.now()
         return Taken(now, {row[0]: claimed_instance(row) for row in found}, were_free)
 
-    def find_status(self, pk: int) -> str | None:
-        found = self.tables.fetch(f"SELECT status FROM {INSTANCE} WHERE id = %s", [pk])
+    def find_status(self, instance_id: str) -> str | None:
+        found = self.tables.fetch(
+            f"SELECT status FROM {INSTANCE} WHERE hub = %s AND instance_id = %s", [self.hub, instance_id]
+        )
         return str(found[0][0]) if found else None
 
     def ready(self, token: int, limit: int, lock: str) -> tuple[str, list[Any]]:

@@ -82,7 +82,9 @@ class TaskHubBroker(ORM):
         if is_called or board.is_draining:
             time.sleep(GLANCE_SECONDS)
         elif self._wait(self._seconds_to_due()):
-            # Somebody waits for an answer; the drain looks at the tables anyway, and one for nothing costs little.
+            # Somebody waits for an answer; the drain looks at the tables anyway, and one for nothing costs little. Nor
+            # is this the moment for a look of ours, which would take the processor from it.
+            self._looked_at = time.monotonic()
             return _hand_out_drain()
         return None
 

@@ -105,7 +105,7 @@ def test_pages_go_on_and_back_in_either_order(client, five):
 
 
 def test_a_status_knows_its_parent_its_execution_and_its_times(client, five, django_assert_num_queries):
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # a join would cost those that have no parent, who are asked about most
         status = client.get_status("d")
         assert status.parent_instance_id == "c"
 

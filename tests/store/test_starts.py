@@ -28,10 +28,10 @@ def test_a_started_instance_is_pending_and_can_be_claimed_at_once(store, token):
 
 
 def test_the_status_of_one_that_is_gone_is_none(store, start):
-    pk = start()
+    start("order-1")
 
-    assert store.find_status(pk) == "Pending"
-    assert store.find_status(pk + 1) is None
+    assert store.find_status("order-1") == "Pending"
+    assert store.find_status("order-2") is None
 
 
 def test_outcomes_come_in_the_order_given(store):
