@@ -32,8 +32,8 @@ class Switches:
 switches = Switches()
 
 
-def account(key: str) -> EntityId:
-    return EntityId("account", key)
+def purse(key: str) -> EntityId:
+    return EntityId("purse", key)
 
 
 with registry.preserved():
@@ -64,8 +64,8 @@ with registry.preserved():
                 raise NotImplementedError(operation)
         return None
 
-    @entity(name="Account")
-    class Account(DurableEntity):
+    @entity(name="Purse")
+    class Purse(DurableEntity):
         """In the form of the durabletask SDK."""
 
         def deposit(self, amount: int) -> int:
@@ -109,15 +109,15 @@ with registry.preserved():
     @orchestrator
     async def transfer(context: OrchestrationContext, given: list[Any]) -> int:
         source, target, amount = given
-        async with await context.lock_entities([account(source), account(target)]):
-            await context.call_entity(account(source), "withdraw", amount)
-            balance: int = await context.call_entity(account(target), "deposit", amount, return_type=int)
+        async with await context.lock_entities([purse(source), purse(target)]):
+            await context.call_entity(purse(source), "withdraw", amount)
+            balance: int = await context.call_entity(purse(target), "deposit", amount, return_type=int)
         return balance
 
     @orchestrator
     def hold(context: OrchestrationContext, keys: list[str]) -> Any:
         """Holds accounts until it is told to go on, then does what it is told."""
-        with (yield context.lock_entities([account(key) for key in keys])):
+        with (yield context.lock_entities([purse(key) for key in keys])):
             context.set_custom_status("holding")
             told = yield context.wait_for_external_event("go")
             if told == "fail":
@@ -125,15 +125,15 @@ with registry.preserved():
             if told == "continue":
                 context.continue_as_new([])
                 yield context.create_timer(timedelta(days=1))
-            return (yield context.call_entity(account(keys[0]), "balance"))
+            return (yield context.call_entity(purse(keys[0]), "balance"))
 
     @orchestrator
     def hold_and_work(context: OrchestrationContext, key: str) -> Any:
         """Fails inside its critical section as long as the activity does."""
-        with (yield context.lock_entities([account(key)])):
-            before = yield context.call_entity(account(key), "deposit", 1)
+        with (yield context.lock_entities([purse(key)])):
+            before = yield context.call_entity(purse(key), "deposit", 1)
             yield context.call_activity(functions.work, "held")
-            after = yield context.call_entity(account(key), "deposit", 10)
+            after = yield context.call_entity(purse(key), "deposit", 10)
         return [before, after]
 
     @orchestrator
@@ -159,27 +159,27 @@ with registry.preserved():
     @orchestrator
     def mend(context: OrchestrationContext, given: object) -> Any:
         """Fails in its own code inside the section until it is mended."""
-        with (yield context.lock_entities([account("m")])):
-            balance = yield context.call_entity(account("m"), "deposit", 5)
+        with (yield context.lock_entities([purse("m")])):
+            balance = yield context.call_entity(purse("m"), "deposit", 5)
             if switches.broken:
                 raise LookupError("a defect")
-        return (yield context.call_entity(account("m"), "deposit", balance))
+        return (yield context.call_entity(purse("m"), "deposit", balance))
 
     @orchestrator
     def retry_call(context: OrchestrationContext, amount: int) -> Any:
         """Fails with the operation that it calls."""
-        return (yield context.call_entity(account("r"), "withdraw", amount))
+        return (yield context.call_entity(purse("r"), "withdraw", amount))
 
     @orchestrator
     def call_beside(context: OrchestrationContext, key: str) -> Any:
         """Fails with its activity while its call of an entity is under way."""
-        call = context.call_entity(account(key), "deposit", 4)
+        call = context.call_entity(purse(key), "deposit", 4)
         yield context.call_activity(functions.work, "beside")
         return (yield call)
 
     @orchestrator
     def break_rule(context: OrchestrationContext, rule: str) -> str:
-        a, b = account("a"), account("b")
+        a, b = purse("a"), purse("b")
         if rule == "nothing to lock":
             yield context.lock_entities([])
         request = context.lock_entities([a])
@@ -201,7 +201,7 @@ with registry.preserved():
 
 FUNCTIONS = [
     counter,
-    Account,
+    Purse,
     Basket,
     log,
     call,

@@ -12,7 +12,7 @@ from django.db import connections
 from orchestrations import EntityId, OrchestrationClient
 from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
 from tests.conformance import entity_functions
-from tests.conformance.entity_functions import Account, account
+from tests.conformance.entity_functions import Purse, purse
 from tests.runtime import functions
 
 COUNTER = EntityId("counter", "a")
@@ -51,7 +51,7 @@ def test_signals_are_carried_out_in_order_and_once(client, worker, state):
 
 
 def test_a_call_gives_the_result(call):
-    assert call((COUNTER, "add", 5), (COUNTER, "get", None), (account("x"), "deposit", 7)) == [None, 5, 7]
+    assert call((COUNTER, "add", 5), (COUNTER, "get", None), (purse("x"), "deposit", 7)) == [None, 5, 7]
 
 
 def test_a_class_whose_attributes_are_its_state(call, state):
@@ -78,9 +78,9 @@ def test_a_failed_operation_is_undone_alone_and_its_caller_is_told_why(client, w
 @pytest.mark.parametrize(
     ("entity_id", "operation", "value", "error"),
     [
-        (account("x"), "steal", None, "AttributeError"),
-        (account("x"), "set_state", 5, "AttributeError"),
-        (account("x"), "deposit", "much", "orchestrations.errors.PayloadRejected"),
+        (purse("x"), "steal", None, "AttributeError"),
+        (purse("x"), "set_state", 5, "AttributeError"),
+        (purse("x"), "deposit", "much", "orchestrations.errors.PayloadRejected"),
         (COUNTER, "unheard of", None, "NotImplementedError"),
     ],
 )
@@ -91,7 +91,7 @@ def test_an_operation_that_can_not_be_carried_out_fails(call, entity_id, operati
 
 
 def test_an_entity_is_deleted_by_its_state_and_begins_anew(client, call, state):
-    assert call((account("x"), "deposit", 5), (account("x"), "delete", None), (account("x"), "deposit", 1))[-1] == 1
+    assert call((purse("x"), "deposit", 5), (purse("x"), "delete", None), (purse("x"), "deposit", 1))[-1] == 1
     call((COUNTER, "add", 5), (COUNTER, "reset", None))
 
     assert not client.read_entity_state(COUNTER).entity_exists
@@ -99,9 +99,9 @@ def test_an_entity_is_deleted_by_its_state_and_begins_anew(client, call, state):
 
 
 def test_zero_is_a_state(call, client):
-    call((account("x"), "deposit", 5), (account("x"), "withdraw", 5))
+    call((purse("x"), "deposit", 5), (purse("x"), "withdraw", 5))
 
-    read = client.read_entity_state(account("x"))
+    read = client.read_entity_state(purse("x"))
     assert (read.entity_exists, read.entity_state) == (True, 0)
 
 
@@ -221,15 +221,15 @@ def test_the_number_of_batches_may_outgrow_its_column(client, worker, state):
 
 
 def test_a_transfer_under_a_lock(client, call, run):
-    call((account("a"), "deposit", 100))
+    call((purse("a"), "deposit", 100))
 
     assert run(entity_functions.transfer, ["a", "b", 30]).output == 30
-    assert call((account("a"), "balance", None)) == [70]
+    assert call((purse("a"), "balance", None)) == [70]
     assert not Entity.objects.exclude(locked_by="").exists()
 
 
 def test_two_that_lock_the_same_entities_in_opposite_order_both_get_them(client, worker, call):
-    call((account("a"), "deposit", 100), (account("b"), "deposit", 100))
+    call((purse("a"), "deposit", 100), (purse("b"), "deposit", 100))
     started = [
         client.start_new(entity_functions.transfer, client_input=[*keys, 1]) for keys in [("a", "b"), ("b", "a")] * 4
     ]
@@ -237,7 +237,7 @@ def test_two_that_lock_the_same_entities_in_opposite_order_both_get_them(client,
     worker.run_until_idle(30)
 
     assert [client.get_status(instance).runtime_status for instance in started] == ["Completed"] * 8
-    assert call((account("a"), "balance", None), (account("b"), "balance", None)) == [100, 100]
+    assert call((purse("a"), "balance", None), (purse("b"), "balance", None)) == [100, 100]
 
 
 def test_others_wait_for_the_lock_and_lose_nothing(client, worker, state):
@@ -245,20 +245,20 @@ def test_others_wait_for_the_lock_and_lose_nothing(client, worker, state):
     worker.run_until_idle()
     assert client.get_status("holder").custom_status == "holding"
     for _ in range(5):
-        client.signal_entity(account("a"), "deposit", 1)
+        client.signal_entity(purse("a"), "deposit", 1)
     waiting = client.start_new(entity_functions.transfer, client_input=["a", "b", 2])
     worker.run_until_idle()
-    read = client.read_entity_state(account("a"))
+    read = client.read_entity_state(purse("a"))
     assert (read.entity_exists, read.locked_by, read.backlog_size) == (False, "holder", 6)
-    assert Instance.objects.get(instance_id=waiting).waiting_for == "the lock of @account@a, @account@b"
+    assert Instance.objects.get(instance_id=waiting).waiting_for == "the lock of @purse@a, @purse@b"
 
     client.raise_event("holder", "go")
     worker.run_until_idle()
 
     assert client.get_status("holder").output == 0
     assert client.get_status(waiting).output == 2
-    assert (state(account("a")), state(account("b"))) == (3, 2)
-    assert client.read_entity_state(account("a")).backlog_size == 0
+    assert (state(purse("a")), state(purse("b"))) == (3, 2)
+    assert client.read_entity_state(purse("a")).backlog_size == 0
 
 
 def end_by(how: str, client, instance_id: str) -> None:
@@ -274,12 +274,12 @@ def end_by(how: str, client, instance_id: str) -> None:
 def test_a_lock_goes_when_its_owner_ends(client, worker, state, how):
     client.start_new(entity_functions.hold, "holder", ["a", "b", "c"])
     worker.run_until_idle()
-    client.signal_entity(account("a"), "deposit", 1)
+    client.signal_entity(purse("a"), "deposit", 1)
 
     end_by(how, client, "holder")
     worker.run_until_idle()
 
-    assert state(account("a")) == 1
+    assert state(purse("a")) == 1
     assert not Entity.objects.exclude(locked_by="").exists()
 
 
@@ -305,14 +305,14 @@ def test_a_request_goes_when_its_owner_ends(client, worker, state, is_gone):
 def test_an_orphaned_lock_is_released_by_cleaning(client, worker, state):
     client.start_new(entity_functions.hold, "holder", ["a"])
     worker.run_until_idle()
-    client.signal_entity(account("a"), "deposit", 1)
+    client.signal_entity(purse("a"), "deposit", 1)
     worker.run_until_idle()
     Instance.objects.filter(instance_id="holder").delete()
 
     assert client.clean_entity_storage().orphaned_locks_released == 1
     worker.run_until_idle()
 
-    assert state(account("a")) == 1
+    assert state(purse("a")) == 1
 
 
 def test_cleaning_removes_what_is_empty_and_its_next_signal_makes_it_anew(client, worker, call, state):
@@ -383,7 +383,7 @@ def test_an_answer_that_comes_after_the_failure_counts(client, worker, stage, st
         worker.run_until_idle()
 
     assert client.get_status("caller").output == 4
-    assert state(account("k")) == 4
+    assert state(purse("k")) == 4
     assert not InboxMessage.objects.exists()
 
 
@@ -399,7 +399,7 @@ def test_a_rewind_into_a_critical_section_locks_again_before_it_calls(client, wo
     client.rewind("worker")
     worker.run_until_idle()
     assert client.get_status("worker").runtime_status == "Running"
-    assert state(account("a")) == 1
+    assert state(purse("a")) == 1
     client.raise_event("holder", "go")
     worker.run_until_idle()
 
@@ -428,7 +428,7 @@ def test_a_failed_call_is_made_again_by_a_rewind(client, worker, call):
     client.start_new(entity_functions.retry_call, "caller", 5)
     worker.run_until_idle()
     assert client.get_status("caller").runtime_status == "Failed"
-    call((account("r"), "deposit", 8))
+    call((purse("r"), "deposit", 8))
 
     client.rewind("caller")
     worker.run_until_idle()
@@ -478,7 +478,7 @@ def test_entities_add_up_whoever_sends_and_whichever_worker_works(client, make_w
 
 
 def test_the_history_of_an_orchestration_names_what_it_did_with_entities(client, run, call):
-    call((account("a"), "deposit", 5))
+    call((purse("a"), "deposit", 5))
     run(entity_functions.transfer, ["a", "b", 1], "transfer")
 
     events = HistoryEvent.objects.filter(instance__instance_id="transfer").order_by("sequence")
@@ -495,4 +495,4 @@ def test_the_history_of_an_orchestration_names_what_it_did_with_entities(client,
     ]
     shown = client.get_status("transfer", show_history=True).history
     assert [event["EventType"] for event in shown][1] == "EntityLockRequested"
-    assert Account.durable.name == "account"
+    assert Purse.durable.name == "purse"
