@@ -69,7 +69,7 @@ def test_any_bytes_are_checked_without_another_error(body):
 
 @pytest.mark.django_db
 @given(VALUES.map(json.dumps))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_accepted_comes_back_from_the_database_byte_for_byte(text):
     try:
         checked = payloads.check_text(text, SUBJECT)
