@@ -40,7 +40,7 @@ def depth(value: object) -> int:
 @given(st.lists(FRAGMENTS, max_size=12).map("".join) | VALUES.map(json.dumps))
 @example('"' + "\\" * 7 + 'u0000"')
 @example('{"a":1,"a":"\\u0000"}')
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_what_is_accepted_is_exactly_what_can_be_read_and_stored(text):
     try:
         value = msgspec.json.decode(text)
