@@ -49,7 +49,7 @@ def moment(instant: datetime | None, is_precise: bool = False) -> str | SafeStri
 
 @register.simple_tag
 def due(instant: datetime | None) -> str | SafeString:
-    """A deadline as a distance, which ``dash.js`` keeps up to date, and the instant in the title."""
+    """A deadline as a distance, which ``clocks.js`` keeps up to date, and the instant in the title."""
     if instant is None:
         return "no deadline"
     return format_html(
@@ -62,7 +62,7 @@ def due(instant: datetime | None) -> str | SafeString:
 
 @register.simple_tag
 def took(start: datetime | None, end: datetime | None) -> str | SafeString:
-    """How long something took; while it goes on, how long so far, which ``dash.js`` keeps counting."""
+    """How long something took; while it goes on, how long so far, which ``clocks.js`` keeps counting."""
     if start is None:
         return "—"
     if end is not None:

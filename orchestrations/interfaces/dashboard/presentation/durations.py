@@ -1,4 +1,4 @@
-"""Spans of time and instants in words, the same on the server and in ``dash.js``."""
+"""Spans of time and instants in words, the same on the server and in ``clocks.js``."""
 
 from __future__ import annotations
 
