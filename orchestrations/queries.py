@@ -69,6 +69,8 @@ class InstanceFilter:
     """None for any; the empty text finds those without a version."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """All of these must be among the instance's."""
+    error_fingerprint: str = ""
+    """Failures of one kind; see ``FailureDetails.fingerprint``."""
     error_text: str = ""
     """Part of the one line that a failed instance shows of its failure, in any case."""
     completed_from: datetime | None = None
@@ -139,6 +141,8 @@ def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = Non
         rows = rows.filter(parent_id=where.parent.pk)
     if where.roots_only:
         rows = rows.filter(parent__isnull=True)
+    if where.error_fingerprint:  # SQLite takes an index with a condition only for the same condition
+        rows = rows.exclude(error_fingerprint="").filter(error_fingerprint=where.error_fingerprint)
     return _narrowed(rows, where, using)
 
 
@@ -441,7 +445,7 @@ def _id_prefix(prefix: str, using: str) -> Q:
 
 def _narrowed(rows: QuerySet[Instance], where: InstanceFilter, using: str) -> QuerySet[Instance]:
     """Conditions that are looked at row by row, among those that the others let through."""
-    if not all(storable(text) for text in (where.version or "", where.error_text, *where.tags, *where.tags.values())):
+    if not all(storable(text) for text in _texts(where)):
         return rows.none()
     if where.version is not None:
         rows = rows.filter(version=where.version)
@@ -454,6 +458,10 @@ def _narrowed(rows: QuerySet[Instance], where: InstanceFilter, using: str) -> Qu
     if where.completed_to:
         rows = rows.filter(completed_at__lt=where.completed_to)
     return rows
+
+
+def _texts(where: InstanceFilter) -> Iterator[str]:
+    yield from (where.version or "", where.error_text, where.error_fingerprint, *where.tags, *where.tags.values())
 
 
 def _tags(tags: Mapping[str, str], using: str) -> Q:

@@ -139,7 +139,7 @@ def test_a_page_has_a_largest_size():
 @pytest.fixture
 def mixed():
     parent = rows.instance("a-parent", minutes=0, status="Completed", name="bill")
-    rows.instance("a-child", minutes=1, status="Failed", parent=parent)
+    rows.instance("a-child", minutes=1, status="Failed", parent=parent, error_fingerprint="0123456789abcdef")
     rows.instance("A-upper", minutes=2, status="Running")
     rows.instance("a%", minutes=3, status="Pending")
     return parent
@@ -157,6 +157,8 @@ def mixed():
         (InstanceFilter(id_prefix="A"), {"A-upper"}),
         (InstanceFilter(id_prefix="a\x00"), set()),
         (InstanceFilter(name="\ud800"), set()),
+        (InstanceFilter(error_fingerprint="0123456789abcdef"), {"a-child"}),
+        (InstanceFilter(error_fingerprint="\x00"), set()),
         (InstanceFilter(created_from=rows.NOON + timedelta(minutes=2)), {"A-upper", "a%"}),
         (InstanceFilter(created_to=rows.NOON + timedelta(minutes=2)), {"a-parent", "a-child"}),
         (InstanceFilter(roots_only=True), {"a-parent", "A-upper", "a%"}),
@@ -254,6 +256,25 @@ def test_no_list_scans_the_table(where):
     place = queries.filter_instances(HUB, where).order_by("-created_at", "-pk")
 
     assert "Seq Scan" not in place[:51].explain()
+
+
+def test_failures_of_one_kind_are_found_along_their_index():
+    Instance.objects.bulk_create(
+        Instance(
+            hub=HUB,
+            instance_id=f"instance-{number}",
+            name="echo",
+            status="Failed",
+            error_fingerprint=f"{number % 200:016x}" if number % 2 else "",
+        )
+        for number in range(2_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE durable_instance")
+    alike = queries.filter_instances(HUB, InstanceFilter(error_fingerprint=f"{7:016x}"))
+
+    assert "durable_inst_alike" in alike.order_by("-created_at", "-pk")[:51].explain()
+    assert alike.count() == 10
 
 
 # History

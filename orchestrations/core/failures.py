@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrations.core.stack_traces import frames, place_of
 from orchestrations.limits import FAILURE_CHAIN, FAILURE_MESSAGE_CHARACTERS, STACK_TRACE_CHARACTERS
+
+CHANGING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")  # parts of a message that differ from one failure to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,29 @@ class FailureDetails:
         """One line: the bare class name and the first line of the message."""
         first_line = self.message.splitlines()[0] if self.message else ""
         return f"{self.error_type.rpartition('.')[2]}: {first_line}"[:300]
+
+    @property
+    def fingerprint(self) -> str:
+        """What failures of the same kind have in common, as 16 hexadecimal digits: the error type and where it arose.
+
+        They are those of the innermost cause that passed through the author's code; file and function count, the line
+        doesn't, so that an edit elsewhere in the file keeps them together. An error without the author's code counts
+        by its message, whatever is quoted or numbered in it.
+        """
+        chain: list[FailureDetails] = []
+        failure: FailureDetails | None = self
+        while failure is not None:
+            chain.append(failure)
+            failure = failure.inner_failure
+        culprit, place = chain[-1], CHANGING.sub("", chain[-1].message)
+        for cause in reversed(chain):
+            frame = place_of(frames(cause.stack_trace))
+            if frame is not None and frame.is_own:
+                file = "/".join(frame.file.replace("\\", "/").split("/")[-3:])
+                culprit, place = cause, f"{file} {frame.function}"
+                break
+        text = f"{culprit.error_type}\n{place}"
+        return hashlib.blake2s(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def qualified_name(kind: type[BaseException]) -> str:

@@ -63,6 +63,9 @@ class Instance(models.Model):
     failure = PayloadField(null=True, blank=True, help_text="Failure details with their cause chain, as JSON.")
 
     error = models.CharField(max_length=300, default="", blank=True, help_text="One line of the failure, for lists.")
+    error_fingerprint = models.CharField(
+        max_length=16, default="", db_default="", blank=True, help_text="The same for failures of the same kind."
+    )
     waiting_for = models.CharField(max_length=300, default="", blank=True, help_text="One line of what it waits for.")
     waits = models.TextField(null=True, blank=True, help_text="What it waits for and since when, as JSON.")
     blocked_at = models.CharField(
@@ -94,6 +97,11 @@ class Instance(models.Model):
                 fields=["hub", "status", "completed_at", "id"],
                 name="durable_inst_completed",
                 condition=Q(completed_at__isnull=False),
+            ),
+            models.Index(
+                fields=["hub", "error_fingerprint", "-created_at", "-id"],
+                name="durable_inst_alike",
+                condition=~Q(error_fingerprint=""),
             ),
             models.Index(fields=["lease_token"], name="durable_inst_lease", condition=Q(lease_token__isnull=False)),
             models.Index(fields=["parent"], name="durable_inst_parent", condition=Q(parent__isnull=False)),

@@ -250,7 +250,8 @@ class CheckpointBuilder:
         checkpoint.failure = failure
         checkpoint.waits, checkpoint.waiting_for = None, ""
         if failure is not None:
-            checkpoint.error = FailureDetails.from_json(msgspec.json.decode(failure)).summary
+            details = FailureDetails.from_json(msgspec.json.decode(failure))
+            checkpoint.error, checkpoint.error_fingerprint = details.summary, details.fingerprint
         if claimed.parent_pk is not None and claimed.parent_task_id is not None:
             event = _told_to_parent(claimed, checkpoint.status, output, failure, self._now)
             checkpoint.messages.append(
@@ -306,7 +307,8 @@ def _add_late_facts(checkpoint: Checkpoint, advance: Advance) -> None:
     checkpoint.history = advance.events
     checkpoint.new_last_sequence += len(advance.events)
     checkpoint.completed_at, checkpoint.output, checkpoint.failure = row.completed_at, row.output, row.failure
-    checkpoint.error, checkpoint.waiting_for, checkpoint.waits = row.error, row.waiting_for, row.waits
+    checkpoint.error, checkpoint.error_fingerprint = row.error, row.error_fingerprint
+    checkpoint.waiting_for, checkpoint.waits = row.waiting_for, row.waits
     checkpoint.blocked_at, checkpoint.blocked_code = row.blocked_at, row.blocked_code
 
 

@@ -262,6 +262,7 @@ class Checkpoint:
     output: str | None = None
     failure: str | None = None
     error: str = ""
+    error_fingerprint: str = ""
     waiting_for: str = ""
     waits: str | None = None
     blocked_at: str = ""

@@ -239,6 +239,7 @@ def _updates(checkpoint: Checkpoint) -> dict[str, Any]:
         "output": checkpoint.output,
         "failure": checkpoint.failure,
         "error": rows.line("error", checkpoint.error),
+        "error_fingerprint": checkpoint.error_fingerprint,
         "waiting_for": rows.line("waiting_for", checkpoint.waiting_for),
         "waits": checkpoint.waits,
         "blocked_at": rows.line("blocked_at", checkpoint.blocked_at),

@@ -114,6 +114,7 @@ BLANK_COLUMNS: dict[str, Any] = {
     "custom_status": None,
     "failure": None,
     "error": "",
+    "error_fingerprint": "",
     "waiting_for": "",
     "waits": None,
     "blocked_at": "",

@@ -76,6 +76,7 @@ BELIEF: tuple[Column, ...] = (
     ("output", TEXT),
     ("failure", TEXT),
     ("error", TEXT),
+    ("error_fingerprint", TEXT),
     ("waiting_for", TEXT),
     ("waits", TEXT),
     ("blocked_at", TEXT),
@@ -97,7 +98,8 @@ HELD = (
 def checkpoint_updates(value: Callable[[str], str]) -> str:
     """The SET list of a checkpoint; ``value`` gives the expression for a column of BELIEF."""
     plain = ("status", "custom_status", "completed_at", "output", "failure", "error", "waiting_for", "waits")
-    updates = [f"{name} = {value(name)}" for name in (*plain, "blocked_at", "blocked_code", "claimable_at")]
+    lines = ("error_fingerprint", "blocked_at", "blocked_code", "claimable_at")
+    updates = [f"{name} = {value(name)}" for name in (*plain, *lines)]
     updates += [
         f"execution = {value('new_execution')}",
         f"last_sequence = {value('new_last_sequence')}",
@@ -133,6 +135,7 @@ def belief_row(checkpoint: Checkpoint) -> Row:
         checkpoint.output,
         checkpoint.failure,
         rows.line("error", checkpoint.error),
+        checkpoint.error_fingerprint,
         rows.line("waiting_for", checkpoint.waiting_for),
         checkpoint.waits,
         rows.line("blocked_at", checkpoint.blocked_at),

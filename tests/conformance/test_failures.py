@@ -185,3 +185,15 @@ def test_status_and_history_agree_whenever_one_looks(client, worker):
 
     assert [sequence for _, sequence in seen] == sorted(sequence for _, sequence in seen)
     assert seen[-1][0] == "Completed"
+
+
+def test_failures_of_one_kind_can_be_found(client, worker):
+    for instance_id, depth in (("order-1", 0), ("order-2", 0), ("order-3", 1)):
+        client.start_new("nested", instance_id, depth)
+        worker.run_until_ended(instance_id)
+
+    found = Instance.objects.filter(status="Failed", parent=None).order_by("pk")
+    kinds = {instance.error_fingerprint for instance in found}
+    assert found.count() == 3
+    assert len(kinds) == 1
+    assert "" not in kinds

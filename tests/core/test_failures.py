@@ -6,6 +6,7 @@ import pytest
 
 from orchestrations.core.errors import TaskFailedError
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.stack_traces import frames, place_of
 from orchestrations.limits import FAILURE_CHAIN, FAILURE_MESSAGE_CHARACTERS, STACK_TRACE_CHARACTERS
 
 
@@ -148,3 +149,63 @@ def test_the_summary_is_one_short_line():
 
 def test_details_from_elsewhere_may_lack_keys():
     assert FailureDetails.from_json({"errorMessage": "m", "stackTrace": None}).message == "m"
+
+
+TRACE = """Traceback (most recent call last):
+  File "/srv/shop/orders/flows.py", line {line}, in charge
+    gateway.pay(amount)
+  File "/srv/venv/lib/python3.12/site-packages/gateway/client.py", line 9, in pay
+    raise ConnectionError(amount)
+"""
+
+
+def failure(message="no 7", *, kind="ConnectionError", trace=None, inner=None):
+    return FailureDetails(kind, message, TRACE.format(line=48) if trace is None else trace, inner)
+
+
+def test_failures_of_one_place_and_type_are_alike_whatever_they_say():
+    wrapped = failure(kind="TaskFailedError", trace="", inner=failure("no 9", trace=TRACE.format(line=51)))
+
+    assert failure().fingerprint == failure("no 8").fingerprint == wrapped.fingerprint
+    assert len(failure().fingerprint) == 16
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        failure(kind="ValueError"),
+        failure(trace=TRACE.replace("in charge", "in refund")),
+        failure(trace=TRACE.replace("flows.py", "refunds.py")),
+        failure(trace=""),
+    ],
+)
+def test_failures_of_another_place_or_type_are_not(other):
+    assert other.fingerprint != failure().fingerprint
+
+
+def test_failures_without_the_authors_code_are_told_apart_by_their_words():
+    poison = failure("Workers died 3 times while running 'a'.", trace="")
+
+    assert poison.fingerprint == failure("Workers died 10 times while running 'b'.", trace="").fingerprint
+    assert poison.fingerprint != failure("'order' was terminated.", trace="").fingerprint
+
+
+def test_a_trace_is_read_into_frames():
+    own, library = frames(TRACE.format(line=48))
+
+    assert (own.file, own.line, own.function, own.code) == (
+        "/srv/shop/orders/flows.py",
+        48,
+        "charge",
+        "gateway.pay(amount)",
+    )
+    assert (own.is_own, library.is_own) == (True, False)
+    assert place_of([own, library]) is own
+    assert place_of([library]) is library
+    assert place_of(frames("nonsense")) is None
+
+
+def test_a_real_trace_is_read_too():
+    (frame,) = frames(FailureDetails.from_exception(caught(CardDeclined("no"))).stack_trace)
+
+    assert (frame.function, frame.code) == ("caught", "raise error from cause")

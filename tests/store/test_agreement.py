@@ -126,6 +126,7 @@ class Bench:
             custom_status=text,
             output=text,
             error="e" * 500,
+            error_fingerprint="f" * 16,
             children=children,
             messages=[Message(raised(), instance_id=target) for target in episode.pop("targets")],
             **episode,

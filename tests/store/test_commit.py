@@ -68,9 +68,11 @@ def test_a_checkpoint_is_written_as_a_whole(store, running, token):
 def test_how_it_ended_is_written(store, running, token):
     claimed = running()
 
-    store.commit(token, [ended(claimed, status="Failed", failure='{"errorType":"X"}', error="X: " + 400 * "y")])
+    failure = {"failure": '{"errorType":"X"}', "error": "X: " + 400 * "y", "error_fingerprint": "0123456789abcdef"}
+    store.commit(token, [ended(claimed, status="Failed", **failure)])
 
     now = row(claimed.pk)
+    assert now.error_fingerprint == "0123456789abcdef"
     assert (now.status, now.completed_at, now.output) == ("Failed", NOON, None)
     assert (now.failure, len(now.error)) == ('{"errorType":"X"}', 300)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrations.core.stack_traces import frames, place_of
 from orchestrations.errors import PayloadUnavailable
 from orchestrations.limits import FAILURE_CHAIN
 
-FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
-FOREIGN = ("/site-packages/", "/orchestrations/core/", "/orchestrations/runtime/", "/lib/python", "<frozen")
 PATH_PARTS = 3  # of a file's path that are shown
 
 
@@ -27,13 +25,11 @@ class Cause:
     @property
     def place(self) -> str:
         """``orders/flows.py:48 in order_flow``: the innermost frame that is neither a library's nor the engine's."""
-        frames = list(FRAME.finditer(self.trace))
-        own = [frame for frame in frames if not any(mark in frame["file"] for mark in FOREIGN)]
-        chosen = (own or frames)[-1] if frames else None
-        if chosen is None:
+        frame = place_of(frames(self.trace))
+        if frame is None:
             return ""
-        file = "/".join(chosen["file"].replace("\\", "/").split("/")[-PATH_PARTS:])
-        return f"{file}:{chosen['line']} in {chosen['function']}"
+        file = "/".join(frame.file.replace("\\", "/").split("/")[-PATH_PARTS:])
+        return f"{file}:{frame.line} in {frame.function}"
 
 
 def failure_of(read: Callable[[], str | None]) -> list[Cause]:
