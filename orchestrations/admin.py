@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.apps import apps
@@ -32,6 +32,12 @@ from orchestrations.models import (
     Chore,
     Entity,
     HistoryEvent,
+    HumanAudience,
+    HumanComment,
+    HumanFollowUp,
+    HumanNotice,
+    HumanTask,
+    HumanVote,
     InboxMessage,
     Instance,
     LargePayload,
@@ -52,6 +58,7 @@ else:
 
 PAYLOADS = frozenset(
     {"input", "output", "custom_status", "failure", "payload", "attributes", "waits", "request", "state"}
+    | {"summary", "initial", "on_timeout", "data"}  # of tasks and votes
 )
 ACTED_ON_AT_ONCE = 500  # instances that one admin action goes through in one request
 
@@ -232,7 +239,7 @@ class BelongsToInstanceAdmin(ReadOnlyAdmin):
 
     search_fields = ("=instance__instance_id",)
     search_help_text = "An instance id."
-    raw_id_fields = ("instance",)
+    raw_id_fields: ClassVar[list[str] | tuple[str, ...]] = ("instance",)
 
 
 @admin.register(HistoryEvent)
@@ -249,6 +256,61 @@ class OpenWaitAdmin(BelongsToInstanceAdmin):
 
     list_display = ("instance", "name", "title", "since", "due_at")
     list_filter = ("hub",)
+
+
+@admin.register(HumanTask)
+class HumanTaskAdmin(BelongsToInstanceAdmin):
+    """Questions to people, the newest first."""
+
+    list_display = ("title", "instance", "state", "asked_at", "due_at", "answered_by", "outcome")
+    list_filter = ("state", "hub")
+    raw_id_fields = ("instance", "assignee")
+
+
+@admin.register(HumanAudience)
+class HumanAudienceAdmin(BelongsToInstanceAdmin):
+    """Who is asked by tasks that are open."""
+
+    list_display = ("key", "instance", "execution", "wait_id")
+
+
+@admin.register(HumanVote)
+class HumanVoteAdmin(BelongsToInstanceAdmin):
+    """Answers of single people."""
+
+    list_display = ("username", "task", "counts_as", "outcome", "at", "via")
+    list_filter = ("counts_as",)
+    list_select_related = ("task",)
+    raw_id_fields = ("instance", "task", "user")
+
+
+@admin.register(HumanComment)
+class HumanCommentAdmin(BelongsToInstanceAdmin):
+    """What people said about tasks, and did with them beside answering."""
+
+    list_display = ("username", "task", "kind", "at")
+    list_filter = ("kind",)
+    list_select_related = ("task",)
+    raw_id_fields = ("instance", "task", "user")
+
+
+@admin.register(HumanFollowUp)
+class HumanFollowUpAdmin(BelongsToInstanceAdmin):
+    """Tasks that people have put off."""
+
+    list_display = ("task", "user", "until")
+    list_select_related = ("task", "user")
+    raw_id_fields = ("instance", "task", "user")
+
+
+@admin.register(HumanNotice)
+class HumanNoticeAdmin(BelongsToInstanceAdmin):
+    """Messages to people about tasks."""
+
+    list_display = ("task", "kind", "channel", "recipient", "created_at", "sent_at", "attempts", "error")
+    list_filter = ("channel", "kind")
+    list_select_related = ("task", "recipient")
+    raw_id_fields = ("instance", "task", "recipient")
 
 
 @admin.register(InboxMessage)

@@ -19,6 +19,12 @@ from orchestrations.models import (
     ActivityWorkItem,
     Entity,
     HistoryEvent,
+    HumanAudience,
+    HumanComment,
+    HumanFollowUp,
+    HumanNotice,
+    HumanTask,
+    HumanVote,
     InboxMessage,
     Instance,
     LargePayload,
@@ -47,6 +53,12 @@ BELONGINGS: tuple[type[Model], ...] = (
     Entity,
     RaisedEventKey,
     LargePayload,
+    HumanTask,
+    HumanAudience,
+    HumanVote,
+    HumanComment,
+    HumanFollowUp,
+    HumanNotice,
 )
 
 Check = Callable[["TaskHub"], Iterator[str]]
@@ -106,6 +118,7 @@ def leftovers(hub: TaskHub) -> Iterator[str]:
     kinds = (
         ("a pending timer", hub.rows(Timer).filter(ended, state=Timer.State.PENDING)),
         ("an open wait", hub.rows(OpenWait).filter(ended)),
+        ("an open task for people", hub.rows(HumanTask).filter(ended, state__in=HumanTask.LIVE)),
         ("a message", hub.rows(InboxMessage).filter(ended, visible_at__lt=hub.now - GRACE, instance__lease_token=None)),
         (
             "an activity",

@@ -7,7 +7,19 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from orchestrations.core.events import EventType
-from orchestrations.models import Entity, HistoryEvent, Instance, OpenWait
+from orchestrations.models import (
+    Entity,
+    HistoryEvent,
+    HumanAudience,
+    HumanComment,
+    HumanFollowUp,
+    HumanNotice,
+    HumanTask,
+    HumanVote,
+    Instance,
+    OpenWait,
+)
+from orchestrations.models.human import NEVER
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HUB = "default"
@@ -55,6 +67,25 @@ def wait(
         request=None if request is None else json.dumps(request),
         **columns,
     )
+
+
+def task(instance: Instance, *audience: str, title: str = "Pay?", **columns: object) -> HumanTask:
+    """A question to people, put to the given keys of HumanAudience."""
+    wait_id = next(_numbers)
+    key = {"instance": instance, "execution": instance.execution, "wait_id": wait_id}
+    defaults = {"name": "decision", "asked_at": NOON, "urgent_at": columns.get("due_at") or NEVER}
+    for who in audience:
+        HumanAudience.objects.create(hub=instance.hub, key=who, **key)
+    return HumanTask.objects.create(hub=instance.hub, title=title, **key, **(defaults | columns))
+
+
+def thread(task: HumanTask, user: object) -> None:
+    """One of everything that a person can leave on a task, or get about it."""
+    of = {"task": task, "instance": task.instance}
+    HumanVote.objects.create(user=user, username=user.get_username(), counts_as="approve", via="Dashboard", **of)
+    HumanComment.objects.create(user=user, username=user.get_username(), text="Is this urgent?", **of)
+    HumanFollowUp.objects.create(user=user, until=NOON, **of)
+    HumanNotice.objects.create(hub=task.hub, recipient=user, kind="asked", channel="email", **of)
 
 
 def entity(entity_id: str, state: str | None = None, *, minutes: float = 0, **columns: object) -> Entity:

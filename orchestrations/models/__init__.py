@@ -6,6 +6,14 @@ from orchestrations.models.chores import Chore
 from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
 from orchestrations.models.history import HistoryEvent
+from orchestrations.models.human import (
+    HumanAudience,
+    HumanComment,
+    HumanFollowUp,
+    HumanNotice,
+    HumanTask,
+    HumanVote,
+)
 from orchestrations.models.instances import Instance
 from orchestrations.models.large_payloads import LargePayload
 from orchestrations.models.waits import OpenWait
@@ -18,6 +26,12 @@ __all__ = [
     "Chore",
     "Entity",
     "HistoryEvent",
+    "HumanAudience",
+    "HumanComment",
+    "HumanFollowUp",
+    "HumanNotice",
+    "HumanTask",
+    "HumanVote",
     "InboxMessage",
     "Instance",
     "LargePayload",

@@ -19,6 +19,7 @@ class AuditEntry(models.Model):
         MANAGEMENT_API = "Management API"
         COMMAND = "Command"
         ENGINE = "Engine"
+        EMAIL_LINK = "E-mail link"
 
     id = models.BigAutoField(primary_key=True)
     hub = models.CharField(max_length=HUB_LENGTH)

@@ -109,6 +109,8 @@ class Instance(models.Model):
         permissions = [
             ("start_instance", "Can start orchestration instances"),
             ("raise_event", "Can raise external events and answer approvals"),
+            ("raise_unvalidated", "Can raise external events past the check by the form of a task"),
+            ("override_task", "Can decide tasks that are put to other people"),
             ("terminate_instance", "Can terminate orchestration instances"),
             ("suspend_instance", "Can suspend and resume orchestration instances"),
             ("rewind_instance", "Can rewind failed orchestration instances"),

@@ -18,7 +18,7 @@ from orchestrations.models import (
     Timer,
 )
 from orchestrations.payload_files import is_reference
-from orchestrations.store import large_payloads
+from orchestrations.store import human_tasks, large_payloads
 from orchestrations.store.contract import Created, Message, NewInstance, OnDuplicate
 from orchestrations.store.messages import refusal_of, send
 from orchestrations.store.tables import Tables, Target
@@ -133,5 +133,6 @@ def forget(tables: Tables, pks: Sequence[int]) -> None:
     """Delete all rows that belong to these instances, but not the instances."""
     if pks:
         large_payloads.forget_all(tables, pks)
+        human_tasks.forget(tables, pks)
         for model in BELONGINGS:
             tables.delete(model, ("instance_id",), [(pk,) for pk in pks])

@@ -8,6 +8,8 @@ from orchestrations.core.events import EventType
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, OpenWait, Timer
 from orchestrations.store import composed
 from orchestrations.store.contract import Message, NewInstance, NewTimer, NewWait
+from orchestrations.store.human_tasks import BELONGINGS as OF_TASKS
+from tests import rows
 from tests.store.episodes import NOON, checkpoint, ended, event, raised, scheduled
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +36,21 @@ def test_an_ended_instance_goes_with_all_its_rows(store, running, token):
 
     for model in EVERYTHING:
         assert not model.objects.exists()
+
+
+def test_tasks_for_people_go_with_their_instance_and_no_others(store, start, token, django_user_model):
+    dana = django_user_model.objects.create_user("dana")
+    start("asked")
+    start("other")
+    claimed = store.claim_instances(token, 10).instances
+    for one in claimed:
+        rows.thread(rows.task(Instance.objects.get(pk=one.pk), "user:dana"), dana)
+    store.commit(token, [ended(one) for one in claimed])
+
+    assert store.purge([claimed[0].pk]) == 1
+
+    for model in OF_TASKS:
+        assert [row.instance_id for row in model.objects.all()] == [claimed[1].pk]
 
 
 @pytest.mark.parametrize("status", ["Pending", "Running", "Suspended", "ContinuedAsNew"])

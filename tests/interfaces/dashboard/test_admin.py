@@ -48,6 +48,7 @@ def test_no_row_is_made_changed_or_deleted_by_hand(admin_client, model):
     instance = rows.instance("one")
     rows.history(instance, (EventType.TASK_SCHEDULED, {"task_id": 1, "name": "charge"}))
     rows.wait(instance)
+    rows.thread(rows.task(instance, "anyone"), User.objects.get())
     name = model._meta.model_name
 
     assert admin_client.get(f"/admin/orchestrations/{name}/").status_code == 200
