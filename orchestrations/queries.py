@@ -5,13 +5,12 @@ Lists never load payload columns, page by keyset (a deep page costs what the fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import connections
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length, Substr
 
 from orchestrations import payload_files
@@ -25,6 +24,10 @@ from orchestrations.models import AuditEntry, Entity, HistoryEvent, Instance, Op
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.paging import CappedCount, CountOf, Page, keyset_page
 from orchestrations.permissions import can_answer
+from orchestrations.search.filters import InstanceFilter as InstanceFilter
+from orchestrations.search.filters import filter_instances as filter_instances
+from orchestrations.search.filters import storable as storable
+from orchestrations.search.marks import LIVE as LIVE
 
 if TYPE_CHECKING:
     from orchestrations.permissions import Person
@@ -47,38 +50,8 @@ LIST_COLUMNS = (
     "last_updated_at",
     "completed_at",
 )
-LAST_CHARACTER = chr(0x10FFFF)  # sorts behind every character that ids are made of
 PARENTS_AT_ONCE = 500  # below every database's limit of parameters
-LIVE = tuple(status for status in RuntimeStatus if status not in TERMINAL)
 ENDED = tuple(status for status in RuntimeStatus if status in TERMINAL)
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceFilter:
-    """Which instances a list shows; every field that is set narrows it. Instants are aware."""
-
-    statuses: tuple[RuntimeStatus, ...] = ()
-    name: str = ""
-    id_prefix: str = ""
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    """Exclusive, so that adjoining windows share no instance."""
-    parent: Instance | None = None
-    roots_only: bool = False
-    version: str | None = None
-    """None for any; the empty text finds those without a version."""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """All of these must be among the instance's."""
-    error_fingerprint: str = ""
-    """Failures of one kind; see ``FailureDetails.fingerprint``."""
-    error_text: str = ""
-    """Part of the one line that a failed instance shows of its failure, in any case."""
-    completed_from: datetime | None = None
-    completed_to: datetime | None = None
-    """Exclusive."""
-    nothing: bool = False
-    """Lets no instance through."""
-    with_entities: bool = False
 
 
 # Instances --------------------------------------------------------------------------------------------------------
@@ -119,31 +92,6 @@ def list_instances(
     """
     rows = filter_instances(hub, where or InstanceFilter(), using=using).only(*LIST_COLUMNS)
     return keyset_page(rows, "created_at", cursor=cursor, limit=limit, oldest_first=oldest_first)
-
-
-def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = None) -> QuerySet[Instance]:
-    """The instances that the filter lets through, in no order; all but those of ``_narrowed`` have an index."""
-    using = using or get_config().database
-    rows = Instance.objects.using(using).filter(Q() if where.with_entities else ORCHESTRATION, hub=hub)
-    if where.nothing:
-        return rows.none()
-    if where.statuses:
-        rows = rows.filter(status__in=[status.value for status in where.statuses])
-    if where.name:
-        rows = rows.filter(name=where.name) if storable(where.name) else rows.none()
-    if where.id_prefix:
-        rows = rows.filter(_id_prefix(where.id_prefix, using)) if storable(where.id_prefix) else rows.none()
-    if where.created_from:
-        rows = rows.filter(created_at__gte=where.created_from)
-    if where.created_to:
-        rows = rows.filter(created_at__lt=where.created_to)
-    if where.parent:
-        rows = rows.filter(parent_id=where.parent.pk)
-    if where.roots_only:
-        rows = rows.filter(parent__isnull=True)
-    if where.error_fingerprint:  # SQLite takes an index with a condition only for the same condition
-        rows = rows.exclude(error_fingerprint="").filter(error_fingerprint=where.error_fingerprint)
-    return _narrowed(rows, where, using)
 
 
 def count_instances(
@@ -426,56 +374,3 @@ def audit(
 def workers(hub: str) -> list[WorkerLease]:
     """The worker processes that are registered, by name. One whose ``expires_at`` is past is presumed dead."""
     return list(WorkerLease.objects.using(get_config().database).filter(hub=hub).order_by("worker", "token"))
-
-
-def storable(text: str) -> bool:
-    """Whether a text can occur in the tables at all; PostgreSQL refuses to compare with one that can't."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _id_prefix(prefix: str, using: str) -> Q:
-    """Ids that begin with the prefix, in its own letter case.
-
-    SQLite's LIKE ignores case and no index serves it, so there the prefix becomes a range.
-    """
-    if connections[using].vendor != "sqlite":
-        return Q(instance_id__startswith=prefix)
-    return Q(instance_id__gte=prefix, instance_id__lt=prefix + LAST_CHARACTER)
-
-
-def _narrowed(rows: QuerySet[Instance], where: InstanceFilter, using: str) -> QuerySet[Instance]:
-    """Conditions that are looked at row by row, among those that the others let through."""
-    if not all(storable(text) for text in _texts(where)):
-        return rows.none()
-    if where.version is not None:
-        rows = rows.filter(version=where.version)
-    if where.tags:
-        rows = rows.filter(_tags(where.tags, using))
-    if where.error_text:
-        rows = rows.filter(status=RuntimeStatus.FAILED, error__icontains=where.error_text)
-    if where.completed_from:
-        rows = rows.filter(completed_at__gte=where.completed_from)
-    if where.completed_to:
-        rows = rows.filter(completed_at__lt=where.completed_to)
-    return rows
-
-
-def _texts(where: InstanceFilter) -> Iterator[str]:
-    yield from (where.version or "", where.error_text, where.error_fingerprint, *where.tags, *where.tags.values())
-
-
-def _tags(tags: Mapping[str, str], using: str) -> Q:
-    """Instances with all of the tags. Django has no containment of JSON for SQLite, and no path for every key."""
-    if connections[using].vendor != "sqlite":
-        return Q(tags__contains=dict(tags))
-    return Q(
-        *(HasTag(F("tags"), Func(Value(name), Value(text), template="%(expressions)s")) for name, text in tags.items())
-    )
-
-
-class HasTag(Func):
-    """Whether a JSON object has that pair, on SQLite."""
-
-    template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s))"
-    arg_joiner = ") WHERE (key, value) = ("
-    output_field = BooleanField()

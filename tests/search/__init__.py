@@ -1,0 +1,1 @@
+"""The language of the query box, and what it finds."""
