@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from orchestrations.authoring.activities import ActivityContext
     from orchestrations.authoring.decorators import activity, entity, orchestrator
     from orchestrations.authoring.entities import DurableEntity
+    from orchestrations.authoring.forms.files import AnswerFile
+    from orchestrations.authoring.forms.human_form import HumanForm
     from orchestrations.client import (
         ActivityFailed,
         CleanEntityStorageResult,
@@ -64,6 +66,7 @@ __all__ = [
     "ActivityContext",
     "ActivityEnded",
     "ActivityFailed",
+    "AnswerFile",
     "CleanEntityStorageResult",
     "ConfigurationError",
     "DurableEntity",
@@ -80,6 +83,7 @@ __all__ = [
     "FunctionNotRegistered",
     "HttpRetryOptions",
     "HttpSecret",
+    "HumanForm",
     "InstanceAlreadyExists",
     "InstanceEnded",
     "InstanceIsEntity",
@@ -117,6 +121,8 @@ _MODULES = {
     "orchestrations.authoring.activities": ["ActivityContext"],
     "orchestrations.authoring.decorators": ["activity", "entity", "orchestrator"],
     "orchestrations.authoring.entities": ["DurableEntity"],
+    "orchestrations.authoring.forms.files": ["AnswerFile"],
+    "orchestrations.authoring.forms.human_form": ["HumanForm"],
     "orchestrations.client": [
         "ActivityFailed",
         "CleanEntityStorageResult",

@@ -1,8 +1,9 @@
 """Typed conversion between JSON and Python: one compiled decoder per type, and the types that msgspec leaves to us.
 
 Beyond msgspec's own types (dataclasses, datetimes, Decimal, UUID, enums, TypedDict, NamedTuple, attrs, Struct) these
-are pydantic models where pydantic is in use, classes with ``to_json`` and ``from_json``, and, outward only, subclasses
-of str, int and float, lazy strings of Django, and any other mapping or sequence.
+are pydantic models where pydantic is in use, Django's TextChoices and IntegerChoices, classes with ``to_json`` and
+``from_json``, and, outward only, subclasses of str, int and float, lazy strings of Django, and any other mapping or
+sequence.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from functools import lru_cache
 from typing import Any, TypeAlias, get_origin
 
@@ -77,6 +79,8 @@ def _from_decoded(kind: type, value: Any) -> Any:
     """msgspec's hook for types that it does not know; it turns a ValueError or TypeError into one with the path."""
     if _is_pydantic(kind):
         return _validated(kind, value)
+    if issubclass(kind, Enum):
+        return kind(value)
     if _has_json_methods(kind):
         return kind.from_json(value)  # type: ignore[attr-defined]
     return value
@@ -95,7 +99,7 @@ def _compile(kind: object) -> Decoder:
     try:
         custom = list(_custom_types(kind))
         for unknown in custom:
-            if unknown is not object and not _is_pydantic(unknown) and not _has_json_methods(unknown):
+            if not _is_known(unknown):
                 raise UnsupportedType(f"{type_name(unknown)} has no JSON form")
         if not custom:
             return msgspec.json.Decoder(kind)
@@ -122,6 +126,11 @@ def _custom_types(kind: object) -> Iterator[type]:
         elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field) and id(node) not in seen:
             seen.add(id(node))  # types may contain themselves
             stack.extend(getattr(node, name) for name in node.__struct_fields__)
+
+
+def _is_known(kind: type) -> bool:
+    # msgspec knows enums by their metaclass, and Django's choices have one of their own.
+    return kind is object or _is_pydantic(kind) or issubclass(kind, Enum) or _has_json_methods(kind)
 
 
 def _is_pydantic(kind: type) -> bool:
