@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ManagedIdentityTokenSource,
         TokenSource,
     )
+    from orchestrations.core.human import HumanAnswer, HumanTimeout, Quorum, Reviewers
     from orchestrations.core.retries import RetryOptions, RetryPolicy
     from orchestrations.core.status import RuntimeStatus
     from orchestrations.core.tasks import Task, when_all, when_any
@@ -83,7 +84,9 @@ __all__ = [
     "FunctionNotRegistered",
     "HttpRetryOptions",
     "HttpSecret",
+    "HumanAnswer",
     "HumanForm",
+    "HumanTimeout",
     "InstanceAlreadyExists",
     "InstanceEnded",
     "InstanceIsEntity",
@@ -101,8 +104,10 @@ __all__ = [
     "OrchestrationStatus",
     "PayloadRejected",
     "PurgeHistoryResult",
+    "Quorum",
     "RetryOptions",
     "RetryPolicy",
+    "Reviewers",
     "RuntimeStatus",
     "Task",
     "TaskCancelledError",
@@ -150,6 +155,7 @@ _MODULES = {
         "ManagedIdentityTokenSource",
         "TokenSource",
     ],
+    "orchestrations.core.human": ["HumanAnswer", "HumanTimeout", "Quorum", "Reviewers"],
     "orchestrations.core.retries": ["RetryOptions", "RetryPolicy"],
     "orchestrations.core.status": ["RuntimeStatus"],
     "orchestrations.core.tasks": ["Task", "when_all", "when_any"],

@@ -16,6 +16,9 @@ PAYLOAD_DEPTH = 64  # nested arrays and objects; decoders recurse
 CUSTOM_STATUS_BYTES = 16 * 1024  # UTF-16 bytes, as in Durable Functions; it is loaded by every status request
 HEARTBEAT_DETAILS_BYTES = 16 * 1024  # of one activity; every worker's heartbeat writes them again
 
+QUESTION_BYTES = 64 * 1024  # characters of a question to people beside its form; inboxes and pages load them
+QUORUM = 100  # votes that a question to people may ask for
+
 EPISODE_ACTIONS = 100_000  # actions one episode may decide; beyond it is a loop without a wait
 HISTORY_EVENTS_WARNING = 10_000  # events; replay of a cold instance takes noticeable time from here
 HISTORY_EVENTS = 50_000  # events of one execution; continue_as_new is the remedy

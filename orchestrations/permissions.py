@@ -24,6 +24,8 @@ class Action(StrEnum):
 
     START = "start"
     RAISE_EVENT = "raise_event"
+    RAISE_UNVALIDATED = "raise_unvalidated"
+    OVERRIDE_TASK = "override_task"
     ANSWER = "answer"
     TERMINATE = "terminate"
     SUSPEND = "suspend"
@@ -48,6 +50,8 @@ class Action(StrEnum):
 PERMISSIONS: dict[Action, str] = {
     Action.START: "start_instance",
     Action.RAISE_EVENT: "raise_event",
+    Action.RAISE_UNVALIDATED: "raise_unvalidated",
+    Action.OVERRIDE_TASK: "override_task",
     Action.ANSWER: "raise_event",
     Action.TERMINATE: "terminate_instance",
     Action.SUSPEND: "suspend_instance",
@@ -109,14 +113,22 @@ def available_actions(user: Person, instance: Instance) -> frozenset[Action]:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who a wait asks: members of any of ``groups`` or holders of ``permission``; nobody named means every operator."""
+    """Who a wait asks: members of any of ``groups``, ``users`` by name or holders of ``permission``.
+
+    Nobody named means every operator. Those in ``exclude`` are never asked, superusers or not.
+    """
 
     groups: tuple[str, ...] = ()
     permission: str | None = None
+    users: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: str | None) -> Audience:
-        """Read it from ``OpenWait.request``. A request that can't be read asks nobody but superusers."""
+        """Read it from ``OpenWait.request`` or ``HumanTask.assignment``.
+
+        What can't be read asks nobody but superusers.
+        """
         if request is None:
             return cls()
         try:
@@ -126,21 +138,29 @@ class Audience:
         if not isinstance(asked, Mapping):
             return UNREADABLE
         permission = asked.get("permission")
-        return cls(
-            groups=tuple(str(name) for name in asked.get("groups") or ()),
-            permission=str(permission) if permission else None,
+        groups, users, exclude = (
+            tuple(str(name) for name in asked.get(key) or ()) for key in ("groups", "users", "exclude")
         )
+        return cls(groups, str(permission) if permission else None, users, exclude)
 
     @property
     def is_restricted(self) -> bool:
         """Whether somebody in particular is asked."""
-        return bool(self.groups or self.permission)
+        return bool(self.groups or self.users or self.permission)
+
+    def excludes(self, user: Person) -> bool:
+        """Whether the person is left out, such as the one who asked."""
+        return user.get_username() in self.exclude
 
     def includes(self, user: Person) -> bool:
-        """Whether the person is one of them. Superusers are; inactive and anonymous users never."""
-        if not user.is_active:
+        """Whether the person is one of them. Superusers are; inactive, anonymous and excluded ones never."""
+        if not user.is_active or self.excludes(user):
             return False
-        if user.is_superuser or (self.permission and user.has_perm(self.permission)):
+        if (
+            user.is_superuser
+            or user.get_username() in self.users
+            or (self.permission and user.has_perm(self.permission))
+        ):
             return True
         return bool(self.groups) and not group_names(user).isdisjoint(self.groups)
 
@@ -163,10 +183,14 @@ def can_answer(user: Person, wait: OpenWait) -> bool:
     A wait that names groups or a permission is answered by those people only, who need no other right; an operator's
     general permission doesn't override the orchestrator's choice. One that names nobody needs ``raise_event``.
     """
-    audience = Audience.of(wait.request)
-    if audience.is_restricted:
-        return audience.includes(user)
-    return can(user, Action.ANSWER)
+    return may_answer(user, Audience.of(wait.request))
+
+
+def may_answer(user: Person, audience: Audience) -> bool:
+    """The same of an audience."""
+    if audience.excludes(user):
+        return False
+    return audience.includes(user) if audience.is_restricted else can(user, Action.ANSWER)
 
 
 def require_answer(user: Person, wait: OpenWait) -> None:
@@ -183,8 +207,9 @@ def can_raise_event(user: Person, instance: Instance, event_name: str) -> bool:
     the restriction of a later wait can't be known.
     """
     waits = [wait for wait in instance.open_waits.all() if wait.name.casefold() == event_name.casefold()]
-    if any(Audience.of(wait.request).is_restricted for wait in waits):
-        return all(can_answer(user, wait) for wait in waits)
+    audiences = [Audience.of(wait.request) for wait in waits]
+    if any(audience.is_restricted or audience.exclude for audience in audiences):
+        return all(may_answer(user, audience) for audience in audiences)
     return can(user, Action.RAISE_EVENT, instance)
 
 

@@ -160,3 +160,23 @@ def test_a_page_offers_what_is_both_legal_and_allowed():
 
     assert permissions.available_actions(user, rows.instance(status="Failed")) == {Action.REWIND}
     assert permissions.available_actions(user, rows.instance(status="Running")) == {Action.TERMINATE}
+
+
+@pytest.mark.parametrize(
+    "request_, name, flags, may",
+    [
+        ({"users": ["dana"]}, "dana", {}, True),
+        ({"users": ["dana"]}, "max", {}, False),
+        ({"users": ["dana"]}, "root", {"is_superuser": True}, True),
+        ({"users": ["dana"], "exclude": ["dana"]}, "dana", {}, False),
+        ({"exclude": ["root"]}, "root", {"is_superuser": True}, False),
+        ({"exclude": ["ann"]}, "root", {"is_superuser": True}, True),
+    ],
+)
+def test_a_question_may_name_people_and_leave_some_out_whoever_they_are(request_, name, flags, may):
+    instance = rows.instance()
+    wait = rows.wait(instance, "decision", title="Pay?", request=request_)
+    user = person(name, "raise_event", **flags)
+
+    assert can_answer(user, wait) is may
+    assert can_raise_event(user, instance, "decision") is may, "a bare event is no way around it"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from orchestrations.authoring import payloads
+from orchestrations.authoring.forms import binding
 from orchestrations.authoring.registry import Registry, registry
 from orchestrations.core.http_messages import HTTP_ACTIVITY
+
+FORMS = 1_000  # descriptions kept: orchestrators ask for them on every replay
 
 
 class RegisteredFunctions:
@@ -76,6 +80,19 @@ class RegisteredFunctions:
     def decode(self, text: str | None, data_type: object, subject: str) -> Any:
         """Return the value of JSON text as that type. Raises PayloadRejected naming the subject."""
         return payloads.decode(text, data_type, subject)
+
+    def describe_form(self, declared: object) -> dict[str, Any]:
+        """Return the form of a Django form or a type as JSON values. Raises ConfigurationError for an unfit type."""
+        return _described(declared)
+
+    def decode_answer(self, declared: object, text: str | None, subject: str) -> Any:
+        """Return what the form let through, typed as it declares. Raises PayloadRejected naming the subject."""
+        return binding.decode_answer(text, declared, subject)
+
+
+@lru_cache(maxsize=FORMS)
+def _described(declared: object) -> dict[str, Any]:
+    return binding.describe_form(declared).as_dict()
 
 
 def _name_of(reference: object, kind: str) -> str:

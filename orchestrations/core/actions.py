@@ -96,6 +96,8 @@ class CompleteOrchestration:
     def carry_over(self, events: Iterable[HistoryEvent]) -> None:
         """Keep external events, and whether the instance is suspended, for the next generation."""
         for event in events:
+            if event.type is EventType.EVENT_RAISED and "wait_id" in event.attributes:
+                continue  # the answer to a question that ends with this generation
             if event.type is EventType.EVENT_RAISED:
                 self.carried_events += ((event.name or "", event.payload, event.timestamp),)
             elif event.type is EventType.EXECUTION_SUSPENDED:

@@ -25,7 +25,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask, Deadline, ExternalEventTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, Task, TimerTask
 from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
     """Fire at or after the moment; one that has passed fires at once. A naive datetime is taken as UTC."""
     if not isinstance(due, datetime | timedelta):
         raise TypeError(f"create_timer takes a datetime or a timedelta, not {type(due).__name__}.")
-    due_at = _moment(execution, due)
+    due_at = moment_of(execution, due)
     task_id = execution.next_id()
     task = TimerTask(
         task_id,
@@ -165,49 +165,6 @@ def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
         attributes={"fire_at": due_at.isoformat()},
     )
     return task
-
-
-def wait_for_external_event(
-    execution: Execution,
-    name: str,
-    data_type: object,
-    timeout: timedelta | float | None,
-    on_timeout: Any,
-    has_default: bool,
-    request: dict[str, Any] | None,
-) -> ExternalEventTask:
-    """Wait for an event of that name, in any case; one that came early is taken at once.
-
-    With ``timeout`` the wait ends after that time, with the default where one is given, else with TimeoutError.
-    """
-    execution.check_alive()
-    check_event_name(name)
-    deadline = None if timeout is None else _deadline(execution, timeout, on_timeout, has_default)
-    subject = f"the external event {name!r}"
-    task = ExternalEventTask(
-        execution.next_wait_id(),
-        name,
-        execution.clock,
-        lambda text: execution.functions.decode(text, data_type, subject),
-        release=lambda wait: _release_wait(execution, wait),
-    )
-    if request:
-        task.title = str(request.get("title") or "")
-        task.request = request
-    execution.external_events.add(task)
-    task.deadline = deadline
-    if not task.has_ended:
-        _watch(execution, task)
-    return task
-
-
-def renew_deadlines(execution: Execution, awaited: Task) -> None:
-    """Let waits in what is awaited now end in time again, although the event that they gave back ended their timer."""
-    untimed = execution.external_events.untimed
-    for leaf in awaited.leaves() if untimed else ():
-        if isinstance(leaf, ExternalEventTask) and leaf in untimed and not leaf.has_ended:
-            untimed.discard(leaf)
-            _watch(execution, leaf)
 
 
 def send_event(execution: Execution, instance_id: str, name: str, value: object) -> None:
@@ -442,39 +399,6 @@ def _child_id(execution: Execution, task_id: int, given: str | None) -> str:
     return child_id
 
 
-def _deadline(execution: Execution, timeout: timedelta | float, on_timeout: Any, has_default: bool) -> Deadline:
-    duration = timedelta(seconds=seconds_of(timeout))
-    return Deadline(_moment(execution, duration), duration, on_timeout, has_default)
-
-
-def _watch(execution: Execution, wait: ExternalEventTask) -> None:
-    """End the wait at its deadline, if it has one: at once where that has passed."""
-    if wait.deadline is None:
-        return
-    if wait.deadline.due_at <= execution.clock:
-        _expire(execution, wait)
-        return
-    wait.timer = create_timer(execution, wait.deadline.due_at - execution.clock)
-    wait.timer.when_fired(lambda _: _expire(execution, wait))
-
-
-def _expire(execution: Execution, wait: ExternalEventTask) -> None:
-    deadline = wait.deadline
-    if wait.has_ended or deadline is None:
-        return
-    execution.external_events.forget(wait)
-    if deadline.has_value:
-        wait.complete(deadline.value)
-    else:
-        wait.fail(TimeoutError(f"No external event {wait.name!r} arrived within {deadline.timeout}."))
-
-
-def _release_wait(execution: Execution, wait: ExternalEventTask) -> None:
-    execution.external_events.forget(wait)
-    if wait.timer is not None:
-        wait.timer.cancel()
-
-
 def seconds_of(duration: timedelta | float) -> float:
     """A timeout in seconds. Raises ValueError for one that leaves no time."""
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
@@ -485,7 +409,7 @@ def seconds_of(duration: timedelta | float) -> float:
     return seconds
 
 
-def _moment(execution: Execution, due: datetime | timedelta) -> datetime:
+def moment_of(execution: Execution, due: datetime | timedelta) -> datetime:
     """The moment in UTC; a naive datetime is UTC already."""
     try:
         moment = execution.clock + due if isinstance(due, timedelta) else due

@@ -13,11 +13,14 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.core import calls, entity_calls, patches
+from orchestrations.core import calls, entity_calls, patches, questions
 from orchestrations.core.entity_calls import EntityTask, LockTask
+from orchestrations.core.event_waits import wait_for_external_event
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.http_calls import HttpCallTask, call_http
 from orchestrations.core.http_messages import TokenSource
+from orchestrations.core.human import Quorum, Reviewers
+from orchestrations.core.questions import Timeout
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask, WhenAllTask, WhenAnyTask
 
@@ -281,6 +284,19 @@ class OrchestrationContext:
         summary: Mapping[str, object] | None = None,
         groups: Sequence[str] = (),
         permission: str | None = None,
+        form: object = MISSING,
+        description: str = MISSING,
+        initial: object = MISSING,
+        assign: Reviewers = MISSING,
+        quorum: Quorum = MISSING,
+        due: datetime | timedelta | float = MISSING,
+        remind: Iterable[timedelta | float] = MISSING,
+        escalate: Reviewers = MISSING,
+        escalate_after: timedelta | float = MISSING,
+        on_timeout: object = MISSING,
+        notify: Iterable[str] = MISSING,
+        priority: int = MISSING,
+        undo: timedelta | float = MISSING,
     ) -> ExternalEventTask:
         """Wait for an external event of that name, in any case; events wait in line until one is awaited.
 
@@ -288,19 +304,26 @@ class OrchestrationContext:
         A ``title`` makes it a request to a person: it appears among the approvals with the ``summary``, for members of
         ``groups`` or holders of ``permission`` where these are given, and the answer is
         ``{"approved": bool, "comment": str, "by": username}``.
+
+        A ``form`` (Django form, dataclass, pydantic model, TypedDict) or any argument behind it makes it a question
+        whose answer is a HumanAnswer; without a form ``data_type`` is it, or a verdict with a comment. It is put to
+        ``assign``, decided by ``quorum``, and ends when it is ``due``: with the answer ``on_timeout``, or with
+        HumanTimeout. ``remind`` and ``escalate_after`` count from now; ``undo`` is how long a decision may be taken
+        back. See "Ask a person" in the documentation. Raises ValueError or TypeError for what can be no question.
         """
-        request = None
+        limit = Timeout(timeout, None if default is MISSING else default, default is not MISSING)
+        asked = {
+            "form": form, "description": description, "initial": initial, "assign": assign, "quorum": quorum,
+            "due": due, "remind": remind, "escalate": escalate, "escalate_after": escalate_after,
+            "on_timeout": on_timeout, "notify": notify, "priority": priority, "undo": undo,
+        }  # fmt: skip
+        asked = {option: value for option, value in asked.items() if value is not MISSING}
+        shown = {"title": title, "summary": summary, "groups": groups, "permission": permission}
+        if asked:
+            return questions.ask(self._execution, name, data_type, limit, shown, asked)
         if title:
-            request = {
-                "title": _one_line(str(title))[:300],
-                "summary": {str(label): str(value) for label, value in (summary or {}).items()},
-                "groups": list(groups),
-                "permission": permission,
-            }
-        has_default = default is not MISSING
-        return calls.wait_for_external_event(
-            self._execution, name, data_type, timeout, default if has_default else None, has_default, request
-        )
+            return questions.ask_for_verdict(self._execution, name, data_type, limit, str(title), shown)
+        return wait_for_external_event(self._execution, name, data_type, limit.deadline(self._execution))
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
         """Raise an external event for another instance. An unknown or ended instance drops it silently."""
@@ -372,10 +395,6 @@ class OrchestrationContext:
 
 DurableOrchestrationContext = OrchestrationContext
 """The name that azure-functions-durable 1.x has for it in annotations."""
-
-
-def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 class ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):

@@ -88,3 +88,11 @@ class Functions(Protocol):
     def decode(self, text: str | None, data_type: object, subject: str) -> object:
         """JSON text as a value of that type; ``subject`` says in errors what it is."""
         ...
+
+    def describe_form(self, declared: object) -> dict[str, Any]:
+        """The form of a Django form or a type as JSON values; ``outcome`` names the field with the verdict."""
+        ...
+
+    def decode_answer(self, declared: object, text: str | None, subject: str) -> object:
+        """What such a form let through, from JSON text to the types that it declares."""
+        ...

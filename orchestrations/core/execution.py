@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrations.core import calls, coroutines, matching, patches
+from orchestrations.core import calls, coroutines, event_waits, matching, patches
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
@@ -416,7 +416,7 @@ class Execution:
             self._end(self.continue_with)
             return False
         self.external_events.give_to(self.awaited)
-        calls.renew_deadlines(self, self.awaited)
+        event_waits.renew_deadlines(self, self.awaited)
         return self.awaited.has_ended
 
     def _watched(self) -> AbstractContextManager[None]:

@@ -21,6 +21,7 @@ class ExternalEvents:
         self._buffered: dict[str, deque[HistoryEvent]] = {}  # never an empty one
         self._taken: dict[str, list[ExternalEventTask]] = {}  # ended with an event that may be unseen yet
         self.untimed: set[ExternalEventTask] = set()  # gave their event back, and their timer is cancelled
+        self.questions: dict[int, ExternalEventTask] = {}  # all that were put to people, by wait id
 
     def offer(self, event: HistoryEvent, awaited: Task | None) -> None:
         """Give a new event to the first wait that can be observed, or keep it."""
@@ -34,8 +35,18 @@ class ExternalEvents:
 
     def add(self, wait: ExternalEventTask) -> None:
         """Put a new wait in line; it takes an event that came early at once."""
+        if wait.question is not None:
+            self.questions[_age(wait)] = wait
         self._waits.setdefault(wait.name.casefold(), []).append(wait)
         self.give(wait, None)
+
+    def is_open(self, answer: HistoryEvent) -> bool:
+        """Whether the question that the event answers waits for one, and for none that has come already."""
+        wait = self.questions.get(answer.attributes["wait_id"])
+        key = (answer.name or "").casefold()
+        if wait is None or wait.has_ended or wait.name.casefold() != key:
+            return False
+        return not any("wait_id" in known.attributes and wait.suits(known) for known in self._buffered.get(key, ()))
 
     def give(self, wait: ExternalEventTask, awaited: Task | None) -> None:
         """Complete the wait with the oldest event of its name that nobody has seen, if there is one."""
@@ -44,7 +55,11 @@ class ExternalEvents:
         buffered = self._buffered.get(key)
         if not buffered or wait.has_ended:
             return
-        event = buffered.popleft()
+        number = next((number for number, event in enumerate(buffered) if wait.suits(event)), None)
+        if number is None:
+            return
+        event = buffered[number]
+        del buffered[number]
         if not buffered:
             del self._buffered[key]
         self.forget(wait)
@@ -73,7 +88,7 @@ class ExternalEvents:
         return sorted(waits, key=_age)
 
     def unseen(self) -> list[HistoryEvent]:
-        """The events that the orchestrator has never seen, in order."""
+        """The events that the orchestrator has never seen, in order; answers to questions are among them."""
         events = [event for buffered in self._buffered.values() for event in buffered]
         for taken in self._taken.values():
             events += [wait.event for wait in taken if wait.event is not None and not wait.was_seen]

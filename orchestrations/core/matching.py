@@ -158,6 +158,15 @@ def _awaits_lock(execution: Execution, event: HistoryEvent) -> bool:
     return execution.section is not None and execution.section.awaits(event)
 
 
+def _awaits_event(execution: Execution, event: HistoryEvent) -> bool:
+    """External events are kept until somebody waits; the answer to a question means nothing once that is closed."""
+    if "wait_id" not in event.attributes:
+        return True
+    if event.attributes.get("generation") != execution.generation:
+        return False
+    return execution.external_events.is_open(event)
+
+
 ACCEPTS: dict[EventType, Callable[[Execution, HistoryEvent], bool]] = {
     EventType.EXECUTION_STARTED: lambda execution, event: not execution.has_started,
     EventType.EXECUTION_TERMINATED: lambda execution, event: True,
@@ -168,7 +177,7 @@ ACCEPTS: dict[EventType, Callable[[Execution, HistoryEvent], bool]] = {
     EventType.SUB_ORCHESTRATION_COMPLETED: _awaits_child,
     EventType.SUB_ORCHESTRATION_FAILED: _awaits_child,
     EventType.TIMER_FIRED: _awaits_timer,
-    EventType.EVENT_RAISED: lambda execution, event: True,
+    EventType.EVENT_RAISED: _awaits_event,
     EventType.ENTITY_COMPLETED: _awaits_entity,
     EventType.ENTITY_FAILED: _awaits_entity,
     EventType.ENTITY_LOCK_GRANTED: _awaits_lock,

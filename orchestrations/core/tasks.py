@@ -6,12 +6,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.retries import RetryPolicy
+
+if TYPE_CHECKING:
+    from orchestrations.core.human import Question
 
 
 class TaskState(Enum):
@@ -262,25 +265,37 @@ class TimerTask(Task):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a wait for an external event ends without one, and with which value; else with TimeoutError."""
+    """When a wait for an external event ends without one, and with which value; else with which error."""
 
     due_at: datetime
     timeout: timedelta
     value: Any = None
     has_value: bool = False
+    error: type[TimeoutError] = TimeoutError
 
 
 class ExternalEventTask(Task):
     """A wait for an external event; completes with the event's value."""
 
-    __slots__ = ("_release", "deadline", "decode", "event", "is_cancelled", "name", "request", "since", "timer")
+    __slots__ = (
+        "_release",
+        "deadline",
+        "decode",
+        "event",
+        "is_cancelled",
+        "name",
+        "question",
+        "request",
+        "since",
+        "timer",
+    )
 
     def __init__(
         self,
         id: int,
         name: str,
         since: datetime,
-        decode: Callable[[str | None], Any],
+        decode: Callable[[HistoryEvent], Any],
         release: Callable[[ExternalEventTask], None],
     ) -> None:
         super().__init__(id)
@@ -291,14 +306,25 @@ class ExternalEventTask(Task):
         self.is_cancelled = False
         self.deadline: Deadline | None = None
         self.timer: TimerTask | None = None  # for the deadline, while the wait is running
+        self.question: Question | None = None
         self.request: dict[str, Any] | None = None
         self._release = release
+
+    def ask(self, question: Question) -> None:
+        """Make it a question to people."""
+        self.question = question
+        self.title = question.title
+        self.request = question.as_request()
+
+    def suits(self, event: HistoryEvent) -> bool:
+        """Whether the event may be taken here: the answer to a question is for that question only."""
+        return event.attributes.get("wait_id", self.id) == self.id
 
     def take(self, event: HistoryEvent) -> None:
         """End with the event's value, or with the error of decoding it."""
         self.event = event
         try:
-            value = self.decode(event.payload)
+            value = self.decode(event)
         except Exception as error:
             self.fail(error)
         else:

@@ -13,6 +13,7 @@ from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
 from orchestrations.models.instances import Instance
 
 USERNAME_LENGTH = 150
+OUTCOME_LENGTH = 100
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """What a task without a deadline has in ``urgent_at``: it sorts behind every deadline."""
 
@@ -80,7 +81,7 @@ class HumanTask(models.Model):
     escalated_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     answered_by = models.CharField(max_length=USERNAME_LENGTH, default="", blank=True)
-    outcome = models.CharField(max_length=100, default="", blank=True)
+    outcome = models.CharField(max_length=OUTCOME_LENGTH, default="", blank=True)
     deliver_at = models.DateTimeField(null=True, blank=True, help_text="Until when the decision may be taken back.")
     delivered_at = models.DateTimeField(null=True, blank=True)
 
@@ -168,7 +169,7 @@ class HumanVote(Concerning):
         APPROVE = "approve"
         REJECT = "reject"
 
-    outcome = models.CharField(max_length=100, default="", blank=True)
+    outcome = models.CharField(max_length=OUTCOME_LENGTH, default="", blank=True)
     counts_as = models.CharField(max_length=8, choices=CountsAs)
     data = models.TextField(default="{}", help_text="The cleaned answer, as JSON.")
     comment = models.TextField(default="", blank=True)

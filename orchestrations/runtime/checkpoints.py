@@ -26,9 +26,10 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask
+from orchestrations.core.tasks import ActionTask, ExternalEventTask
 from orchestrations.core.waits import describe_waits, event_waits, sentence
 from orchestrations.models import Instance
+from orchestrations.runtime import questions
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.entities import deliver
 from orchestrations.runtime.instances import Advance, live_children
@@ -115,19 +116,11 @@ class CheckpointBuilder:
         wanted = {int(wait.id or 0): wait for wait in event_waits(execution)}
         recorded = advance.held.recorded_waits
         checkpoint.closed_waits = sorted(recorded - wanted.keys())
-        checkpoint.opened_waits = [
-            NewWait(
-                wait_id=wait_id,
-                name=wait.name,
-                since=wait.since,
-                due_at=wait.timer.due_at if wait.timer is not None else None,
-                title=wait.title,
-                request=msgspec.json.encode(wait.request).decode() if wait.request else None,
-                location=checkpoint.blocked_at,
-            )
-            for wait_id, wait in wanted.items()
-            if wait_id not in recorded
-        ]
+        opened = {wait_id: wait for wait_id, wait in wanted.items() if wait_id not in recorded}
+        checkpoint.opened_waits = [_new_wait(wait_id, wait, checkpoint.blocked_at) for wait_id, wait in opened.items()]
+        if execution.external_events.questions:
+            checkpoint.asked = questions.asked(execution, opened)
+            checkpoint.settled = questions.settled(execution, checkpoint.closed_waits)
 
     def _perform(self, checkpoint: Checkpoint, advance: Advance, execution: Execution) -> list[ClaimedActivity]:
         """Turn actions into rows, leaving out what the same batch has overtaken."""
@@ -233,6 +226,8 @@ class CheckpointBuilder:
         checkpoint.ends_execution = True
         if not RuntimeStatus(claimed.status).is_terminal:
             checkpoint.messages += release_of_locks(get_config().database, claimed.pk, claimed.execution)
+            execution = advance.held.execution
+            checkpoint.withdraws_tasks = execution is None or bool(execution.external_events.questions)
         self._finish(checkpoint, claimed, outcome.output, outcome.failure)
         terminated = next((e for e in advance.events if e.type is EventType.EXECUTION_TERMINATED), None)
         if terminated is not None and terminated.attributes.get("recursive", True):
@@ -257,6 +252,18 @@ class CheckpointBuilder:
             checkpoint.messages.append(
                 Message(event, instance_pk=claimed.parent_pk, execution=claimed.parent_execution)
             )
+
+
+def _new_wait(wait_id: int, wait: ExternalEventTask, location: str) -> NewWait:
+    return NewWait(
+        wait_id=wait_id,
+        name=wait.name,
+        since=wait.since,
+        due_at=wait.timer.due_at if wait.timer is not None else None,
+        title=wait.title,
+        request=msgspec.json.encode(wait.request).decode() if wait.request else None,
+        location=location,
+    )
 
 
 def _message(action: SendEvent | DeliverEvent, now: datetime) -> Message:

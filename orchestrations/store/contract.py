@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
 from orchestrations.store.progress_contract import ProgressStore
+from orchestrations.store.task_contract import NewTask, SettledTask
 from orchestrations.store.upkeep_contract import UpkeepStore
 
 OVERDUE = timedelta(milliseconds=200)  # work that waits so long is more than those who drain can take
@@ -282,6 +283,9 @@ class Checkpoint:
     messages: list[Message] = field(default_factory=list)
     opened_waits: list[NewWait] = field(default_factory=list)
     closed_waits: list[int] = field(default_factory=list)  # wait ids
+    asked: list[NewTask] = field(default_factory=list)
+    settled: list[SettledTask] = field(default_factory=list)
+    withdraws_tasks: bool = False  # those of the old execution, known or not
     ends_execution: bool = False
     """Drop what is left of the old execution: its work items, waits; its pending timers become Cancelled."""
     keeps_activities: bool = False

@@ -49,6 +49,12 @@ class PlainFunctions:
 
     activity_heartbeat_timeout_seconds = activity_timeout_seconds
 
+    def describe_form(self, declared: object) -> dict[str, Any]:
+        return {"path": "", "version": 1, "outcome": "decision", "bulk": False, "schema": {"fields": []}}
+
+    def decode_answer(self, declared: object, text: str | None, subject: str) -> Any:
+        return self.decode(text, declared, subject)
+
 
 def definition(function: Callable[..., Any], *, takes_input: bool = False) -> OrchestratorDefinition:
     """A definition of the function under its own name."""

@@ -83,5 +83,6 @@ def make_primary(call: Call) -> HttpResponse:
 def _require_nobody_asked(target: Instance, event_name: str) -> None:
     """Raise a 403 where the event answers a question to certain people: a link may be anybody's."""
     for wait in target.open_waits.all():
-        if wait.name.casefold() == event_name.casefold() and Audience.of(wait.request).is_restricted:
+        audience = Audience.of(wait.request)
+        if wait.name.casefold() == event_name.casefold() and (audience.is_restricted or audience.exclude):
             raise Problem(403, f"The event {event_name!r} is the answer of certain people. They give it in the inbox.")
