@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from django import template
+from django.forms import BaseForm
 from django.template.context import Context
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orchestrations.interfaces.dashboard.presentation import durations, statuses
+from orchestrations.interfaces.dashboard.presentation.problems import Problem
+from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
 
 register = template.Library()
 
@@ -72,6 +75,12 @@ def took(start: datetime | None, end: datetime | None) -> str | SafeString:
         start.isoformat(),
         durations.duration(max(timezone.now() - start, timedelta())),
     )
+
+
+@register.simple_tag
+def problems(form: BaseForm | None) -> list[Problem]:
+    """What is wrong with a form, each problem with the id of the field to mend it at."""
+    return problems_of(form)
 
 
 @register.simple_tag(takes_context=True)

@@ -39,8 +39,14 @@ class ShapesForm(forms.Form):
         if is_optional:
             self._begin_empty()
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is a button for more rows, which the Enter key must not press."""
+        return any(isinstance(field, RowsField) for field in self.fields.values())
+
     def _begin_empty(self) -> None:
         """Fill nothing in and choose nothing: what comes back untouched has to be empty."""
+        self.use_required_attribute = False
         for field in self.fields.values():
             field.initial = None
             if isinstance(field, ChoiceField):
@@ -180,6 +186,11 @@ class RowsBoundField(BoundField):
         if self.field.shape.is_flat:
             initial = [{WRAPPED: value} for value in initial]
         return [self._row(index, None, values) for index, values in enumerate([*initial, None][:FORM_ROWS])]
+
+    @property
+    def has_row_errors(self) -> bool:
+        """Whether the errors stand in the rows; otherwise the list as a whole has them."""
+        return any(row.is_bound and row.errors for row in self.rows)
 
     def _row(self, index: int, submitted: Submitted | None, initial: Any) -> ShapesForm:
         prefix = f"{self.html_name}-{index}"
