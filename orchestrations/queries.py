@@ -20,7 +20,7 @@ from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.errors import InstanceNotFound
 from orchestrations.limits import COUNT_CAP, HISTORY_PAGE, HISTORY_PREVIEW_CHARACTERS, LIST_PAGE, WAITS_SCANNED
-from orchestrations.models import AuditEntry, Entity, HistoryEvent, Instance, OpenWait, WorkerLease
+from orchestrations.models import AuditEntry, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.paging import CappedCount, CountOf, Page, keyset_page
 from orchestrations.permissions import can_answer
@@ -75,6 +75,18 @@ def creation_time(hub: str, instance_id: str, *, using: str | None = None) -> da
         return None
     rows = Instance.objects.using(using or get_config().database).filter(hub=hub, instance_id=instance_id)
     return rows.values_list("created_at", flat=True).first()
+
+
+def newest_instance(hub: str) -> int | None:
+    """The key of the hub's newest instance, or None where it has none."""
+    rows = Instance.objects.using(get_config().database).filter(ORCHESTRATION, hub=hub)
+    return rows.order_by("-created_at", "-pk").values_list("pk", flat=True).first()
+
+
+def newest_message(instance: Instance) -> int | None:
+    """The key of the newest message on its way to the instance, or None where there is none."""
+    rows = InboxMessage.objects.using(get_config().database).filter(instance_id=instance.pk)
+    return rows.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def list_instances(

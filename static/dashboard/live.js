@@ -1,46 +1,63 @@
-/* Live updates by ticks: asks whether anything changed; the answer names the events at which regions fetch themselves anew.
+/* Live updates. A region says what it shows and in which version (data-watch="instances:5a1f,newer:90c2"); the element
+with data-tick names the address that knows of changes. It is asked again and again, or, where the site can (data-stream
+on <body>), keeps one answer open. What changed is fired as an event, dash:<name>, at which regions fetch themselves.
 
-A region has data-topic and data-version; the one with data-tick says where to ask (data-interval and data-spread in
-seconds and milliseconds). */
+A hidden page asks nothing. data-interval is in seconds, data-spread in milliseconds. */
 
 import { announce } from "./announcer.js";
+import { canStream, openStream } from "./streams.js";
 
-const IDLE_AFTER_MS = 10 * 60 * 1000; // without input a page asks less often
+const IDLE_AFTER_MS = 60 * 1000; // since the reader last did anything
 const IDLE_INTERVAL_MS = 30 * 1000;
 const LONGEST_BACKOFF_MS = 60 * 1000;
 const LONGEST_ANSWER_MS = 10 * 1000;
 const FAILURES_BEFORE_BANNER = 2;
+const QUICK_CHANGES = 3; // of one kind that are shown at once; a page that never rests is then fetched less often
+const REFILL_MS = 3 * 1000;
+const IDLE_REFILL_MS = 30 * 1000;
 
 let timer = 0;
 let failures = 0;
 let lastGood = new Date();
 let isPaused = false;
 let lastInput = Date.now();
+let stream = null; // { address, close } while one is open
 
 const ticking = () => document.querySelector("[data-tick]");
+const isIdle = () => Date.now() - lastInput > IDLE_AFTER_MS;
+const watched = () => [...document.querySelectorAll("[data-watch]")].map((region) => region.dataset.watch).join(",");
+
+export function refresh(soon = false) {
+  clearTimeout(timer);
+  const element = ticking();
+  show(element);
+  const isWanted = element && !isPaused && !document.hidden;
+  if (stream && (!isWanted || stream.address !== element.dataset.tick)) {
+    stream.close();
+    stream = null;
+  }
+  if (!isWanted || stream) return;
+  timer = setTimeout(ask, soon ? 0 : interval(element));
+}
 
 function interval(element) {
   const usual = Number(element.dataset.interval || "5") * 1000;
   if (failures) return Math.min(usual * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
-  return Date.now() - lastInput > IDLE_AFTER_MS ? Math.max(usual, IDLE_INTERVAL_MS) : usual;
+  return isIdle() ? Math.max(usual, IDLE_INTERVAL_MS) : usual;
 }
 
-export function schedule(soon = false) {
-  clearTimeout(timer);
-  const element = ticking();
-  show(element);
-  if (!element || isPaused || document.hidden) return;
-  timer = setTimeout(tick, soon ? 0 : interval(element));
+function address(element) {
+  const url = new URL(element.dataset.tick, location.href);
+  url.searchParams.set("v", watched());
+  return url;
 }
 
-async function tick() {
+async function ask() {
   const element = ticking();
   if (!element) return;
-  const address = new URL(element.dataset.tick, location.href);
-  const topics = [...document.querySelectorAll("[data-topic]")];
-  address.searchParams.set("v", topics.map((region) => region.dataset.version).join("."));
+  if (!failures && (await listen(element))) return;
   try {
-    const answer = await fetch(address, {
+    const answer = await fetch(address(element), {
       headers: { "HX-Request": "true" },
       redirect: "error",
       signal: AbortSignal.timeout(LONGEST_ANSWER_MS),
@@ -48,24 +65,63 @@ async function tick() {
     if (answer.status === 401) return location.reload();
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     recovered();
-    if (answer.status === 200) changed(element, answer.headers.get("HX-Trigger") || "{}");
+    if (answer.status === 200) {
+      const events = Object.keys(JSON.parse(answer.headers.get("HX-Trigger") || "{}"));
+      changed(events.map((name) => name.replace("dash:", "")));
+    }
   } catch {
     failed();
   }
-  schedule();
+  refresh();
 }
 
-function changed(element, names) {
-  const spread = Number(element.dataset.spread || "0"); // so that a thousand browsers don't fetch at once
-  for (const name of Object.keys(JSON.parse(names))) {
-    setTimeout(() => htmx.trigger(document.body, name), Math.random() * spread);
-  }
+async function listen(element) {
+  const opened = await openStream(address(element), {
+    onOpen: recovered,
+    onChange: changed,
+    onEnd: () => {
+      stream = null;
+      failed();
+      refresh();
+    },
+  });
+  if (!opened) return false;
+  if (stream || isPaused || document.hidden) opened.close(); // things have changed while it was opened
+  else stream = { address: element.dataset.tick, close: opened.close };
+  refresh();
+  return true;
+}
+
+// Each kind of change has a few tokens, which come back with time: the first changes show at once, and a hub that
+// never rests costs the site no more than a page in so many seconds.
+const buckets = new Map();
+
+function changed(names) {
+  names.forEach((name) => fire(name));
+}
+
+function fire(name) {
+  const bucket = buckets.get(name) || { tokens: QUICK_CHANGES, at: Date.now(), timer: 0 };
+  buckets.set(name, bucket);
+  if (bucket.timer) return;
+  const refill = isIdle() ? IDLE_REFILL_MS : REFILL_MS;
+  const now = Date.now();
+  bucket.tokens = Math.min(bucket.tokens + (now - bucket.at) / refill, QUICK_CHANGES);
+  bucket.at = now;
+  const spread = Number(ticking()?.dataset.spread || "0"); // so that a thousand browsers don't fetch at once
+  const wait = bucket.tokens >= 1 ? Math.random() * spread : (1 - bucket.tokens) * refill;
+  bucket.tokens -= 1;
+  bucket.timer = setTimeout(() => {
+    bucket.timer = 0;
+    if (!isPaused) htmx.trigger(document.body, `dash:${name}`);
+  }, wait);
 }
 
 function recovered() {
   failures = 0;
   lastGood = new Date();
   document.getElementById("stale")?.setAttribute("hidden", "");
+  show(ticking());
 }
 
 function failed() {
@@ -91,14 +147,14 @@ function show(element) {
 export function pauseOrGoOn() {
   isPaused = !isPaused;
   announce(isPaused ? "Live updates paused" : "Live updates on", true);
-  schedule(true);
+  refresh(true);
 }
 
 for (const name of ["pointerdown", "keydown"]) {
   document.addEventListener(name, () => (lastInput = Date.now()), { passive: true });
 }
-document.addEventListener("visibilitychange", () => schedule(true));
+document.addEventListener("visibilitychange", () => refresh(true));
 document.addEventListener("htmx:sendError", failed);
-document.addEventListener("htmx:afterSettle", () => schedule());
-document.addEventListener("dash:done", () => schedule(true));
-schedule();
+document.addEventListener("htmx:afterSettle", () => refresh());
+document.addEventListener("dash:done", () => refresh(true));
+refresh(canStream());

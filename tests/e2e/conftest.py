@@ -58,7 +58,13 @@ def complaints(forgiven) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def open_page(browser, live_server, complaints) -> Iterator[OpenPage]:
+def address(live_server) -> str:
+    """Where the site is."""
+    return live_server.url
+
+
+@pytest.fixture
+def open_page(browser, address, complaints) -> Iterator[OpenPage]:
     """``open_page("admin", "/approvals/")`` is a page in a window of its own, with that person signed in."""
     contexts = []
 
@@ -66,7 +72,7 @@ def open_page(browser, live_server, complaints) -> Iterator[OpenPage]:
         user: str | None, path: str, *, dark: bool = False, width: int = 1280, javascript: bool = True
     ) -> Page:
         context = browser.new_context(
-            base_url=live_server.url,
+            base_url=address,
             color_scheme="dark" if dark else "light",
             viewport={"width": width, "height": 820},
             java_script_enabled=javascript,
@@ -74,7 +80,7 @@ def open_page(browser, live_server, complaints) -> Iterator[OpenPage]:
         context.set_default_timeout(TIMEOUT_MS)
         contexts.append(context)
         if user is not None:
-            context.add_cookies([session_cookie(user, live_server.url)])
+            context.add_cookies([session_cookie(user, address)])
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ from django.urls import reverse
 from orchestrations import queries
 from orchestrations.interfaces.answers import json_object
 from orchestrations.interfaces.dashboard.forms import AnswerForm
-from orchestrations.interfaces.dashboard.versions import digest
 from orchestrations.models import Instance, OpenWait
 from orchestrations.permissions import can_answer
 
@@ -52,11 +50,6 @@ def asks_of(instance: Instance, user: Person) -> list[Ask]:
     """The questions that an instance asks, the most urgent first."""
     waits = queries.open_waits(instance.hub, instance=instance, asked_only=True, limit=ASKS_SHOWN)
     return [ask_of(wait, instance, user) for wait in waits]
-
-
-def asks_version(waits: Iterable[OpenWait]) -> str:
-    """What changes when the set of questions does."""
-    return digest(sorted(wait.pk for wait in waits))
 
 
 def _words(value: object) -> str:

@@ -14,7 +14,8 @@ from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.access import person
-from orchestrations.interfaces.dashboard.asks import Ask, asks_of, asks_version
+from orchestrations.interfaces.dashboard.asks import ASKS_SHOWN, Ask, asks_of
+from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.presentation.failures import failure_of
 from orchestrations.interfaces.dashboard.presentation.payloads import show_payload
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
@@ -22,7 +23,13 @@ from orchestrations.interfaces.dashboard.presentation.statuses import badge
 from orchestrations.interfaces.dashboard.presentation.verbs import offered
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.interfaces.dashboard.presentation.why import Requested, explain
-from orchestrations.interfaces.dashboard.versions import CONTROL_TYPES, coming_of, instance_version, with_coming
+from orchestrations.interfaces.dashboard.versions import (
+    CONTROL_TYPES,
+    coming_of,
+    instance_version,
+    waits_version,
+    with_coming,
+)
 from orchestrations.models import HistoryEvent, InboxMessage, Instance
 from orchestrations.permissions import Action, available_actions
 
@@ -72,7 +79,7 @@ def head(request: HttpRequest, instance: Instance, tab: str) -> dict[str, object
         "waits": _lines(instance, waits, actions, now),
         "causes": failure_of(lambda: instance.failure) if instance.status == RuntimeStatus.FAILED else [],
         "custom_status": show_payload(instance.custom_status),
-        "version": version(instance),
+        "version": instance_version(instance),
         "is_live": not instance.runtime_status.is_terminal or bool(coming),
         "interval": EAGER_INTERVAL_SECONDS if coming else INTERVAL_SECONDS,
         "tick_url": reverse("dashboard:tick", args=where),
@@ -91,14 +98,16 @@ def questions(request: HttpRequest, instance: Instance) -> dict[str, object]:
     return {
         "instance": instance,
         "asks": asks,
-        "asks_version": asks_version(ask.wait for ask in asks),
+        "asks_version": _asks_version(instance, asks),
         "answers_url": reverse("dashboard:answers", args=[instance.hub, instance.instance_id]),
     }
 
 
-def version(instance: Instance) -> str:
-    """What changes when the page does; of an instance that ``load`` has loaded."""
-    return instance_version(instance, coming_of(instance))
+def _asks_version(instance: Instance, asks: list[Ask]) -> str:
+    """The version of what ``asks`` is the beginning of; asked for only where there may be more."""
+    if len(asks) < ASKS_SHOWN:
+        return waits_version(ask.wait.pk for ask in asks)
+    return topics.version(topics.waits(instance.pk))
 
 
 def _coming(instance: Instance) -> list[Requested]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Exists, OuterRef, QuerySet, When
+from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Substr
 
 from orchestrations.conf import get_config
@@ -15,12 +15,14 @@ from orchestrations.interfaces.dashboard.presentation.why import doing
 from orchestrations.interfaces.dashboard.versions import row_version
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import Instance, OpenWait
+from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.paging import CappedCount, Cursor, Page, keyset_page
 from orchestrations.queries import LIST_COLUMNS, InstanceFilter, filter_instances
 
 WAITING = "waiting"  # the derived status: running, and a person is asked
 NEWER_CAP = 99
 ASKED = OpenWait.objects.filter(instance_id=OuterRef("pk")).exclude(title="")
+NEWEST = Instance.objects.filter(ORCHESTRATION, hub=OuterRef("hub")).order_by("-created_at", "-pk").values("pk")[:1]
 REASON_CHARACTERS = 200  # of a terminated instance's reason, in a list
 
 
@@ -82,15 +84,21 @@ def shown(instance: Instance, now: datetime, *, no_longer_matches: bool = False)
     )
 
 
+def newest_of(items: Sequence[Instance]) -> int | None:
+    """The key of the newest instance that the hub had when ``with_asks`` read those rows."""
+    return items[0].newest if items else None  # type: ignore[attr-defined]
+
+
 def marker(page: Page[Instance]) -> str:
     """What ``newer`` needs to know of a first page; empty for an empty page."""
     return Cursor(page.items[0].pk, page.items[0].created_at, backwards=True).sign() if page.items else ""
 
 
 def with_asks(rows: QuerySet[Instance]) -> QuerySet[Instance]:
-    """The rows with the list's columns, ``asks_person`` (whether a person is asked) and ``last_words``.
+    """The rows with the list's columns, ``asks_person`` (whether a person is asked), ``last_words`` and ``newest``.
 
-    The latter is the beginning of a terminated instance's output, which is the reason; no other payload is touched.
+    ``last_words`` is the beginning of a terminated instance's output, which is the reason; no other payload is touched.
+    ``newest`` is the key of the hub's newest instance.
     """
     reason = Case(When(status=RuntimeStatus.TERMINATED.value, then=Substr("output", 1, REASON_CHARACTERS)))
-    return rows.only(*LIST_COLUMNS).annotate(asks_person=Exists(ASKED), last_words=reason)
+    return rows.only(*LIST_COLUMNS).annotate(asks_person=Exists(ASKED), last_words=reason, newest=Subquery(NEWEST))

@@ -1,8 +1,4 @@
-"""Versions: short texts that change when what a page shows has changed. A tick compares them instead of rendering.
-
-They are read from the rows themselves, a handful of primary keys at a time, so that a busy task hub does not wake the
-readers of its quiet instances.
-"""
+"""Versions: short texts that change when what a page shows has changed, so that nothing is rendered to find out."""
 
 from __future__ import annotations
 
@@ -10,8 +6,6 @@ import hashlib
 from collections.abc import Iterable
 
 from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
-from django_htmx.http import trigger_client_event
 
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
@@ -36,15 +30,29 @@ def row_version(instance: Instance) -> str:
     return digest((instance.execution, instance.status, instance.last_updated_at.isoformat()))
 
 
-def instance_version(instance: Instance, coming: int | None) -> str:
-    """What changes when an instance's page does; ``coming`` is the newest control message that is on its way to it."""
-    return digest((row_version(instance), coming))
+def rows_version(versions: Iterable[tuple[int, str]]) -> str:
+    """What changes when any of a list's rows does, by their keys and versions in the list's order."""
+    return digest(f"{pk}:{version}" for pk, version in versions)
 
 
-def waits_version(instance: Instance) -> str:
+def instance_version(instance: Instance) -> str:
+    """What changes when an instance's page does; of an instance read by ``with_coming``."""
+    return digest((row_version(instance), coming_of(instance)))
+
+
+def waits_version(pks: Iterable[int]) -> str:
     """What changes when the set of questions that an instance asks does."""
-    waits = OpenWait.objects.using(get_config().database).filter(instance_id=instance.pk)
-    return digest(waits.order_by("pk").values_list("pk", flat=True)[:200])
+    return digest(sorted(pks))
+
+
+def arrivals_version(newest: int | None) -> str:
+    """What changes when a message is sent to an instance or taken up; ``newest`` is the newest one's key."""
+    return digest([newest])
+
+
+def newest_version(newest: int | None) -> str:
+    """What changes when a hub has a newer instance, by the key of the newest."""
+    return digest([newest])
 
 
 def with_coming(rows: QuerySet[Instance]) -> QuerySet[Instance]:
@@ -62,17 +70,3 @@ def approvals_version(hub: str) -> str:
     """What changes when a question to a person is asked or closed anywhere in the hub."""
     asked = OpenWait.objects.using(get_config().database).filter(hub=hub).exclude(title="")
     return digest(asked.aggregate(count=Count("pk"), newest=Max("pk")).values())
-
-
-def tick(request: HttpRequest, topics: dict[str, str]) -> HttpResponse:
-    """Answer a tick: 204 where the page's version ``v`` is current, else 200 naming the topics that changed.
-
-    ``topics`` maps the event that regions listen for to its version now; ``v`` has them in that order, joined by dots.
-    """
-    known = request.GET.get("v", "").split(".")
-    known += [""] * (len(topics) - len(known))
-    changed = [topic for (topic, version), seen in zip(topics.items(), known, strict=False) if version != seen]
-    response = HttpResponse(status=200 if changed else 204)
-    for topic in changed:
-        trigger_client_event(response, topic, {})
-    return response

@@ -130,12 +130,12 @@ def test_an_answer_after_it_was_taken_up_is_told_the_same(approver, wait):
 
 def test_who_has_answered_sees_what_became_of_it(approver, wait):
     before = approver.get(url(wait)).text
-    version = re.search(r'data-topic data-version="(\w+)"', before)[1]
+    version = re.search(r'data-watch="([^"]+)"', before)[1]
     assert approver.get(f"{url(wait)}tick/", {"v": version}).status_code == 204
 
     approver.post(url(wait), {"decision": "approve"})
     on_its_way = approver.get(f"{url(wait)}outcome/").text
-    assert approver.get(f"{url(wait)}tick/", {"v": version})["HX-Trigger"] == '{"dash:instance": {}}'
+    assert approver.get(f"{url(wait)}tick/", {"v": version})["HX-Trigger"] == '{"dash:arrivals": {}}'
     taken_up(wait)
     done = approver.get(f"{url(wait)}outcome/").text
 
@@ -146,7 +146,7 @@ def test_who_has_answered_sees_what_became_of_it(approver, wait):
 
 
 def test_the_inbox_learns_of_new_questions_by_ticks(approver, wait):
-    version = re.search(r'data-topic data-version="(\w+)"', approver.get("/approvals/").text)[1]
+    version = re.search(r'data-watch="([^"]+)"', approver.get("/approvals/").text)[1]
 
     assert approver.get("/approvals/tick/", {"v": version}).status_code == 204
     rows.wait(rows.instance("two"), title="And this?", request={"groups": ["approvers"]})

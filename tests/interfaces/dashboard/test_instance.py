@@ -176,7 +176,7 @@ def test_failures_open_in_place_and_as_a_page(viewer):
 def test_a_tick_tells_of_changes_to_the_instance_and_to_its_questions(viewer):
     instance = rows.instance("one", waits=waits({"kind": "ExternalEvent", "name": "decision", "title": "Pay?"}))
     text = page(viewer)
-    known = ".".join(re.findall(r'data-topic data-version="(\w+)"', text))
+    known = ",".join(re.findall(r'data-watch="([^"]+)"', text))
     tick = "/hubs/default/i/one/tick/"
 
     assert viewer.get(tick, {"v": known}).status_code == 204

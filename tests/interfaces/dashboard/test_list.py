@@ -22,7 +22,7 @@ def tick_url(text: str) -> str:
 
 
 def version(text: str) -> str:
-    return re.search(r'id="rows"[^>]* data-version="([^"]+)"', text)[1]
+    return re.search(r'id="rows"[^>]* data-watch="([^"]+)"', text)[1]
 
 
 def rows_url(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -13,13 +14,14 @@ from django_htmx.http import trigger_client_event
 from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.errors import InvalidTransition
-from orchestrations.interfaces.answers import Answer, QuestionClosed, answer, answer_given, on_its_way
+from orchestrations.interfaces.answers import QuestionClosed, answer, answer_given, on_its_way
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import client_of, is_partial, person, signed_in
 from orchestrations.interfaces.dashboard.asks import ask_of
 from orchestrations.interfaces.dashboard.forms import AnswerForm
-from orchestrations.interfaces.dashboard.versions import approvals_version, digest
-from orchestrations.interfaces.dashboard.versions import tick as answer_tick
+from orchestrations.interfaces.dashboard.live import topics
+from orchestrations.interfaces.dashboard.live.answering import answer as answer_tick
+from orchestrations.interfaces.dashboard.versions import approvals_version, arrivals_version, instance_version
 from orchestrations.models import Instance, OpenWait
 from orchestrations.permissions import Action, can, can_answer
 
@@ -46,9 +48,9 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @signed_in
-def inbox_tick(request: HttpRequest) -> HttpResponse:
+def inbox_tick(request: HttpRequest) -> HttpResponseBase:
     """Whether a question was asked or closed."""
-    return answer_tick(request, {"dash:approvals": approvals_version(get_config().task_hub)})
+    return answer_tick(request, {"approvals": topics.approvals(get_config().task_hub)})
 
 
 @require_GET
@@ -92,11 +94,10 @@ def outcome(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> H
 
 @require_GET
 @signed_in
-def outcome_tick(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> HttpResponse:
+def outcome_tick(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> HttpResponseBase:
     """Whether anything became of a question since."""
-    instance, asked = _find(request, hub, instance_id, wait)
-    version = _version(instance, asked, on_its_way(asked) if asked else None)
-    return answer_tick(request, {"dash:instance": version})
+    instance, _ = _find(request, hub, instance_id, wait)
+    return answer_tick(request, {"instance": topics.instance(instance.pk), "arrivals": topics.arrivals(instance.pk)})
 
 
 def _find(request: HttpRequest, hub: str, instance_id: str, wait_pk: int) -> tuple[Instance, OpenWait | None]:
@@ -163,11 +164,8 @@ def _outcome(request: HttpRequest, instance: Instance, asked: OpenWait | None, w
         "answer": given,
         "is_closed": asked is None,
         "may_view": can(person(request), Action.VIEW),
-        "version": _version(instance, asked, given if asked else None),
+        "version": instance_version(instance),
+        "arrivals_version": arrivals_version(queries.newest_message(instance)),
         "tick_url": reverse("dashboard:outcome_tick", args=where),
         "outcome_url": reverse("dashboard:outcome", args=where),
     }
-
-
-def _version(instance: Instance, asked: OpenWait | None, coming: Answer | None) -> str:
-    return digest((instance_page.version(instance), asked is None, coming is None))

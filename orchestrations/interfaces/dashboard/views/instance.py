@@ -8,6 +8,7 @@ from functools import partial
 from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -20,13 +21,14 @@ from orchestrations.errors import InvalidCursor, PayloadUnavailable
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import find_instance, is_partial, needs, person, require
 from orchestrations.interfaces.dashboard.listing import shown
+from orchestrations.interfaces.dashboard.live import topics
+from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.presentation.events import present
 from orchestrations.interfaces.dashboard.presentation.failures import failure_of
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.interfaces.dashboard.presentation.spans import attributes, gather
 from orchestrations.interfaces.dashboard.presentation.timeline import lay_out
 from orchestrations.interfaces.dashboard.presentation.waits import read_waits
-from orchestrations.interfaces.dashboard.versions import tick as answer_tick
 from orchestrations.limits import HISTORY_PAGE
 from orchestrations.models import ActivityWorkItem, Instance
 from orchestrations.paging import Page, Row
@@ -71,11 +73,10 @@ def answers(request: HttpRequest, *, hub: str, instance_id: str) -> HttpResponse
 
 @require_GET
 @needs(Action.VIEW)
-def tick(request: HttpRequest, *, hub: str, instance_id: str) -> HttpResponse:
+def tick(request: HttpRequest, *, hub: str, instance_id: str) -> HttpResponseBase:
     """Whether the instance's page has changed, or the questions on it."""
-    instance = instance_page.load(hub, instance_id)
-    asked = instance_page.questions(request, instance)["asks_version"]
-    return answer_tick(request, {"dash:instance": instance_page.version(instance), "dash:waits": str(asked)})
+    pk = find_instance(hub, instance_id).pk
+    return answer(request, {"instance": topics.instance(pk), "waits": topics.waits(pk)})
 
 
 @require_GET

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,9 +17,11 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound, InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.forms import InstanceFilterForm
-from orchestrations.interfaces.dashboard.listing import WAITING, Listing, marker, rows_again, shown
+from orchestrations.interfaces.dashboard.listing import WAITING, Listing, marker, newest_of, rows_again, shown
+from orchestrations.interfaces.dashboard.live import topics
+from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, WAITING_FOR_HUMAN, Badge
-from orchestrations.interfaces.dashboard.versions import digest, row_version, tick
+from orchestrations.interfaces.dashboard.versions import newest_version, row_version, rows_version
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import Instance
 from orchestrations.paging import CappedCount
@@ -66,10 +69,12 @@ def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
 
 @require_GET
 @needs(Action.VIEW)
-def instances_tick(request: HttpRequest, *, hub: str) -> HttpResponse:
-    """Whether any of the rows that a page shows has changed, or newer instances have come."""
-    newer = _newer(request, _listing(request), hub)
-    return tick(request, {"dash:instances": _rows_version(rows_again(hub, _shown(request)), newer)})
+def instances_tick(request: HttpRequest, *, hub: str) -> HttpResponseBase:
+    """Whether any of the rows that a page shows has changed, or newer instances may have come."""
+    watched = {"instances": topics.rows(hub, _shown(request))}
+    if request.GET.get("first"):
+        watched["newer"] = topics.newest(hub)
+    return answer(request, watched)
 
 
 @require_GET
@@ -127,7 +132,8 @@ def _live_rows(
         "rows": [shown(row, now, no_longer_matches=matching is not None and row.pk not in matching) for row in items],
         "rows_url": f"{reverse('dashboard:rows', args=[hub])}?{query}",
         "tick_url": f"{reverse('dashboard:instances_tick', args=[hub])}?{query}",
-        "version": _rows_version(items, newer),
+        "rows_version": rows_version((row.pk, row_version(row)) for row in items),
+        "newest_version": "" if newer is None else newest_version(newest_of(items)),
         "first_url": _url(request, hub),
     }
 
@@ -174,10 +180,6 @@ def _shown(request: HttpRequest) -> list[int]:
     """The rows that the page shows, by primary key."""
     given = request.GET.get("ids", "").split(",")[:LIST_PAGE_MAXIMUM]
     return [int(text) for text in given if text.isdecimal() and len(text) < 19]
-
-
-def _rows_version(items: list[Instance], newer: CappedCount | None) -> str:
-    return digest((*(f"{row.pk}:{row_version(row)}" for row in items), newer))
 
 
 def _filters(request: HttpRequest) -> dict[str, str]:

@@ -1,0 +1,148 @@
+"""What live pages watch, each as a topic with a version: a short text that changes when what the page shows does.
+
+The versions of many topics are read together, a few statements whatever their number, from the rows themselves by
+primary key: a busy task hub does not wake the readers of its quiet instances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db.models import Max
+
+from orchestrations.conf import get_config
+from orchestrations.interfaces.dashboard.versions import (
+    approvals_version,
+    arrivals_version,
+    instance_version,
+    newest_version,
+    row_version,
+    rows_version,
+    waits_version,
+    with_coming,
+)
+from orchestrations.models import InboxMessage, Instance, OpenWait
+from orchestrations.queries import newest_instance
+
+KEYS_IN_ONE_STATEMENT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One thing that is watched: the kind says how its version is read, the argument of what."""
+
+    kind: str
+    argument: Any
+
+
+def rows(hub: str, pks: Iterable[int]) -> Topic:
+    """Those rows of a list."""
+    return Topic("rows", (hub, tuple(pks)))
+
+
+def newest(hub: str) -> Topic:
+    """The newest instance of the hub."""
+    return Topic("newest", hub)
+
+
+def instance(pk: int) -> Topic:
+    """An instance with the control messages that are on their way to it."""
+    return Topic("instance", pk)
+
+
+def arrivals(pk: int) -> Topic:
+    """What is on its way to an instance: events and control messages that no worker has taken up yet."""
+    return Topic("arrivals", pk)
+
+
+def waits(pk: int) -> Topic:
+    """The questions that an instance asks."""
+    return Topic("waits", pk)
+
+
+def approvals(hub: str) -> Topic:
+    """The questions that the hub's instances ask."""
+    return Topic("approvals", hub)
+
+
+def version(topic: Topic) -> str:
+    """The version of one topic now, for the page that begins to watch it."""
+    return versions([topic])[topic]
+
+
+def versions(topics: Iterable[Topic]) -> dict[Topic, str]:
+    """The version of each topic now."""
+    by_kind: dict[str, set[Any]] = {}
+    for topic in topics:
+        by_kind.setdefault(topic.kind, set()).add(topic.argument)
+    return {
+        Topic(kind, argument): version
+        for kind, arguments in by_kind.items()
+        for argument, version in READERS[kind](arguments).items()
+    }
+
+
+def _read_rows(lists: Collection[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
+    found: dict[tuple[str, int], str] = {}
+    for pks in _batches({pk for _, shown in lists for pk in shown}):
+        rows = Instance.objects.using(get_config().database).filter(pk__in=pks)
+        for row in rows.only("hub", "execution", "status", "last_updated_at"):
+            found[row.hub, row.pk] = row_version(row)
+    return {
+        (hub, shown): rows_version((pk, found[hub, pk]) for pk in shown if (hub, pk) in found) for hub, shown in lists
+    }
+
+
+def _read_newest(hubs: Collection[str]) -> dict[str, str]:
+    return {hub: newest_version(newest_instance(hub)) for hub in hubs}
+
+
+def _read_instances(pks: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = dict.fromkeys(pks, "")
+    for some in _batches(pks):
+        rows = with_coming(Instance.objects.using(get_config().database).filter(pk__in=some))
+        for row in rows.only("execution", "status", "last_updated_at"):
+            found[row.pk] = instance_version(row)
+    return found
+
+
+def _read_arrivals(pks: Collection[int]) -> dict[int, str]:
+    found: dict[int, int] = {}
+    for some in _batches(pks):
+        messages = InboxMessage.objects.using(get_config().database).filter(instance_id__in=some)
+        found |= (
+            messages.order_by().values("instance_id").annotate(newest=Max("pk")).values_list("instance_id", "newest")
+        )
+    return {pk: arrivals_version(found.get(pk)) for pk in pks}
+
+
+def _read_waits(pks: Collection[int]) -> dict[int, str]:
+    asked: dict[int, list[int]] = {pk: [] for pk in pks}
+    for some in _batches(pks):
+        found = OpenWait.objects.using(get_config().database).filter(instance_id__in=some).exclude(title="")
+        for instance_pk, pk in found.values_list("instance_id", "pk"):
+            asked[instance_pk].append(pk)
+    return {pk: waits_version(wait_pks) for pk, wait_pks in asked.items()}
+
+
+def _read_approvals(hubs: Collection[str]) -> dict[str, str]:
+    return {hub: approvals_version(hub) for hub in hubs}
+
+
+READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
+    "rows": _read_rows,
+    "newest": _read_newest,
+    "instance": _read_instances,
+    "arrivals": _read_arrivals,
+    "waits": _read_waits,
+    "approvals": _read_approvals,
+}
+
+
+def _batches(pks: Collection[int]) -> Iterator[list[int]]:
+    rest = iter(sorted(pks))
+    while some := list(islice(rest, KEYS_IN_ONE_STATEMENT)):
+        yield some

@@ -1,0 +1,118 @@
+"""One look a second at everything that the open pages of this process watch, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, close_old_connections
+
+from orchestrations.interfaces.dashboard.live.topics import Topic, versions
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+FAILURES_BEFORE_THE_END = 3  # looks in a row that the database refused; then the pages are told to come again
+
+
+class WatchBroken(Exception):
+    """The database does not answer; nothing is known of what is watched."""
+
+
+class Watch:
+    """What one page watches. ``versions`` holds what is known of its topics; ``changed`` waits for other ones."""
+
+    def __init__(self, topics: Collection[Topic]) -> None:
+        self.topics = frozenset(topics)
+        self.versions: dict[Topic, str] = {}
+        self._news = asyncio.Event()
+        self._is_broken = False
+
+    async def changed(self, seconds: float) -> bool:
+        """Wait for a change, at most that long, and say whether there was one. Raises WatchBroken."""
+        try:
+            await asyncio.wait_for(self._news.wait(), seconds)
+        except TimeoutError:
+            return False
+        if self._is_broken:
+            raise WatchBroken
+        self._news.clear()
+        return True
+
+    def learn(self, found: dict[Topic, str]) -> None:
+        """Take in what a look has found."""
+        mine = {topic: found[topic] for topic in self.topics if topic in found}
+        if mine != self.versions:
+            self.versions = mine
+            self._news.set()
+
+    def end(self) -> None:
+        """Tell the page that nobody looks any more."""
+        self._is_broken = True
+        self._news.set()
+
+
+class Watcher:
+    """Looks for all the watches of one event loop, for as long as there is any."""
+
+    def __init__(self) -> None:
+        self._watches: set[Watch] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def watch(self, topics: Collection[Topic]) -> AsyncIterator[Watch]:
+        """Watch those topics within the block."""
+        watch = Watch(topics)
+        self._watches.add(watch)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look(), name="durable-live-pages")
+        try:
+            yield watch
+        finally:
+            self._watches.discard(watch)
+
+    async def rest(self) -> None:
+        """Wait until nobody watches, and so nobody looks."""
+        if self._task is not None:
+            await self._task
+
+    async def _look(self) -> None:
+        failures = 0
+        while self._watches:
+            topics = {topic for watch in self._watches for topic in watch.topics}
+            try:
+                found = await sync_to_async(_read)(topics)
+            except DatabaseError:
+                failures += 1
+                logger.warning("Live pages could not be told of changes: the database refused.", exc_info=True)
+                if failures >= FAILURES_BEFORE_THE_END:
+                    return self._end()
+            else:
+                failures = 0
+                for watch in self._watches:
+                    watch.learn(found)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _end(self) -> None:
+        for watch in self._watches:
+            watch.end()
+
+
+_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()
+
+
+def watcher() -> Watcher:
+    """The watcher of the running event loop."""
+    return _watchers.setdefault(asyncio.get_running_loop(), Watcher())
+
+
+def _read(topics: Collection[Topic]) -> dict[Topic, str]:
+    close_old_connections()
+    try:
+        return versions(topics)
+    finally:
+        close_old_connections()

@@ -1,0 +1,150 @@
+"""Pages of a site that can keep answers open: they hear of changes without asking, and get over its absence."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from django.db import connections
+from django.utils import timezone
+from playwright.sync_api import Page, Request, expect
+
+from durable_admin.asgi import application
+from orchestrations.models import Instance
+from tests.e2e import scenes
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIST = "/hubs/default/instances/"
+TICK = "/tick/"
+
+
+class AsyncSite:
+    """The site under uvicorn, in a thread of its own; it can go and come back at the same address."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        config = uvicorn.Config(
+            application, port=self.port, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        eventually(lambda: self._server.started)
+        self.port = self._server.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        gc.collect()  # Django leaves the empty body of a request that was cut off to the collector
+
+    def _run(self) -> None:
+        self._server.run()
+        connections.close_all()
+
+
+@pytest.fixture
+def async_site(transactional_db) -> Iterator[AsyncSite]:
+    site = AsyncSite()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def address(async_site) -> str:
+    return f"http://127.0.0.1:{async_site.port}"
+
+
+def is_stream(request: Request) -> bool:
+    return TICK in request.url and request.resource_type == "eventsource"
+
+
+def asked(page: Page) -> tuple[list[str], list[str]]:
+    """The streams that the page opens and the ticks that it asks from now on."""
+    streams: list[str] = []
+    ticks: list[str] = []
+
+    def note(request) -> None:
+        if TICK in request.url:
+            (streams if is_stream(request) else ticks).append(request.url)
+
+    page.on("request", note)
+    return streams, ticks
+
+
+def complete(instance_id: str) -> None:
+    Instance.objects.filter(instance_id=instance_id).update(status="Completed", last_updated_at=timezone.now())
+
+
+def row(page: Page, instance_id: str):
+    return page.locator("#rows tr", has_text=instance_id)
+
+
+def test_a_row_changes_without_being_asked_for(people, open_page):
+    scenes.add(timezone.now(), "order-1")
+    page = open_page("admin", "/approvals/")
+    _, ticks = asked(page)
+    with page.expect_request(is_stream):
+        page.goto(LIST)
+
+    complete("order-1")
+
+    expect(row(page, "order-1")).to_contain_text("Completed")
+    assert ticks == []
+
+
+def test_all_windows_hear_though_few_keep_a_line_open(people, open_page):
+    scenes.add(timezone.now(), "order-1")
+    first = open_page("admin", LIST)
+    windows = [first, *(first.context.new_page() for _ in range(6))]
+    notes = [asked(window) for window in windows[1:]]
+    for window in windows[1:]:
+        with window.expect_request(lambda request: TICK in request.url):
+            window.goto(LIST)
+
+    complete("order-1")
+
+    for window in windows:
+        expect(row(window, "order-1")).to_contain_text("Completed")
+    assert sum(bool(streams) for streams, _ in notes) <= 3
+
+
+def test_a_hidden_page_asks_nothing_and_catches_up(people, open_page):
+    scenes.add(timezone.now(), "order-1")
+    page = open_page("admin", "/approvals/")
+    with page.expect_request(is_stream):
+        page.goto(LIST)
+    streams, ticks = asked(page)
+    hide = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(f"Object.defineProperty(document, 'hidden', {{ value: true, configurable: true }}); {hide}")
+
+    complete("order-1")
+    scenes.add(timezone.now(), "order-2")
+    assert page.evaluate("navigator.locks.query().then((locks) => locks.held.length)") == 0
+    assert (streams, ticks) == ([], [])
+    page.evaluate(f"Object.defineProperty(document, 'hidden', {{ value: false, configurable: true }}); {hide}")
+
+    expect(row(page, "order-1")).to_contain_text("Completed")
+    expect(page.get_by_role("link", name="Show 1 new instance")).to_be_visible()
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed file.*SpooledTemporaryFile:ResourceWarning")
+def test_a_page_says_that_it_is_stale_and_recovers(people, async_site, open_page, forgiven):
+    forgiven.update({"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET"})
+    scenes.add(timezone.now(), "order-1")
+    page = open_page("admin", LIST)
+
+    async_site.stop()
+    expect(page.locator("#stale")).to_contain_text("Stale since", timeout=20_000)
+    complete("order-1")
+    async_site.start()
+
+    expect(page.locator("#stale")).to_be_hidden(timeout=30_000)
+    expect(row(page, "order-1")).to_contain_text("Completed")
