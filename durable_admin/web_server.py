@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-GRACEFUL_STOP_SECONDS = 10  # for requests that are being answered; pages that wait for news are cut off then
+GRACEFUL_STOP_SECONDS = 3  # for requests that are being answered; pages that wait for news are cut off then
 ANSWER_SECONDS = 2.0  # one probe may take
 PROBE_SECONDS = 0.2  # between probes
 
