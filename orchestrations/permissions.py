@@ -40,6 +40,7 @@ class Action(StrEnum):
     CLEAN_ENTITIES = "clean_entities"
     VIEW = "view"
     VIEW_PAYLOADS = "view_payloads"
+    VIEW_AUDIT = "view_audit"
 
     @property
     def permission(self) -> str:
@@ -66,6 +67,7 @@ PERMISSIONS: dict[Action, str] = {
     Action.CLEAN_ENTITIES: "clean_entities",
     Action.VIEW: "view_instance",
     Action.VIEW_PAYLOADS: "view_payloads",
+    Action.VIEW_AUDIT: "view_auditentry",
 }
 
 _LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART})

@@ -41,6 +41,10 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["hub", "instance_id", "-id"], name="durable_audit_instance"),
             models.Index(fields=["hub", "-id"], name="durable_audit_newest"),
+            models.Index(fields=["hub", "-at", "-id"], name="durable_audit_at"),
+            models.Index(fields=["hub", "actor_name", "-at", "-id"], name="durable_audit_actor"),
+            models.Index(fields=["hub", "action", "-at", "-id"], name="durable_audit_action"),
+            models.Index(fields=["hub", "via", "-at", "-id"], name="durable_audit_via"),
         ]
 
     def __str__(self) -> str:

@@ -83,6 +83,18 @@ def problems(form: BaseForm | None) -> list[Problem]:
     return problems_of(form)
 
 
+@register.simple_tag
+def span(length: timedelta | None) -> str:
+    """A measured span of time."""
+    return "—" if length is None else durations.duration(length)
+
+
+@register.filter
+def commas(number: int) -> str:
+    """A number with a comma at each thousand."""
+    return f"{number:,}"
+
+
 @register.simple_tag(takes_context=True)
 def theme(context: Context) -> str:
     """The theme that the reader chose: ``light``, ``dark``, or ``system``."""

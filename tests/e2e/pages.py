@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 PAGES = {
+    "overview": "/hubs/default/",
+    "overview-month": "/hubs/default/?window=30d",
+    "workers": "/hubs/default/workers/",
+    "audit-trail": "/hubs/default/audit/",
+    "audit-nothing": "/hubs/default/audit/?who=nobody",
     "list": "/hubs/default/instances/",
     "list-waiting": "/hubs/default/instances/?status=waiting",
     "list-nothing": "/hubs/default/instances/?id=nothing-like-it",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import path, register_converter
+from django.urls import URLPattern, path, register_converter
 
 from orchestrations.interfaces.dashboard.converters import HubConverter, InstanceIdConverter
-from orchestrations.interfaces.dashboard.views import acts, approvals, instance, instances, preferences
+from orchestrations.interfaces.dashboard.views import acts, approvals, audit, boards, instance, instances, preferences
 
 register_converter(HubConverter, "hub")
 register_converter(InstanceIdConverter, "instance_id")
@@ -15,9 +15,23 @@ app_name = "dashboard"
 ONE = "hubs/<hub:hub>/i/<instance_id:instance_id>/"
 QUESTION = "approvals/<hub:hub>/<instance_id:instance_id>/<int:wait>/"
 
+
+def board(route: str, name: str, views: boards.BoardViews) -> list[URLPattern]:
+    """Where the page of a board, its regions and its tick answer."""
+    return [
+        path(route, views.page, name=name),
+        path(f"{route}{name}-tick/", views.tick, name=f"{name}_tick"),
+        path(f"{route}{name}-regions/<slug:region>/", views.region, name=f"{name}_region"),
+    ]
+
+
 urlpatterns = [
     path("", instances.home, name="home"),
     path("theme/", preferences.theme, name="theme"),
+    *board("hubs/<hub:hub>/", "overview", boards.overview),
+    *board("hubs/<hub:hub>/workers/", "workers", boards.workers),
+    path("hubs/<hub:hub>/audit/", audit.page, name="audit"),
+    path("hubs/<hub:hub>/audit/export.<slug:kind>", audit.export, name="audit_export"),
     path("hubs/<hub:hub>/instances/", instances.instances, name="instances"),
     path("hubs/<hub:hub>/instances/rows/", instances.rows, name="rows"),
     path("hubs/<hub:hub>/instances/tick/", instances.instances_tick, name="instances_tick"),

@@ -68,6 +68,11 @@ def approvals(hub: str) -> Topic:
     return Topic("approvals", hub)
 
 
+def region(key: tuple[str, ...]) -> Topic:
+    """A region of a board, by all that it depends on."""
+    return Topic("region", key)
+
+
 def version(topic: Topic) -> str:
     """The version of one topic now, for the page that begins to watch it."""
     return versions([topic])[topic]
@@ -133,6 +138,7 @@ def _read_approvals(hubs: Collection[str]) -> dict[str, str]:
 
 
 READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
+    # "region" is added by the boards, which import this module.
     "rows": _read_rows,
     "newest": _read_newest,
     "instance": _read_instances,

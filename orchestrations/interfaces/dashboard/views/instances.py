@@ -32,9 +32,9 @@ FILTERS = ("status", "name", "id", "children")
 
 @signed_in
 def home(request: HttpRequest) -> HttpResponse:
-    """Send people to what they may see: the list, or their approvals."""
+    """Send people to what they may see: the overview, or their approvals."""
     if can(request.user, Action.VIEW):
-        return redirect("dashboard:instances", hub=get_config().task_hub)
+        return redirect("dashboard:overview", hub=get_config().task_hub)
     return redirect("dashboard:approvals")
 
 

@@ -1,0 +1,112 @@
+"""The audit trail of a task hub: who did what, when, why and how it reached us; to look at and to take away."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from orchestrations.audit_trail import AuditFilter, all_entries, list_entries
+from orchestrations.errors import InvalidCursor
+from orchestrations.interfaces.dashboard.access import is_partial, needs
+from orchestrations.interfaces.dashboard.audit_rows import as_csv, as_ndjson
+from orchestrations.limits import AUDIT_EXPORTED, INSTANCE_ID_LENGTH
+from orchestrations.models import AuditEntry
+from orchestrations.permissions import Action
+
+EXPORTS = {"csv": ("text/csv; charset=utf-8", as_csv), "ndjson": ("application/x-ndjson", as_ndjson)}
+LOOKING = {Action.VIEW, Action.VIEW_PAYLOADS, Action.VIEW_AUDIT}  # leaves no trace
+ACTIONS = [(act.value, act.value.replace("_", " ").capitalize()) for act in Action if act not in LOOKING]
+
+
+class _Instant(forms.DateTimeInput):
+    input_type = "datetime-local"
+
+    def format_value(self, value: object) -> str | None:
+        """As the browser's own field writes it."""
+        return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else super().format_value(value)
+
+
+class AuditFilterForm(forms.Form):
+    """The trail's filter, all of it in the URL. Instants without a zone are UTC, as they are shown."""
+
+    who = forms.CharField(max_length=150, required=False)
+    action = forms.ChoiceField(label="Did", choices=[("", "Anything"), *ACTIONS], required=False)
+    via = forms.ChoiceField(label="Through", choices=[("", "Anything"), *AuditEntry.Via.choices], required=False)
+    instance = forms.CharField(
+        label="Instance id begins with", max_length=INSTANCE_ID_LENGTH, required=False, strip=False
+    )
+    since = forms.DateTimeField(
+        label="From (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"})
+    )
+    until = forms.DateTimeField(
+        label="To (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"})
+    )
+
+    def where(self) -> AuditFilter:
+        """The filter, of a valid form."""
+        given = self.cleaned_data
+        return AuditFilter(
+            actor=given["who"],
+            action=given["action"],
+            via=given["via"],
+            instance_prefix=given["instance"],
+            at_from=given["since"],
+            at_to=given["until"],
+        )
+
+
+@require_GET
+@needs(Action.VIEW_AUDIT)
+def page(request: HttpRequest, *, hub: str) -> HttpResponse:
+    """A page of acts, the latest first, by the filter of the query string."""
+    form = AuditFilterForm(request.GET)
+    context: dict[str, object] = {"hub": hub, "section": "audit", "form": form, "exported": AUDIT_EXPORTED}
+    if form.is_valid():
+        try:
+            found = list_entries(hub, form.where(), cursor=request.GET.get("cursor"))
+        except InvalidCursor as invalid:
+            raise Http404(str(invalid)) from invalid
+        context |= {
+            "entries": found.items,
+            "newer": found.previous_cursor and _url(request, hub, cursor=found.previous_cursor),
+            "older": found.next_cursor and _url(request, hub, cursor=found.next_cursor),
+            "is_filtered": bool(_filters(request)),
+            "exports": [(kind.upper(), _url(request, hub, kind=kind)) for kind in EXPORTS],
+        }
+    template = "dashboard/audit/_results.html" if is_partial(request) else "dashboard/audit/page.html"
+    response = render(request, template, context, status=200 if form.is_valid() else 422)
+    response.headers["Vary"] = "HX-Request, Cookie"
+    return response
+
+
+@require_GET
+@needs(Action.VIEW_AUDIT)
+def export(request: HttpRequest, *, hub: str, kind: str) -> HttpResponseBase:
+    """All acts of the filter as a file, sent while it is read."""
+    form = AuditFilterForm(request.GET)
+    if kind not in EXPORTS or not form.is_valid():
+        raise Http404("That is no export of the audit trail.")
+    content_type, lines = EXPORTS[kind]
+    response = StreamingHttpResponse(lines(all_entries(hub, form.where())), content_type=content_type)
+    name = f"audit-{hub}-{timezone.now():%Y%m%d-%H%M%S}.{kind}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _filters(request: HttpRequest) -> dict[str, str]:
+    return {key: request.GET[key] for key in AuditFilterForm.base_fields if request.GET.get(key)}
+
+
+def _url(request: HttpRequest, hub: str, *, kind: str = "", cursor: str = "") -> str:
+    """The page, or an export, with the filter of this request."""
+    query = {**_filters(request), **({"cursor": cursor} if cursor else {})}
+    address = reverse("dashboard:audit_export", args=[hub, kind]) if kind else reverse("dashboard:audit", args=[hub])
+    return f"{address}?{urlencode(query)}" if query else address

@@ -1,0 +1,151 @@
+"""The audit trail of a task hub: filters, pages, and what can be taken away of it."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from orchestrations import audit_trail
+from orchestrations.models import AuditEntry
+from tests import rows
+
+AUDIT = "/hubs/default/audit/"
+
+
+@pytest.fixture
+def auditor(sign_in) -> Client:
+    browser = sign_in("viewer")
+    User.objects.get(username="viewer").user_permissions.add(Permission.objects.get(codename="view_auditentry"))
+    return browser
+
+
+def act(instance_id: str = "order-1", *, minutes: float = 0, **columns: object) -> AuditEntry:
+    defaults: dict[str, object] = {"action": "terminate", "actor_name": "dana", "via": "Dashboard"}
+    at = rows.NOON + timedelta(minutes=minutes)
+    return AuditEntry.objects.create(hub="default", instance_id=instance_id, at=at, **(defaults | columns))
+
+
+def ids(text: str) -> list[str]:
+    return re.findall(r'class="mono id">(?:<a href="[^"]*">)?([^<]+)<', text)
+
+
+@pytest.fixture
+def acts(db) -> None:
+    act("order-1", reason="duplicate")
+    act("order-2", minutes=1, actor_name="erin")
+    act("claim-1", minutes=2, action="purge")
+    act("@stock@a", minutes=3, action="signal_entity", via="API", address="192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["@stock@a", "claim-1", "order-2", "order-1"]),
+        ({"who": "erin"}, ["order-2"]),
+        ({"action": "purge"}, ["claim-1"]),
+        ({"via": "API"}, ["@stock@a"]),
+        ({"instance": "order-"}, ["order-2", "order-1"]),
+        ({"instance": "ORDER-"}, []),
+        ({"since": "2026-03-01T12:02"}, ["@stock@a", "claim-1"]),
+        ({"until": "2026-03-01T12:01"}, ["order-1"]),
+        ({"since": "2026-03-01T12:01", "until": "2026-03-01T12:02"}, ["order-2"]),
+        ({"who": "da\x00na"}, []),
+    ],
+)
+def test_it_shows_what_the_filter_lets_through_the_latest_first(auditor, acts, query, found):
+    response = auditor.get(AUDIT, query)
+
+    assert ids(response.text) == found if "\x00" not in query.get("who", "") else response.status_code == 422
+
+
+def test_a_filter_that_can_not_be_read_is_refused_in_words(auditor):
+    response = auditor.get(AUDIT, {"since": "yesterday"})
+
+    assert response.status_code == 422
+    assert "Enter a valid date/time" in response.text
+
+
+def test_it_goes_to_older_and_newer_pages_also_between_acts_of_one_moment(auditor):
+    for number in range(120):
+        act(f"i-{number:03}")
+
+    first = auditor.get(AUDIT, {"action": "terminate"}).text
+    older = html.unescape(re.search(r'href="([^"]+)" rel="next"', first)[1])
+    second = auditor.get(older).text
+    newer = html.unescape(re.search(r'href="([^"]+)" rel="prev"', second)[1])
+
+    assert ids(first) == [f"i-{number:03}" for number in range(119, 69, -1)]
+    assert ids(second) == [f"i-{number:03}" for number in range(69, 19, -1)]
+    assert ids(auditor.get(newer).text) == ids(first)
+    assert auditor.get(AUDIT, {"cursor": "made-up"}).status_code == 404
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_it_costs_the_same_queries_for_one_act_and_for_fifty(auditor, django_assert_num_queries, count):
+    for _ in range(count):
+        act()
+
+    with django_assert_num_queries(5):
+        auditor.get(AUDIT)
+
+
+def test_an_empty_trail_and_a_filter_without_a_match_say_which(auditor):
+    assert "Nothing has been done yet" in auditor.get(AUDIT).text
+    assert "No act matches" in auditor.get(AUDIT, {"who": "nobody"}).text
+
+
+def test_the_export_has_all_that_the_filter_lets_through(auditor, acts, monkeypatch):
+    monkeypatch.setattr(audit_trail, "CHUNK", 1)
+
+    response = auditor.get(f"{AUDIT}export.csv", {"instance": "order-"})
+    table = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
+
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert response.headers["Content-Disposition"].startswith('attachment; filename="audit-default-')
+    assert [(row["instance_id"], row["actor"], row["reason"]) for row in table] == [
+        ("order-2", "erin", ""),
+        ("order-1", "dana", "duplicate"),
+    ]
+
+
+def test_the_export_as_json_has_an_object_on_each_line(auditor, acts):
+    lines = auditor.get(f"{AUDIT}export.ndjson").getvalue().decode().splitlines()
+
+    assert [json.loads(line)["instance_id"] for line in lines] == ["@stock@a", "claim-1", "order-2", "order-1"]
+    assert json.loads(lines[0])["address"] == "192.0.2.7"
+    assert json.loads(lines[0])["at"] == "2026-03-01T12:03:00+00:00"
+
+
+def test_an_export_ends_at_its_bound(auditor, acts, monkeypatch):
+    monkeypatch.setattr(audit_trail, "AUDIT_EXPORTED", 3)
+
+    assert len(auditor.get(f"{AUDIT}export.ndjson").getvalue().splitlines()) == 3
+
+
+@pytest.mark.parametrize("reason", ["=HYPERLINK(1)", "+1", "-1", "@sum", "\tx"])
+def test_no_cell_of_an_export_is_a_formula(auditor, reason):
+    act(reason=reason)
+
+    text = auditor.get(f"{AUDIT}export.csv").getvalue().decode()
+
+    assert next(csv.DictReader(io.StringIO(text)))["reason"] == f"'{reason}"
+
+
+@pytest.mark.parametrize("path", ["", "export.csv"])
+def test_it_needs_a_permission_of_its_own(viewer, path):
+    response = viewer.get(AUDIT + path)
+
+    assert response.status_code == 403
+    assert "orchestrations.view_auditentry" in response.text
+
+
+def test_an_unknown_kind_of_export_is_not_found(auditor):
+    assert auditor.get(f"{AUDIT}export.xlsx").status_code == 404
