@@ -91,6 +91,8 @@ class DurableConfig:
 
     retention: Mapping[str, timedelta] | None = None
     """How long ended instances are kept, by status, in days or as a timedelta; others are kept for ever."""
+    webhook_days: float = 30.0
+    """How long messages to webhooks are kept to be looked at and sent again, delivered or not, in days."""
 
 
 KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}

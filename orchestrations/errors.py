@@ -214,3 +214,15 @@ class HttpRequestRefused(HttpRequestFailed):
 
     code = "http_request_refused"
     is_non_retriable = True
+
+
+class SecretUnreadable(DurableError):
+    """A webhook's secret can't be decrypted: SECRET_KEY has changed since it was kept."""
+
+    code = "secret_unreadable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The webhook's secret can't be read with this SECRET_KEY. Name the former key in SECRET_KEY_FALLBACKS, or "
+            "give the webhook a new secret."
+        )

@@ -15,6 +15,7 @@ from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
 from orchestrations.instance_ids import check_instance_id, new_instance_id
 from orchestrations.permissions import Action
 from orchestrations.store.contract import NewInstance, OnDuplicate
+from orchestrations.webhooks import announcements
 
 
 class Starting(HubClient):
@@ -96,6 +97,8 @@ class Starting(HubClient):
                     raise InstanceAlreadyExists(outcome.instance_id, outcome.existing_status or "Pending")
             started = [outcome.instance_id for outcome in outcomes if outcome.created]
             self._audit(action, started, details={"orchestrator": instances[0].name, **(details or {})})
+            if ended := [outcome.ended for outcome in outcomes if outcome.ended is not None]:
+                announcements.record(self.hub, self.using, ended)
 
     def _new_instance(
         self,

@@ -17,6 +17,7 @@ from orchestrations.models.human import (
 from orchestrations.models.instances import Instance
 from orchestrations.models.large_payloads import LargePayload
 from orchestrations.models.waits import OpenWait
+from orchestrations.models.webhooks import OutgoingWebhook, WebhookDelivery
 from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, WorkerLease
 
 __all__ = [
@@ -36,7 +37,9 @@ __all__ = [
     "Instance",
     "LargePayload",
     "OpenWait",
+    "OutgoingWebhook",
     "RaisedEventKey",
     "Timer",
+    "WebhookDelivery",
     "WorkerLease",
 ]

@@ -18,6 +18,7 @@ class AuditEntry(models.Model):
         API = "API"
         MANAGEMENT_API = "Management API"
         COMMAND = "Command"
+        WEBHOOK = "Webhook"
         ENGINE = "Engine"
         EMAIL_LINK = "E-mail link"
 

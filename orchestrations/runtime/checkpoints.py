@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -49,21 +50,30 @@ from orchestrations.store.entities import release_of_locks
 WORKING_DIRECTORY = Path.cwd()
 
 
+Note = Callable[[Advance, Checkpoint, datetime], None]
+"""What is told of a checkpoint is put into it by this."""
+
 CLOCK_SLACK = timedelta(milliseconds=20)  # by which this process's idea of the database's clock may be ahead
 
 
 class CheckpointBuilder:
     """Builds the checkpoints of one batch, planning which activities run in this process."""
 
-    def __init__(self, pool: ActivityPool, workers: LiveWorkers, now: datetime) -> None:
+    def __init__(self, pool: ActivityPool, workers: LiveWorkers, now: datetime, note: Note) -> None:
         self._pool = pool
         self._workers = workers
         self._now = now
+        self._note = note
         self._planned = 0
         self._planned_seconds = 0.0
 
     def build(self, advance: Advance) -> tuple[Checkpoint, list[ClaimedActivity]]:
         """The checkpoint, and the activities to start in this process once it is committed."""
+        checkpoint, local = self._build(advance)
+        self._note(advance, checkpoint, self._now)
+        return checkpoint, local
+
+    def _build(self, advance: Advance) -> tuple[Checkpoint, list[ClaimedActivity]]:
         held, claimed = advance.held, advance.held.claimed
         checkpoint = Checkpoint(
             pk=claimed.pk,

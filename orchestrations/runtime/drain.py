@@ -25,6 +25,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadUnavailable
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.activity_runs import FinishedActivity, key_of, not_completed
+from orchestrations.runtime.announcing import Announcer
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
 from orchestrations.runtime.clock import DatabaseClock
@@ -86,6 +87,7 @@ class Runtime:
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
         self._retention = Retention(self.store)
+        self.announcer = Announcer(self.store)
         self._unknown = UnknownActivities(self.store, self.workers, self.config.unknown_activity_seconds)
         self._clock = DatabaseClock(self.store.now())
         self._held: dict[int, HeldInstance] = {}
@@ -125,6 +127,7 @@ class Runtime:
             self._is_draining = False
             self._park()
             self._retention.run()
+            self.announcer.courier.look()
         except (OperationalError, InterfaceError):
             self._is_draining = False
             self._let_go()
@@ -156,6 +159,7 @@ class Runtime:
         self._flush_detached()
         self.lease.close()
         self.pool.give_up()
+        self.announcer.stop()
         self.cache.clear()
 
     # Parts of a turn ---------------------------------------------------------------------------------------------
@@ -240,9 +244,10 @@ class Runtime:
         """Advance the batch, write it, and start what it scheduled here."""
         missing = {held.pk: held.claimed.execution for held, messages in batch if needs_history(held, messages)}
         histories = self.store.load_history(missing) if missing else {}
-        records = self._load_entities([held.pk for held, _ in batch if held.is_entity])
+        entities = [held.pk for held, _ in batch if held.is_entity]
+        records = self.store.load_entities(entities) if entities else {}
         now = self._clock.now()
-        builder = CheckpointBuilder(self.pool, self.workers, now)
+        builder = CheckpointBuilder(self.pool, self.workers, now, self.announcer.note)
         written: list[tuple[HeldInstance, Checkpoint, list[ClaimedActivity]]] = []
         abandoned: dict[int, str] = {}
         dropped: dict[int, list[int]] = {}
@@ -310,9 +315,6 @@ class Runtime:
             reason = f"the engine failed on it: {type(error).__name__}: {error}"[:300]
             return Advance(held, abandon_reason=reason), None
 
-    def _load_entities(self, pks: list[int]) -> dict[int, EntityRecord]:
-        return self.store.load_entities(pks) if pks else {}
-
     def _advance_entity(
         self, held: HeldInstance, messages: Sequence[InboxEvent], loaded: object, now: datetime
     ) -> tuple[Advance, tuple[Checkpoint, list[ClaimedActivity]] | None]:
@@ -330,6 +332,7 @@ class Runtime:
             logger.warning("Lost the lease of an instance; nothing was written. instance=%s", claimed.instance_id)
             self._forget(held.pk)
             return
+        self.announcer.announce(checkpoint)
         if ended := held.in_flight.intersection(checkpoint.ended_activities):  # from outside, while they run here
             held.in_flight -= ended
             self.pool.cancel_tasks(held.pk, checkpoint.execution, ended)

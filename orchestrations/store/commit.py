@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import models
 
-from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer
+from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer, WebhookDelivery
 from orchestrations.store import entities, human_tasks, large_payloads, rows
 from orchestrations.store.contract import Checkpoint, CommitResult
 from orchestrations.store.messages import send
@@ -41,6 +41,8 @@ def commit(tables: Tables, token: int, checkpoints: Sequence[Checkpoint]) -> Com
             entities.write(tables, changed, now)
         refused = start_children(tables, [child for checkpoint in kept for child in checkpoint.children], now)
         send(tables, [message for checkpoint in kept for message in checkpoint.messages] + refused)
+        deliveries = [rows.delivery_row(tables.hub, delivery) for c in kept for delivery in c.deliveries]
+        _insert(tables, WebhookDelivery, rows.DELIVERY_COLUMNS, deliveries)
         large_payloads.record_checkpoints(tables, kept)
         large_payloads.forget_unused(tables, [c.pk for c in having_files if c.forgets_history or c.entity is not None])
     return CommitResult(lost={checkpoint.pk for checkpoint in checkpoints} - fenced.held)

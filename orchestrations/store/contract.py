@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
+from orchestrations.core.lifecycle import Transition
 from orchestrations.store.progress_contract import ProgressStore
 from orchestrations.store.task_contract import NewTask, SettledTask
 from orchestrations.store.upkeep_contract import UpkeepStore
@@ -63,6 +64,8 @@ class Created:
     created: bool
     existing_status: str | None = None
     """Status of the instance that has the id, when ``created`` is False."""
+    ended: Transition | None = None
+    """What became of the live instance that was terminated for this one."""
 
 
 @dataclass(slots=True)
@@ -217,6 +220,19 @@ class NewWait:
     location: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A message to a webhook, to be sent once the transition that it tells of is committed."""
+
+    webhook_pk: int
+    message_id: str
+    event: str
+    instance_pk: int
+    instance_id: str
+    execution: int
+    body: str
+
+
 @dataclass(slots=True)
 class EntityRecord:
     """An entity as it stands: its state as JSON text (None: there is none), its lock, and what waits for that lock."""
@@ -293,6 +309,8 @@ class Checkpoint:
     entity: EntityChange | None = None
     forgets_history: bool = False
     """Delete the old execution's history rows (continue-as-new)."""
+    transitions: list[Transition] = field(default_factory=list)  # for who listens once it is written
+    deliveries: list[NewDelivery] = field(default_factory=list)  # to webhooks, written with it
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from orchestrations.store.contract import (
     Checkpoint,
     EntityRecord,
     Message,
+    NewDelivery,
     NewInstance,
     NewTimer,
     NewWait,
@@ -89,6 +90,8 @@ WAIT_COLUMNS = (
     "request",
     "location",
 )
+
+DELIVERY_COLUMNS = ("hub", "webhook_id", "message_id", "event", "instance_pk", "instance_id", "execution", "body")
 
 ENTITY_COLUMNS = (
     "hub",
@@ -256,3 +259,9 @@ def wait_row(hub: str, checkpoint: Checkpoint, wait: NewWait) -> Row:
         wait.request,
         line("blocked_at", wait.location),
     )
+
+
+def delivery_row(hub: str, delivery: NewDelivery) -> Row:
+    """A row of DELIVERY_COLUMNS, pending and due at once."""
+    told = (delivery.event, delivery.instance_pk, delivery.instance_id, delivery.execution, delivery.body)
+    return (hub, delivery.webhook_pk, delivery.message_id, *told)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import OperationalError
 
+from orchestrations.core.lifecycle import Transition
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import (
     ActivityWorkItem,
@@ -64,7 +65,8 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
         known = {target.instance_id: target for target in tables.find((), looked_for)}
         replaceable = [key for key, target in known.items() if _is_replaceable(target, on_duplicate)]
         absent = sorted(wanted.keys() - known.keys())
-        started = _replace(tables, [wanted[key] for key in replaceable], on_duplicate) if replaceable else {}
+        ended: dict[str, Transition] = {}
+        started = _replace(tables, [wanted[key] for key in replaceable], on_duplicate, ended) if replaceable else {}
         if absent:
             started |= tables.insert_instances([wanted[key] for key in absent])
         if overtaken := {*replaceable, *absent} - started.keys():
@@ -73,10 +75,10 @@ def _create_instances(tables: Tables, instances: Sequence[NewInstance], on_dupli
                 raise PurgedMeanwhile(f"Purged while being started: {sorted(overtaken - now_known.keys())}. Try again.")
             known |= now_known
             if on_duplicate is OnDuplicate.TERMINATE:
-                started |= _replace(tables, [wanted[key] for key in sorted(overtaken)], on_duplicate)
+                started |= _replace(tables, [wanted[key] for key in sorted(overtaken)], on_duplicate, ended)
         if has_files:
             large_payloads.record(tables, ((pk, wanted[key].input) for key, pk in started.items()))
-    return _outcomes(instances, started, known)
+    return _outcomes(instances, started, known, ended)
 
 
 def _is_replaceable(target: Target, on_duplicate: OnDuplicate) -> bool:
@@ -85,10 +87,14 @@ def _is_replaceable(target: Target, on_duplicate: OnDuplicate) -> bool:
     return on_duplicate is OnDuplicate.REPLACE_TERMINAL and target.status in TERMINAL
 
 
-def _replace(tables: Tables, instances: Sequence[NewInstance], on_duplicate: OnDuplicate) -> dict[str, int]:
+def _replace(
+    tables: Tables, instances: Sequence[NewInstance], on_duplicate: OnDuplicate, ended: dict[str, Transition]
+) -> dict[str, int]:
+    """Those that could be replaced; ``ended`` gets what became of the live ones among them."""
     if on_duplicate is not OnDuplicate.TERMINATE:
         return _replace_ended(tables, instances)
-    told = end_live(tables, [instance.instance_id for instance in instances])
+    told, terminated = end_live(tables, [instance.instance_id for instance in instances])
+    ended |= terminated
     replaced = _replace_ended(tables, instances)
     send(tables, told)
     return replaced
@@ -102,7 +108,10 @@ def _replace_ended(tables: Tables, instances: Sequence[NewInstance]) -> dict[str
 
 
 def _outcomes(
-    instances: Sequence[NewInstance], started: Mapping[str, int], known: Mapping[str, Target]
+    instances: Sequence[NewInstance],
+    started: Mapping[str, int],
+    known: Mapping[str, Target],
+    ended: Mapping[str, Transition],
 ) -> list[Created]:
     outcomes = []
     told: set[str] = set()
@@ -112,7 +121,7 @@ def _outcomes(
         elif instance_id in told:
             outcomes.append(Created(instance_id, started[instance_id], False, RuntimeStatus.PENDING.value))
         else:
-            outcomes.append(Created(instance_id, started[instance_id], True))
+            outcomes.append(Created(instance_id, started[instance_id], True, ended=ended.get(instance_id)))
             told.add(instance_id)
     return outcomes
 

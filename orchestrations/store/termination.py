@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 import msgspec
+from django.db.models import F
 
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.lifecycle import LifecycleEvent, Transition
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
@@ -17,21 +19,52 @@ from orchestrations.store.locking import in_order
 from orchestrations.store.tables import BATCH, Tables, chunks
 
 REASON = "A new start took its id."
+COLUMNS = (
+    "instance_id",
+    "name",
+    "version",
+    "tags",
+    "execution",
+    "created_at",
+    "parent_id",
+    "parent_execution",
+    "parent_task_id",
+)
 
 
-def end_live(tables: Tables, instance_ids: Collection[str]) -> list[Message]:
-    """Mark those that are live as Terminated, and return what their parents, live children and entities are told."""
+def end_live(tables: Tables, instance_ids: Collection[str]) -> tuple[list[Message], dict[str, Transition]]:
+    """Mark those that are live as Terminated.
+
+    Returns what their parents, live children and entities are told, and what became of each.
+    """
     told: list[Message] = []
+    ended: dict[str, Transition] = {}
     for batch in chunks(sorted(instance_ids), BATCH):
         rows = Instance.objects.using(tables.using).filter(ORCHESTRATION, hub=tables.hub, instance_id__in=batch)
         live = rows.exclude(status__in=TERMINAL)
         in_order(live)
-        for row in live.only("instance_id", "execution", "parent_id", "parent_execution", "parent_task_id").order_by(
-            "pk"
-        ):
+        for row in live.only(*COLUMNS).annotate(parent_key=F("parent__instance_id")).order_by("pk"):
             told += _told(tables, row)
+            ended[row.instance_id] = _ended(tables, row, row.parent_key)
         live.update(status=RuntimeStatus.TERMINATED, lease_token=None)
-    return told
+    return told, ended
+
+
+def _ended(tables: Tables, row: Instance, parent_instance_id: str | None) -> Transition:
+    return Transition(
+        LifecycleEvent.TERMINATED,
+        tables.now(),
+        tables.hub,
+        row.pk,
+        row.instance_id,
+        row.name,
+        row.version,
+        RuntimeStatus.TERMINATED.value,
+        row.execution,
+        row.created_at,
+        row.tags,
+        parent_instance_id,
+    )
 
 
 def _told(tables: Tables, row: Instance) -> Iterator[Message]:

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from orchestrations import api_keys
+from orchestrations.admin.keys import NEEDS
 from orchestrations.api_keys import Verb
-from orchestrations.api_keys_admin import NEEDS
 from orchestrations.models import ApiKey
 from tests.interfaces.dashboard.test_admin import staff
 

@@ -61,6 +61,7 @@ class ApiKeyForm(KeyForm):
         return value
 
 
+@admin.register(ApiKey)
 class ApiKeyAdmin(KeyAdmin):
     """Keys, the newest first. They are revoked and not deleted, so that audit entries can be told apart."""
 

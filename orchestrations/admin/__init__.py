@@ -1,0 +1,8 @@
+"""The tables in Django's admin: to look at, and where people decide something, to act. A module for each area.
+
+What people may do goes through the client, as everywhere. Pages stay cheap at a million rows: see ``looking``.
+"""
+
+from orchestrations.admin import audit, engine, instances, keys, people, queue, webhooks
+
+__all__ = ["audit", "engine", "instances", "keys", "people", "queue", "webhooks"]

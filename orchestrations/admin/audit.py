@@ -1,0 +1,32 @@
+"""The audit trail: only ever read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+
+from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, newest
+from orchestrations.models import AuditEntry
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Who did what, when and why; the newest first."""
+
+    list_display = ("at", "actor_name", "action", "instance_id", "reason", "via", "address")
+    list_filter = ("action", "via", HubFilter)
+    search_fields = ("instance_id",)
+    search_help_text = "A whole instance id; or a user name, among the newest rows."
+
+    def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """What was done to that instance, however long ago, and lately by a person of that name."""
+        by_person = newest(rows).filter(actor_name=term).values_list("pk", flat=True)[:1_000]
+        return rows.filter(Q(instance_id=term) | Q(pk__in=list(by_person)))
+
+    def view_on_site(self, obj: Any) -> str:
+        """The dashboard's page of the instance, which may be gone."""
+        return reverse("dashboard:instance", args=[obj.hub, obj.instance_id])

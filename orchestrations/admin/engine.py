@@ -1,0 +1,120 @@
+"""What the engine keeps: history, what is in flight, workers and their chores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from orchestrations.admin.looking import BelongsToInstanceAdmin, HubFilter, OffTheDashboard, hub_of
+from orchestrations.models import (
+    ActivityWorkItem,
+    Chore,
+    Entity,
+    HistoryEvent,
+    InboxMessage,
+    LargePayload,
+    OpenWait,
+    RaisedEventKey,
+    Timer,
+    WorkerLease,
+)
+
+
+@admin.register(HistoryEvent)
+class HistoryEventAdmin(BelongsToInstanceAdmin):
+    """History events, the newest first."""
+
+    list_display = ("instance", "execution", "sequence", "type", "name", "task_id", "attempt", "timestamp")
+    list_filter = ("type",)
+
+
+@admin.register(OpenWait)
+class OpenWaitAdmin(BelongsToInstanceAdmin):
+    """External events that are awaited now."""
+
+    list_display = ("instance", "name", "title", "since", "due_at")
+    list_filter = (HubFilter,)
+
+
+@admin.register(InboxMessage)
+class InboxMessageAdmin(BelongsToInstanceAdmin):
+    """Events on their way to instances."""
+
+    list_display = ("instance", "type", "name", "created_at", "visible_at")
+    list_filter = ("type", HubFilter)
+
+
+@admin.register(RaisedEventKey)
+class RaisedEventKeyAdmin(BelongsToInstanceAdmin):
+    """Idempotency keys of external events, kept for a while after the event."""
+
+    list_display = ("instance", "key", "raised_at")
+
+
+@admin.register(Entity)
+class EntityAdmin(OffTheDashboard):
+    """Entities, the newest first."""
+
+    list_display = ("__str__", "name", "key", "last_operation_at", "locked_by", "backlog")
+    list_filter = (HubFilter,)
+    search_fields = ("name",)
+    search_help_text = "The whole name of an entity, or its id: @name@key."
+    ordering = ("-last_operation_at", "-pk")
+
+    def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """By the index on names, or by that on ids."""
+        if term.startswith("@"):
+            return rows.filter(instance__hub=hub_of(request), instance__instance_id=term)
+        return rows.filter(name=term)
+
+
+@admin.register(Timer)
+class TimerAdmin(BelongsToInstanceAdmin):
+    """Durable timers."""
+
+    list_display = ("instance", "task_id", "attempt", "state", "due_at")
+    list_filter = ("state", HubFilter)
+
+
+@admin.register(ActivityWorkItem)
+class ActivityWorkItemAdmin(BelongsToInstanceAdmin):
+    """Activities that have not ended."""
+
+    list_display = (
+        "instance",
+        "name",
+        "attempt",
+        "dispatches",
+        "scheduled_at",
+        "started_at",
+        "heartbeat_at",
+        "lease_token",
+    )
+    list_filter = (HubFilter,)
+
+
+@admin.register(Chore)
+class ChoreAdmin(OffTheDashboard):
+    """What one worker at a time does now and then, and when it is due again."""
+
+    list_display = ("name", "hub", "due_at")
+    list_filter = (HubFilter,)
+
+
+@admin.register(LargePayload)
+class LargePayloadAdmin(BelongsToInstanceAdmin):
+    """Files of large payloads."""
+
+    list_display = ("instance", "name")
+    list_filter = (HubFilter,)
+
+
+@admin.register(WorkerLease)
+class WorkerLeaseAdmin(OffTheDashboard):
+    """Worker processes and their sign of life."""
+
+    list_display = ("worker", "hub", "in_flight", "capacity", "started_at", "heartbeat_at", "expires_at")
+    list_filter = (HubFilter,)
