@@ -5,13 +5,15 @@ Payloads have their own door (``orchestrations.authoring.payloads``), and instan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import (
+    BULK_IDS,
     IDEMPOTENCY_KEY_LENGTH,
+    INSTANCE_ID_LENGTH,
     NAME_LENGTH,
     REASON_LENGTH,
     TAG_CHARACTERS,
@@ -64,6 +66,18 @@ def check_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
         _check_text(key, "tag name", TAG_CHARACTERS, one_line=True)
         _check_text(value, f"tag {key!r}", TAG_CHARACTERS)
     return dict(tags)
+
+
+def check_instance_ids(ids: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids, each once; raises PayloadRejected for none, for more than BULK_IDS, and for what is no id."""
+    wanted = tuple(dict.fromkeys(ids))
+    if not wanted:
+        raise PayloadRejected("No instance is named. Name at least one, or give a filter.", subject="instance ids")
+    if len(wanted) > BULK_IDS:
+        raise PayloadRejected(
+            f"{len(wanted):,} instances are named; {BULK_IDS:,} are allowed. Give a filter.", subject="instance ids"
+        )
+    return tuple(_check_text(instance_id, "instance id", INSTANCE_ID_LENGTH, one_line=True) for instance_id in wanted)
 
 
 def check_instant(value: datetime | None, subject: str) -> datetime | None:

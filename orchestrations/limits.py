@@ -9,6 +9,12 @@ IDEMPOTENCY_KEY_LENGTH = 190  # characters; the column has ten more for the pref
 IDEMPOTENCY_KEY_SECONDS = 48 * 60 * 60  # that an event's key is remembered; clients retry for a day at most
 TAGS = 50  # of one instance; they are loaded with every list of instances
 TAG_CHARACTERS = 256  # of a tag's name, and of its value
+BULK_BATCH = 100  # instances of one step of a bulk job: one transaction of a fraction of a second
+BULK_IDS = 1_000  # instances that a bulk job names one by one; a filter chooses any number
+BULK_COUNT_CAP = 1_000_000  # instances that a bulk job counts as it begins; the count then takes about 0.2 s
+BULK_PREVIEW = 20  # instances that a preview names
+BULK_PROBLEMS = 100  # instances of which a bulk job keeps why they were skipped or failed
+BULK_JOBS_KEPT = 1_000  # ended bulk jobs of a task hub; older ones go, the audit trail stays
 
 PAYLOAD_BYTES = 10 * 1024 * 1024  # one input, output or event; above this a file store is the right place
 LARGE_PAYLOAD_BYTES = 256 * 1024  # a longer payload becomes a file; rows of this size still move quickly

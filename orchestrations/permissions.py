@@ -33,6 +33,7 @@ class Action(StrEnum):
     REWIND = "rewind"
     RESTART = "restart"
     PURGE = "purge"
+    SET_TAGS = "set_tags"
     RETRY_NOW = "retry_now"
     SKIP_TIMER = "skip_timer"
     COMPLETE_TASK = "complete_task"
@@ -60,6 +61,7 @@ PERMISSIONS: dict[Action, str] = {
     Action.REWIND: "rewind_instance",
     Action.RESTART: "start_instance",
     Action.PURGE: "purge_instance",
+    Action.SET_TAGS: "tag_instance",
     Action.RETRY_NOW: "hasten_task",
     Action.SKIP_TIMER: "hasten_task",
     Action.COMPLETE_TASK: "complete_task",
@@ -70,9 +72,9 @@ PERMISSIONS: dict[Action, str] = {
     Action.VIEW_AUDIT: "view_auditentry",
 }
 
-_LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART})
+_LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART, Action.SET_TAGS})
 _TASKS = frozenset({Action.RETRY_NOW, Action.SKIP_TIMER, Action.COMPLETE_TASK})
-_ENDED = frozenset({Action.RESTART, Action.PURGE})
+_ENDED = frozenset({Action.RESTART, Action.PURGE, Action.SET_TAGS})
 
 LEGAL_ACTIONS: dict[RuntimeStatus, frozenset[Action]] = {
     RuntimeStatus.PENDING: _LIVE | {Action.SUSPEND},
@@ -90,6 +92,11 @@ def legal_actions(status: RuntimeStatus | str) -> frozenset[Action]:
     """What changes something for an instance of that status. The client also accepts suspending a suspended one and
     resuming one that runs, without effect; a restart of a live instance needs a new id."""
     return LEGAL_ACTIONS[RuntimeStatus(status)]
+
+
+def legal_statuses(action: Action) -> tuple[RuntimeStatus, ...]:
+    """The statuses in which the action changes something, in the order of the enumeration."""
+    return tuple(status for status in RuntimeStatus if action in LEGAL_ACTIONS[status])
 
 
 def can(user: Person, action: Action, instance: Instance | None = None) -> bool:

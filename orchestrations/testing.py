@@ -14,6 +14,7 @@ from unittest.mock import patch
 from django.db import connections
 from django.test import TransactionTestCase
 
+from orchestrations.bulk.runner import BulkRunner, has_open_jobs
 from orchestrations.client import OrchestrationClient
 from orchestrations.core.http_messages import DurableHttpResponse, HttpRequest
 from orchestrations.errors import ConfigurationError, InstanceNotFound
@@ -59,6 +60,7 @@ class InProcessWorker:
                 'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}.'
             )
         self.runtime = Runtime(store)
+        self._bulk = BulkRunner(self.runtime.store)
         self.drain_seconds = drain_seconds
         self._client = OrchestrationClient()
 
@@ -82,6 +84,7 @@ class InProcessWorker:
         deadline = time.monotonic() + timeout_seconds
         while True:
             self.runtime.drain(self.drain_seconds)
+            self._bulk.run()
             if condition():
                 return
             if time.monotonic() >= deadline:
@@ -104,7 +107,7 @@ class InProcessWorker:
         store = self.runtime.store
         due_at = store.next_due_at()
         is_due = due_at is not None and due_at <= store.now()
-        return not (is_due or self.runtime.pool.is_busy or store.has_work())
+        return not (is_due or self.runtime.pool.is_busy or store.has_work() or has_open_jobs(store))
 
     def _status(self, instance_id: str) -> OrchestrationStatus:
         status = self._client.get_status(instance_id)

@@ -141,17 +141,18 @@ def test_the_raw_event_is_no_way_around_the_question():
 
 
 def test_what_is_legal_in_which_status():
-    live = {Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART}
+    live = {Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART, Action.SET_TAGS}
+    ended = {Action.RESTART, Action.PURGE, Action.SET_TAGS}
     tasks = {Action.RETRY_NOW, Action.SKIP_TIMER, Action.COMPLETE_TASK}
     assert {status: set(permissions.legal_actions(status)) for status in RuntimeStatus} == {
         RuntimeStatus.PENDING: live | {Action.SUSPEND},
         RuntimeStatus.RUNNING: live | tasks | {Action.SUSPEND},
         RuntimeStatus.CONTINUED_AS_NEW: live | {Action.SUSPEND},
         RuntimeStatus.SUSPENDED: live | tasks | {Action.RESUME},
-        RuntimeStatus.COMPLETED: {Action.RESTART, Action.PURGE},
-        RuntimeStatus.FAILED: {Action.RESTART, Action.PURGE, Action.REWIND},
-        RuntimeStatus.TERMINATED: {Action.RESTART, Action.PURGE},
-        RuntimeStatus.CANCELED: {Action.RESTART, Action.PURGE},
+        RuntimeStatus.COMPLETED: ended,
+        RuntimeStatus.FAILED: ended | {Action.REWIND},
+        RuntimeStatus.TERMINATED: ended,
+        RuntimeStatus.CANCELED: ended,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the engine keeps: history, what is in flight, workers and their chores."""
+"""What the engine keeps: history, what is in flight, bulk jobs, workers and their chores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from orchestrations.admin.looking import BelongsToInstanceAdmin, HubFilter, OffTheDashboard, hub_of
 from orchestrations.models import (
     ActivityWorkItem,
+    BulkJob,
     Chore,
     Entity,
     HistoryEvent,
@@ -94,6 +95,15 @@ class ActivityWorkItemAdmin(BelongsToInstanceAdmin):
         "lease_token",
     )
     list_filter = (HubFilter,)
+
+
+@admin.register(BulkJob)
+class BulkJobAdmin(OffTheDashboard):
+    """Acts on many instances, and how far each has come."""
+
+    list_display = ("id", "action", "state", "done", "skipped", "failed", "total", "creator_name", "created_at")
+    list_filter = ("state", "action", HubFilter)
+    raw_id_fields = ("created_by",)
 
 
 @admin.register(Chore)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet, TextField
+from django.db.models import JSONField, Model, QuerySet, TextField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -31,6 +31,7 @@ else:
 PAYLOADS = frozenset(
     {"input", "output", "custom_status", "failure", "payload", "attributes", "waits", "request", "state"}
     | {"summary", "initial", "on_timeout", "data"}  # of tasks and votes
+    | {"parameters"}  # of bulk jobs
 )
 HUB = "hub"
 
@@ -167,7 +168,8 @@ def newest(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def payload_columns(model: type[Model]) -> list[str]:
     """The columns that hold what only who may see payloads sees."""
-    return [field.name for field in model._meta.get_fields() if isinstance(field, TextField) and field.name in PAYLOADS]
+    fields = model._meta.get_fields()
+    return [field.name for field in fields if isinstance(field, TextField | JSONField) and field.name in PAYLOADS]
 
 
 def _has(model: type[Model], name: str) -> bool:

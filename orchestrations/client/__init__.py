@@ -1,7 +1,7 @@
 """The one write door: starts orchestrations, raises events and controls instances, from any Django code.
 
 Every write joins the transaction that the caller has open on the hub's database, so that it happens if and only if that
-commits; the audit row and the hint to the workers are part of it. No row of an instance is locked here.
+commits; the audit row and the hint to the workers are part of it. Only purging and tagging lock rows of instances here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from orchestrations.client.purging import PurgeHistoryResult, Purging
 from orchestrations.client.querying import Querying
 from orchestrations.client.reading import Reading
 from orchestrations.client.starting import Starting
+from orchestrations.client.tagging import Tagging
 
 __all__ = [
     "ActivityFailed",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class OrchestrationClient(Starting, Messaging, Purging, Reading, Querying, Entities, Activities):
+class OrchestrationClient(Starting, Messaging, Tagging, Purging, Reading, Querying, Entities, Activities):
     """A task hub, seen from outside. Cheap to make; each method has an async twin whose name begins with ``a``.
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every

@@ -13,6 +13,7 @@ from orchestrations.authoring.versions import choose_code, new_version
 from orchestrations.client.hub import HubClient, SerializedJson
 from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
 from orchestrations.instance_ids import check_instance_id, new_instance_id
+from orchestrations.models import Instance
 from orchestrations.permissions import Action
 from orchestrations.store.contract import NewInstance, OnDuplicate
 from orchestrations.webhooks import announcements
@@ -63,24 +64,31 @@ class Starting(HubClient):
         """Start the same orchestration with the same input, tags and version, and return the instance id.
 
         By default under a new id, whatever the status; else under the same one, which must have ended. It gets no
-        parent. Raises InstanceNotFound, InstanceAlreadyExists and FunctionNotRegistered.
+        parent. The input is the one that its status shows: after continue-as-new that of the present generation, as
+        in Durable Functions; the first one is not kept. Raises InstanceNotFound, InstanceAlreadyExists and
+        FunctionNotRegistered.
         """
         row = self._rows(instance_id).only("instance_id", "name", "input", "tags", "version").first()
         if row is None:
             raise InstanceNotFound(instance_id)
-        again = NewInstance(
-            instance_id=new_instance_id() if restart_with_new_instance_id else row.instance_id,
-            name=registry.orchestrator(row.name).name,
-            version=row.version,
-            input=row.input,
-            tags=dict(row.tags),
-        )
+        again = self._again(row, None if restart_with_new_instance_id else row.instance_id)
         self._create([again], OnDuplicate.REPLACE_TERMINAL, Action.RESTART, {"restarted": row.instance_id})
         return again.instance_id
 
     astart_new = async_twin(start_new)
     astart_many = async_twin(start_many)
     arestart = async_twin(restart)
+
+    def _again(self, row: Instance, instance_id: str | None = None) -> NewInstance:
+        """What starts the row's orchestration again. Raises FunctionNotRegistered and PayloadUnavailable."""
+        return NewInstance(
+            instance_id=new_instance_id() if instance_id is None else instance_id,
+            name=registry.orchestrator(row.name).name,
+            version=row.version,
+            input=row.input,
+            tags=dict(row.tags),
+            has_fresh_id=instance_id is None,
+        )
 
     def _create(
         self,

@@ -70,7 +70,7 @@ class OrchestrationContext:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The instance's tags."""
+        """The instance's tags as they were when this execution began; a replay must find the same."""
         return self._execution.facts.tags
 
     @property

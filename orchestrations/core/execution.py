@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -267,6 +267,7 @@ class Execution:
     def _on_started(self, event: HistoryEvent) -> None:
         self.status = RuntimeStatus.RUNNING
         self.generation = event.attributes.get("generation", self.facts.execution)
+        self.facts = replace(self.facts, tags=event.attributes.get("tags", self.facts.tags))
         self._begin()
 
     def _on_task_completed(self, event: HistoryEvent) -> None:

@@ -2,6 +2,7 @@
 
 from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
+from orchestrations.models.bulk_jobs import BulkJob
 from orchestrations.models.chores import Chore
 from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
@@ -24,6 +25,7 @@ __all__ = [
     "ActivityWorkItem",
     "ApiKey",
     "AuditEntry",
+    "BulkJob",
     "Chore",
     "Entity",
     "HistoryEvent",

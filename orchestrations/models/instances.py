@@ -115,6 +115,7 @@ class Instance(models.Model):
             ("suspend_instance", "Can suspend and resume orchestration instances"),
             ("rewind_instance", "Can rewind failed orchestration instances"),
             ("purge_instance", "Can purge ended orchestration instances"),
+            ("tag_instance", "Can set and remove tags of orchestration instances"),
             ("hasten_task", "Can retry waiting tasks now and skip timers"),
             ("complete_task", "Can complete activities by hand"),
             ("signal_entity", "Can signal entities"),

@@ -220,7 +220,8 @@ def _start_position(events: Sequence[HistoryEvent]) -> int:
 
 
 def _started(claimed: ClaimedInstance, now: datetime) -> HistoryEvent:
-    attributes = {"generation": claimed.execution}
+    # Tags may be changed from outside; those that the orchestrator's code has seen are kept for its replays.
+    attributes = {"generation": claimed.execution, "tags": dict(claimed.tags)}
     return HistoryEvent(EventType.EXECUTION_STARTED, now, name=claimed.name, attributes=attributes)
 
 

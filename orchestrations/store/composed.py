@@ -16,7 +16,18 @@ from typing import Any
 from django.db.models import Case, F, Value, When
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
-from orchestrations.store import chores, commit, entities, large_payloads, leases, messages, progress, rows, starts
+from orchestrations.store import (
+    chores,
+    commit,
+    entities,
+    large_payloads,
+    leases,
+    messages,
+    progress,
+    rows,
+    starts,
+    tags,
+)
 from orchestrations.store.contract import (
     ActivityCompletion,
     ActivityKey,
@@ -95,6 +106,9 @@ class ComposedStore(Store):
                     self.tables.delete(Instance, ("id",), [(pk,) for pk in ended])
             purged += len(ended)
         return purged
+
+    def change_tags(self, pks: Collection[int], changes: Mapping[str, str | None], limit: int) -> set[int]:
+        return tags.change(self.tables, pks, changes, limit)
 
     def forget_event_keys(self, age: timedelta) -> int:
         before, forgotten = self.tables.now() - age, 0

@@ -369,6 +369,13 @@ class Store(ProgressStore, UpkeepStore):
         """
 
     @abstractmethod
+    def change_tags(self, pks: Collection[int], changes: Mapping[str, str | None], limit: int) -> set[int]:
+        """Set tags of these instances, and remove those given as None; return the instances that now have them so.
+
+        One that would have more than ``limit`` tags is left alone. The rows are locked until the transaction ends.
+        """
+
+    @abstractmethod
     def remove_entities(self, pks: Collection[int]) -> int:
         """Delete the entities of these instances that are idle: no state, no lock, no message, no worker at it.
 

@@ -18,6 +18,7 @@ from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from orchestrations.bulk.runner import has_open_jobs
 from orchestrations.conf import get_config
 from orchestrations.limits import IDEMPOTENCY_KEY_SECONDS
 from orchestrations.runtime.clock import DatabaseClock
@@ -100,7 +101,8 @@ class TaskHubBroker(ORM):
     def _sweep(self) -> bool:
         """Free what dead workers held, so that it becomes work; the guarantee behind every lost hint.
 
-        Now and then only, and after the look for work: it takes a few milliseconds. True where anything was freed.
+        Now and then only, and after the look for work: it takes a few milliseconds. True where anything was freed, or
+        a bulk job is open.
         """
         if time.monotonic() - self._swept_at < get_config().sweep_seconds:
             return False
@@ -113,7 +115,7 @@ class TaskHubBroker(ORM):
                 recovery.instances,
                 recovery.activities,
             )
-        return bool(recovery.instances or recovery.activities)
+        return bool(recovery.instances or recovery.activities) or has_open_jobs(get_store())
 
     def _forget_old_keys(self) -> None:
         if time.monotonic() - self._forgot_at >= FORGET_SECONDS:

@@ -1,4 +1,4 @@
-"""The one task that the cluster's workers run for us: a slice of the drain loop."""
+"""The one task that the cluster's workers run for us: a slice of the drain loop, and one of bulk jobs if there are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from multiprocessing.util import Finalize
 from django_q.conf import Conf
 from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
 
+from orchestrations.bulk.runner import BulkRunner
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.runtime.drain import Runtime
 from orchestrations.worker.board import GONE, IDLE, board
@@ -41,14 +42,16 @@ class _Recycling:
 
 
 _runtime: tuple[int, Runtime] | None = None
+_bulk: BulkRunner | None = None  # of the same process as the runtime
 _recycling: _Recycling | None = None
 
 
 def runtime() -> Runtime:
     """This process's runtime, made at the first drain and stopped when the process ends."""
-    global _runtime
+    global _runtime, _bulk
     if _runtime is None or _runtime[0] != os.getpid():
         engine = Runtime()
+        _bulk = BulkRunner(engine.store)
         Finalize(engine, _stop, args=(engine,), exitpriority=100)
         _runtime = (os.getpid(), engine)
     return _runtime[1]
@@ -64,7 +67,10 @@ def drain() -> None:
     board.begin_drain()
     try:
         engine = runtime()
-        engine.drain(engine.config.drain_seconds, gives_way=lambda: board.wants_workers)
+        assert _bulk is not None  # made with the runtime
+        bulk = _bulk
+        engine.drain(engine.config.drain_seconds, gives_way=lambda: board.wants_workers or bulk.has_work())
+        bulk.run(gives_way=lambda: board.wants_workers)
     except (Exception, EpisodeTimeout):
         logger.exception("A drain ended early.")
         time.sleep(FAILED_SECONDS)

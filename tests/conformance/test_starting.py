@@ -217,3 +217,22 @@ def test_a_child_that_is_restarted_alone_has_no_parent(client, worker):
     worker.run_until_ended("child")
 
     assert client.get_status("child").parent_instance_id is None
+
+
+def test_tags_that_change_while_it_runs_do_not_reach_its_code(client, worker):
+    @orchestrator
+    def looks_twice(context):
+        before = dict(context.tags)
+        yield context.wait_for_external_event("go")
+        return [before, dict(context.tags)]
+
+    for instance_id, tags in (("tagged", {"team": "a"}), ("bare", None)):
+        client.start_new(looks_twice, instance_id, tags=tags)
+    worker.run_until_idle()
+    for instance_id in ("tagged", "bare"):
+        client.set_tags(instance_id, {"team": "b", "new": "x"})
+        client.raise_event(instance_id, "go")
+
+    assert worker.run_until_ended("tagged").output == [{"team": "a"}, {"team": "a"}]
+    assert worker.run_until_ended("bare").output == [{}, {}]
+    assert client.get_status("bare").tags == {"team": "b", "new": "x"}

@@ -12,6 +12,7 @@ from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
 from orchestrations.client import OrchestrationClient
+from orchestrations.models import BulkJob
 from orchestrations.store import get_store
 from orchestrations.worker import broker as module
 from orchestrations.worker.board import DRAINING, IDLE, Board
@@ -192,3 +193,10 @@ def test_a_listener_that_is_cut_off_is_not_the_pushers_end(broker):
 
     assert broker.dequeue() is None
     assert waits.is_closed
+
+
+def test_an_open_bulk_job_is_work(broker):
+    BulkJob.objects.create(hub=get_store().hub, action="suspend", selection="{}", creator_name="ada", via="API")
+    broker._swept_at = -1_000_000.0
+
+    assert broker.dequeue() is not None

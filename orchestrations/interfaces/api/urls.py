@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
-from orchestrations.interfaces.api.views import acts, approvals, entities, instances, site
+from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site
 from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer
 
 app_name = "api"
@@ -25,6 +25,10 @@ urlpatterns = [
     path(f"{ONE}resume/", acts.Resume.as_view(), name="resume"),
     path(f"{ONE}rewind/", acts.Rewind.as_view(), name="rewind"),
     path(f"{ONE}restart/", acts.Restart.as_view(), name="restart"),
+    path(f"{ONE}tags/", batches.Tags.as_view(), name="instance_tags"),
+    path("batches/", batches.Batches.as_view(), name="batches"),
+    path("batches/<int:batch_id>/", batches.Batch.as_view(), name="batch"),
+    path("batches/<int:batch_id>/stop/", batches.StopBatch.as_view(), name="stop_batch"),
     path("waits/", approvals.Waits.as_view(), name="waits"),
     path("approvals/", approvals.Approvals.as_view(), name="approvals"),
     path("approvals/<int:wait_id>/", approvals.Approval.as_view(), name="approval"),

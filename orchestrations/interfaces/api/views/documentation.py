@@ -19,7 +19,7 @@ from orchestrations.interfaces.api import problems
 from orchestrations.interfaces.api.policy import POLICY
 from orchestrations.interfaces.api.views.hub import HubView
 
-LISTED = ("instances", "instance_counts", "waits", "approvals", "entities", "functions", "workers", "audit")
+LISTED = ("instances", "instance_counts", "batches", "waits", "approvals", "entities", "functions", "workers", "audit")
 
 
 def viewer(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -1,0 +1,139 @@
+"""Bulk jobs as people meet them: previewed, made, looked up and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from orchestrations import audit
+from orchestrations.arguments import check_idempotency_key
+from orchestrations.bulk.acts import checked_reason
+from orchestrations.bulk.selections import Selection
+from orchestrations.conf import get_config
+from orchestrations.errors import PermissionRefused
+from orchestrations.limits import COUNT_CAP, LIST_PAGE
+from orchestrations.models import AuditEntry, BulkJob, Instance
+from orchestrations.models.bulk_jobs import OPEN_STATES
+from orchestrations.paging import CappedCount, Page, keyset_page
+from orchestrations.permissions import Action, can, require
+from orchestrations.store import get_store
+
+if TYPE_CHECKING:
+    from orchestrations.permissions import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a job would act on, if it were made now."""
+
+    count: CappedCount
+    """Instances whose status allows the act."""
+    chosen: CappedCount
+    """All that are chosen, whatever their status."""
+    first: Sequence[Instance]
+    """The first of those that the act would reach."""
+
+    @property
+    def left_out(self) -> int | None:
+        """How many are chosen in a status that does not allow the act; None where that was not counted to the end."""
+        return None if self.chosen.is_capped else self.chosen.value - self.count.value
+
+
+def preview(hub: str, action: Action, selection: Selection) -> Preview:
+    """Count to the cap, and name the first. Three queries, whatever the number of instances."""
+    using = get_config().database
+    return Preview(
+        count=selection.count(hub, using, action, COUNT_CAP),
+        chosen=selection.count(hub, using, None, COUNT_CAP),
+        first=selection.first(hub, using, action),
+    )
+
+
+def create(
+    user: Person,
+    hub: str,
+    action: Action,
+    selection: Selection,
+    *,
+    parameters: Mapping[str, Any],
+    reason: str = "",
+    via: AuditEntry.Via,
+    address: str | None = None,
+    request_key: str | None = None,
+) -> tuple[BulkJob, bool]:
+    """Make a job, and say whether it is new: a second call with the same ``request_key`` finds the first one's.
+
+    ``parameters`` are those of ``acts.checked_parameters``. Raises PermissionRefused, also for who has no account
+    whose rights could be looked at while the job runs, and PayloadRejected.
+    """
+    require(user, action)
+    if user.pk is None:
+        raise PermissionRefused("A bulk job acts with the rights of a user's account. Sign in as one.")
+    reason = checked_reason(action, reason)
+    key = check_idempotency_key(request_key)
+    using = get_config().database
+    store = get_store(hub, using)
+    actor = audit.Actor.of(user, via, address)
+    with transaction.atomic(using=using):
+        if key is not None and (known := _jobs().filter(created_by=user.pk, request_key=key).first()):
+            return known, False
+        job = BulkJob(
+            hub=hub,
+            action=action.value,
+            parameters=dict(parameters),
+            selection=selection.frozen(store.now()).to_json(),
+            reason=reason,
+            created_by_id=user.pk,
+            creator_name=actor.name,
+            via=via,
+            address=actor.address,
+            request_key=key,
+        )
+        try:
+            with transaction.atomic(using=using):
+                job.save(using=using, force_insert=True)
+        except IntegrityError:  # the same request, at the same time
+            return _jobs().get(created_by=user.pk, request_key=key), False
+        store.notify_workers()
+    return _jobs().get(pk=job.pk), True
+
+
+def find(hub: str, pk: int) -> BulkJob | None:
+    """The job, or None where there is none of that number."""
+    return _jobs().filter(hub=hub, pk=pk).first()
+
+
+def page(hub: str, *, cursor: str | None = None, limit: int = LIST_PAGE) -> Page[BulkJob]:
+    """A page of the hub's jobs, newest first. Raises InvalidCursor."""
+    return keyset_page(_jobs().filter(hub=hub).defer("selection", "problems"), None, cursor=cursor, limit=limit)
+
+
+def may_stop(user: Person, job: BulkJob) -> bool:
+    """Whoever made it, and whoever may do what it does."""
+    return user.is_active and (job.created_by_id == user.pk or can(user, Action(job.action)))
+
+
+def stop(user: Person, job: BulkJob) -> bool:
+    """Stop the job, and say whether that was in time. When this returns, it acts on nothing more.
+
+    A batch that is just being carried out is waited for. Raises PermissionRefused.
+    """
+    if not may_stop(user, job):
+        raise PermissionRefused(
+            f"Only {job.creator_name!r}, who made this job, or somebody with the permission "
+            f"{Action(job.action).permission} may stop it."
+        )
+    store = get_store(job.hub)
+    now = store.now()
+    stopped = _jobs().filter(pk=job.pk, state__in=OPEN_STATES)
+    return bool(
+        stopped.update(state=BulkJob.State.STOPPED, stopped_by=user.get_username(), ended_at=now, updated_at=now)
+    )
+
+
+def _jobs() -> QuerySet[BulkJob]:
+    return BulkJob.objects.using(get_config().database)

@@ -1,0 +1,230 @@
+"""Carries out bulk jobs: a batch in one transaction with what the job's row says of it, so that nothing is done twice.
+
+Two workers that take the same batch can't both write it: the second finds that ``batches`` is no longer what it read.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db.models import QuerySet
+
+from orchestrations.bulk.acts import ACTS, may
+from orchestrations.bulk.selections import COLUMNS, Selection, newest_first
+from orchestrations.client.many import ActingOnMany, Outcomes
+from orchestrations.limits import BULK_BATCH, BULK_COUNT_CAP, BULK_JOBS_KEPT, BULK_PROBLEMS
+from orchestrations.models import AuditEntry, BulkJob, Instance
+from orchestrations.models.bulk_jobs import OPEN_STATES
+from orchestrations.paging import Cursor
+from orchestrations.permissions import Action, can, legal_actions
+from orchestrations.store.contract import Store
+from orchestrations.store.locking import skip_locked
+
+logger = logging.getLogger("orchestrations.bulk")
+
+LOOK_SECONDS = 0.2  # between two looks for jobs
+SLICE_SECONDS = 0.3  # of batches, before whoever runs this turns to instances again
+PAUSE_SECONDS = 1.0  # after the database has refused a batch
+RESULT = ("state", "cursor", "total", "total_is_capped", "done", "skipped", "failed", "problems", "error", "ended_at")
+
+
+class Refused(Exception):
+    """The job as a whole can't go on; the text says why."""
+
+
+class BulkRunner:
+    """Works at the jobs of one task hub, in turn, whenever it is called."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_look = 0.0  # time.monotonic()
+
+    def has_work(self) -> bool:
+        """Whether a job is open; looked up now and then only."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if has_open_jobs(self._store):
+            self._next_look = 0.0
+            return True
+        return False
+
+    def run(self, gives_way: Callable[[], bool] = lambda: False) -> None:
+        """Carry out batches for a moment. Never raises a database error: what was refused is tried again later."""
+        try:
+            if not self.has_work():
+                return
+            deadline = time.monotonic() + SLICE_SECONDS
+            while self.run_batch():
+                if time.monotonic() >= deadline or gives_way():
+                    self._store.notify_workers()  # so that somebody comes back at once
+                    return
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Bulk jobs go on later: %s", error)
+            connections[self._store.using].close()
+            self._next_look = time.monotonic() + PAUSE_SECONDS
+
+    def run_batch(self) -> bool:
+        """Carry out one batch of the job that has waited longest; False where none is free.
+
+        One that another worker is at is passed over, where the database can do that.
+        """
+        with transaction.atomic(using=self._store.using):
+            job = skip_locked(self._open_jobs().order_by("updated_at", "pk")).first()
+            if job is not None and self._take(job):
+                self._advance(job)
+        return job is not None
+
+    def _open_jobs(self) -> QuerySet[BulkJob]:
+        return _open_jobs(self._store)
+
+    def _take(self, job: BulkJob) -> bool:
+        """Make this batch ours: False where another worker has done it, or somebody has stopped the job, meanwhile."""
+        now = self._store.now()
+        job.updated_at = now
+        job.started_at = job.started_at or now
+        mine = self._open_jobs().filter(pk=job.pk, batches=job.batches)
+        return bool(
+            mine.update(batches=job.batches + 1, state=BulkJob.State.RUNNING, started_at=job.started_at, updated_at=now)
+        )
+
+    def _advance(self, job: BulkJob) -> None:
+        job.state, job.error = BulkJob.State.RUNNING, ""
+        selection = Selection.from_json(job.selection)
+        try:
+            user = self._creator(job)
+            if job.total is None:
+                self._count(job, selection)
+            instances, missing, is_last = self._next_batch(job, selection)
+            self._act(job, user, instances)
+            _note(job, ((instance_id, "skipped", "There is no such instance.") for instance_id in missing))
+            job.skipped += len(missing)
+        except Refused as refused:
+            job.error, is_last = str(refused), False
+            self._end(job, BulkJob.State.FAILED)
+        if is_last:
+            self._end(job, BulkJob.State.COMPLETED)
+        job.save(using=self._store.using, update_fields=RESULT)
+
+    def _end(self, job: BulkJob, state: BulkJob.State) -> None:
+        job.state, job.ended_at = state, self._store.now()
+        ended = BulkJob.objects.using(self._store.using).filter(hub=self._store.hub).exclude(state__in=OPEN_STATES)
+        oldest_kept = ended.order_by("-pk").values_list("pk", flat=True)[BULK_JOBS_KEPT - 1 : BULK_JOBS_KEPT].first()
+        if oldest_kept is not None:
+            ended.filter(pk__lt=oldest_kept).delete()
+
+    def _creator(self, job: BulkJob) -> Any:
+        """Who made the job, with the rights of this moment. Raises Refused where they may not do it any more."""
+        accounts = get_user_model()._default_manager
+        user = None if job.created_by_id is None else accounts.filter(pk=job.created_by_id).first()
+        if user is None or not user.is_active:
+            raise Refused(f"The account of {job.creator_name!r}, in whose name it acts, is gone or inactive.")
+        return user
+
+    # Batches ---------------------------------------------------------------------------------------------------------
+
+    def _count(self, job: BulkJob, selection: Selection) -> None:
+        if selection.where is None:
+            job.total = len(selection.ids)
+            return
+        count = selection.count(job.hub, self._store.using, Action(job.action), BULK_COUNT_CAP)
+        job.total, job.total_is_capped = count.value, count.is_capped
+
+    def _next_batch(self, job: BulkJob, selection: Selection) -> tuple[list[Instance], list[str], bool]:
+        """The next instances, ids that name none, and whether the job is through with them."""
+        action = Action(job.action)
+        columns = (*COLUMNS, *ACTS[action].columns)
+        if selection.where is None:
+            begin = job.cursor or 0
+            named = selection.ids[begin : begin + BULK_BATCH]
+            rows = Selection(ids=named).rows(job.hub, self._store.using).only(*columns)
+            found = {row.instance_id: row for row in _with_waits(rows, action)}
+            job.cursor = begin + len(named)
+            instances = [found[instance_id] for instance_id in named if instance_id in found]
+            missing = [instance_id for instance_id in named if instance_id not in found]
+            return instances, missing, job.cursor >= len(selection.ids)
+        rows = selection.rows(job.hub, self._store.using, action).only(*columns)
+        if job.cursor is not None:
+            created_at, pk = job.cursor
+            behind = Cursor(pk, datetime.fromisoformat(created_at), backwards=False)
+            rows = rows.filter(behind.beyond("created_at"))
+        instances = list(_with_waits(newest_first(rows)[:BULK_BATCH], action))
+        if instances:
+            job.cursor = [instances[-1].created_at.isoformat(), instances[-1].pk]
+        return instances, [], len(instances) < BULK_BATCH
+
+    def _act(self, job: BulkJob, user: Any, instances: Sequence[Instance]) -> None:
+        """Do it to those whose status and rights allow it, and count what became of each."""
+        action = Action(job.action)
+        outcomes = Outcomes()
+        ready = []
+        may_all = can(user, action) if action is not Action.RAISE_EVENT else False
+        for instance in instances:
+            if action not in legal_actions(instance.status):
+                outcomes.skipped[instance.pk] = f"It is {instance.status}."
+            elif not (may_all or may(user, job, instance)):
+                outcomes.skipped[instance.pk] = f"{job.creator_name!r} may not do this to it any more."
+            else:
+                ready.append(instance)
+        if ready:
+            client = ActingOnMany(
+                job.hub, self._store.using, via=AuditEntry.Via(job.via), actor=user, address=job.address
+            )
+            for done in self._perform(client, job, ready):
+                outcomes.done += done.done
+                outcomes.skipped |= done.skipped
+                outcomes.failed |= done.failed
+        job.done += len(outcomes.done)
+        job.skipped += len(outcomes.skipped)
+        job.failed += len(outcomes.failed)
+        ids = {instance.pk: instance.instance_id for instance in instances}
+        _note(job, ((ids[pk], "skipped", why) for pk, why in outcomes.skipped.items()))
+        _note(job, ((ids[pk], "failed", why) for pk, why in outcomes.failed.items()))
+
+    def _perform(self, client: ActingOnMany, job: BulkJob, instances: Sequence[Instance]) -> Iterable[Outcomes]:
+        """All at once; where that is refused one by one, so that one bad instance fails alone."""
+        try:
+            yield self._attempt(client, job, instances)
+            return
+        except (OperationalError, InterfaceError):  # nobody's fault, and over soon
+            raise
+        except Exception:
+            logger.warning("A batch of bulk job %d is tried instance by instance.", job.pk, exc_info=True)
+        for instance in instances:
+            try:
+                yield self._attempt(client, job, [instance])
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:
+                yield Outcomes(failed={instance.pk: str(error) or type(error).__name__})
+
+    def _attempt(self, client: ActingOnMany, job: BulkJob, instances: Sequence[Instance]) -> Outcomes:
+        with transaction.atomic(using=self._store.using):
+            return ACTS[Action(job.action)].perform(client, job, instances)
+
+
+def has_open_jobs(store: Store) -> bool:
+    """Whether the task hub has a job to carry out."""
+    return _open_jobs(store).exists()
+
+
+def _open_jobs(store: Store) -> QuerySet[BulkJob]:
+    return BulkJob.objects.using(store.using).filter(hub=store.hub, state__in=OPEN_STATES)
+
+
+def _with_waits(rows: Any, action: Action) -> Any:
+    return rows.prefetch_related("open_waits") if action is Action.RAISE_EVENT else rows
+
+
+def _note(job: BulkJob, problems: Iterable[tuple[str, str, str]]) -> None:
+    """Keep the first problems of the job."""
+    for instance_id, outcome, why in problems:
+        if len(job.problems) >= BULK_PROBLEMS:
+            return
+        job.problems.append({"instance_id": instance_id, "outcome": outcome, "why": why[:300]})

@@ -1,0 +1,196 @@
+"""Acts on many instances: previewed, made a job, followed and stopped. And the tags of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers as drf
+from rest_framework import status
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from orchestrations import permissions
+from orchestrations.bulk import jobs
+from orchestrations.bulk.acts import checked_parameters
+from orchestrations.bulk.selections import Selection
+from orchestrations.interfaces.api import batch_serializers, serializers
+from orchestrations.interfaces.api.pagination import page_response
+from orchestrations.interfaces.api.problems import Conflict
+from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
+from orchestrations.interfaces.api.views.hub import HubView, needs
+from orchestrations.interfaces.api.views.instances import instance_filter
+from orchestrations.models import AuditEntry, BulkJob
+from orchestrations.permissions import Action
+
+SUMMARY = (
+    "id",
+    "action",
+    "reason",
+    "state",
+    "total",
+    "total_is_capped",
+    "done",
+    "skipped",
+    "failed",
+    "gone",
+    "error",
+    "stopped_by",
+    "created_at",
+    "started_at",
+    "ended_at",
+)
+PARAMETERS = ("recursive", "event_name", "event_data")
+
+
+class Batches(HubView):
+    """All bulk jobs."""
+
+    @needs(Action.VIEW)
+    @extend_schema(
+        operation_id="list_batches",
+        parameters=[serializers.PageQuery],
+        responses={200: batch_serializers.BatchPage, **problems(400, 403, 404)},
+    )
+    def get(self, request: Request) -> Response:
+        """A page of bulk jobs, newest first."""
+        asked = self.asked(serializers.PageQuery)
+        page = jobs.page(self.hub, cursor=asked.get("cursor"), limit=asked["limit"])
+        return page_response(request, page, lambda job: _summary(request, job))
+
+    @extend_schema(
+        operation_id="create_batch",
+        parameters=[IDEMPOTENCY_KEY],
+        request=batch_serializers.BATCH,
+        responses={
+            200: OpenApiResponse(batch_serializers.PreviewAnswer, "With `dry_run`: what it would reach."),
+            202: OpenApiResponse(batch_serializers.BatchDetail, "The job, which workers carry out."),
+            **problems(400, 403, 404),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Act on many instances, as a job that workers carry out a batch at a time.
+
+        Needs the permission of the act, which is looked at again for every batch. Instances that are started after
+        the request are left alone. With `dry_run` nothing happens.
+        """
+        given = self._given()
+        action = Action(given["action"])
+        permissions.require(self.person, action)
+        selection = self._selection(given["instances"])
+        parameters = _parameters(action, given)
+        if given["dry_run"]:
+            return Response(_preview(jobs.preview(self.hub, action, selection)))
+        job, _ = jobs.create(
+            self.person,
+            self.hub,
+            action,
+            selection,
+            parameters=parameters,
+            reason=given["reason"],
+            via=AuditEntry.Via.API,
+            address=request.META.get("REMOTE_ADDR"),
+            request_key=request.headers.get("Idempotency-Key"),
+        )
+        body = _detail(request, job, payloads=self.sees_payloads)
+        return Response(body, status=status.HTTP_202_ACCEPTED, headers={"Location": body["url"]})
+
+    def _given(self) -> dict[str, Any]:
+        """The body, by the act that it names."""
+        data = self.request.data
+        action = data.get("action") if isinstance(data, dict) else None
+        body = batch_serializers.BODY_OF_ACTION.get(action) if isinstance(action, str) else None
+        if body is None:
+            acts = ", ".join(batch_serializers.BODY_OF_ACTION)
+            raise drf.ValidationError({"action": [f"Name one of these: {acts}."]})
+        return self.given(body)
+
+    def _selection(self, chosen: Any) -> Selection:
+        if isinstance(chosen, list):
+            return Selection.of_ids(chosen)
+        return Selection(instance_filter(self.hub, {**chosen, "tag": chosen.get("tags", {})}))
+
+
+class Batch(HubView):
+    """One bulk job."""
+
+    @needs(Action.VIEW)
+    @extend_schema(operation_id="get_batch", responses={200: batch_serializers.BatchDetail, **problems(403, 404)})
+    def get(self, request: Request, batch_id: int) -> Response:
+        """How far the job has come, and the first instances that were skipped or failed."""
+        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_payloads))
+
+
+class StopBatch(HubView):
+    """The end of a bulk job before its time."""
+
+    @needs(Action.VIEW)
+    @extend_schema(
+        operation_id="stop_batch",
+        request=None,
+        responses={200: batch_serializers.BatchDetail, **problems(403, 404, 409)},
+    )
+    def post(self, request: Request, batch_id: int) -> Response:
+        """Stop the job. Once this is answered, it acts on nothing more; what it has done stays done."""
+        job = _find(self.hub, batch_id)
+        if not jobs.stop(self.person, job):
+            raise Conflict(f"The job is {_find(self.hub, batch_id).state} already. Nothing was stopped.", "job_is_over")
+        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_payloads))
+
+
+class Tags(HubView):
+    """The tags of one instance."""
+
+    @needs(Action.SET_TAGS)
+    @extend_schema(
+        operation_id="set_instance_tags",
+        request=batch_serializers.TagsBody,
+        responses={200: batch_serializers.TagsAnswer, **problems(400, 403, 404)},
+    )
+    def patch(self, request: Request, instance_id: str) -> Response:
+        """Set tags, and remove those that are null; the others stay. The answer has all of them."""
+        given = self.given(batch_serializers.TagsBody)
+        tags, removed = _tags(given["tags"])
+        return Response({"tags": self.client.set_tags(instance_id, tags, remove=removed, reason=given["reason"])})
+
+
+def _find(hub: str, batch_id: int) -> BulkJob:
+    job = jobs.find(hub, batch_id)
+    if job is None:
+        raise NotFound("There is no such bulk job, or it has been forgotten.")
+    return job
+
+
+def _parameters(action: Action, given: dict[str, Any]) -> dict[str, Any]:
+    tags, removed = _tags(given.get("tags", {}))
+    known = {name: given[name] for name in PARAMETERS if name in given}
+    return checked_parameters(action, **known, tags=tags, remove_tags=removed)
+
+
+def _tags(changes: dict[str, str | None]) -> tuple[dict[str, str], list[str]]:
+    set_to = {name: value for name, value in changes.items() if value is not None}
+    return set_to, [name for name, value in changes.items() if value is None]
+
+
+def _preview(preview: jobs.Preview) -> dict[str, Any]:
+    return {
+        "count": preview.count.value,
+        "is_capped": preview.count.is_capped,
+        "left_out": preview.left_out,
+        "first_instance_ids": [row.instance_id for row in preview.first],
+    }
+
+
+def _summary(request: Request, job: BulkJob) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in SUMMARY} | {
+        "url": reverse("api:batch", args=[job.pk], request=request),
+        "created_by": job.creator_name,
+    }
+
+
+def _detail(request: Request, job: BulkJob, *, payloads: bool) -> dict[str, Any]:
+    parameters = job.parameters if payloads else {**job.parameters, "event_data": None}
+    kept = {name: value for name, value in parameters.items() if name in job.parameters}
+    return {**_summary(request, job), "parameters": kept, "problems": job.problems}

@@ -1,0 +1,95 @@
+"""Bulk jobs: one act on many instances, done by the workers a batch at a time."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from orchestrations.limits import HUB_LENGTH, IDEMPOTENCY_KEY_LENGTH
+from orchestrations.models.audit import AuditEntry
+
+
+class BulkJob(models.Model):
+    """One act on a selection of instances, how far it has come, and what became of each so far.
+
+    What one batch does to instances and what it writes here commit together, so that ``cursor`` and the counts are
+    exact whenever a worker is killed. ``batches`` is the fence: a batch counts it up first, and only from the number
+    that it has read.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "Pending"
+        RUNNING = "Running"
+        COMPLETED = "Completed"
+        STOPPED = "Stopped"
+        FAILED = "Failed"
+
+    id = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    action = models.CharField(max_length=40)
+    parameters = models.JSONField(default=dict, blank=True)
+    selection = models.TextField(help_text="A filter as it was when the job was made, or a list of ids, as JSON.")
+    reason = models.TextField(default="", blank=True)
+
+    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    cursor = models.JSONField(null=True, blank=True, help_text="Behind which instance the next batch begins.")
+    batches = models.IntegerField(default=0)
+    total = models.IntegerField(null=True, blank=True, help_text="Instances chosen; counted as the job begins.")
+    total_is_capped = models.BooleanField(default=False)
+    done = models.IntegerField(default=0)
+    skipped = models.IntegerField(default=0, help_text="Their status or a right did not allow it.")
+    failed = models.IntegerField(default=0)
+    problems = models.JSONField(default=list, blank=True, help_text="The first that were skipped or failed, and why.")
+    error = models.TextField(default="", blank=True, help_text="Why the job as a whole failed.")
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    creator_name = models.CharField(max_length=150)
+    via = models.CharField(max_length=20, choices=AuditEntry.Via)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_key = models.CharField(
+        max_length=IDEMPOTENCY_KEY_LENGTH, null=True, blank=True, help_text="A second request with it makes no job."
+    )
+    stopped_by = models.CharField(max_length=150, default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "durable_bulk_job"
+        constraints = [models.UniqueConstraint(fields=["created_by", "request_key"], name="durable_bulk_job_once")]
+        indexes = [
+            models.Index(fields=["hub", "-id"], name="durable_bulk_job_newest"),
+            models.Index(
+                fields=["hub", "updated_at"],
+                name="durable_bulk_job_open",
+                condition=Q(state__in=["Pending", "Running"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} (job {self.pk})"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.state not in OPEN_STATES
+
+    @property
+    def handled(self) -> int:
+        """Instances that have had their turn."""
+        return self.done + self.skipped + self.failed
+
+    @property
+    def gone(self) -> int:
+        """Of a completed job: instances that were counted and no longer matched when their turn came."""
+        if self.state != self.State.COMPLETED or self.total is None or self.total_is_capped:
+            return 0
+        return max(self.total - self.handled, 0)
+
+
+OPEN_STATES = (BulkJob.State.PENDING, BulkJob.State.RUNNING)
