@@ -8,7 +8,7 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connection, connections
 from django.test import AsyncClient
 
 from orchestrations.interfaces.dashboard.live import answering, topics, watching
@@ -143,6 +143,22 @@ def test_a_stream_ends_so_that_rights_are_looked_at_again(viewer, monkeypatch):
         return [part async for part in response]
 
     assert b": still here\n\n" in run(scenario())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a SQLite database in memory is never closed")
+def test_an_open_stream_keeps_no_connection(viewer):
+    rows.instance("one")
+
+    async def scenario():
+        client = AsyncClient()
+        await client.aforce_login(await User.objects.aget(username="viewer"))
+        response = await client.get("/hubs/default/i/one/tick/", headers=STREAM)
+        kept = await sync_to_async(lambda: connection.connection)()
+        await aiter(response).aclose()
+        return kept
+
+    assert run(scenario()) is None
 
 
 def test_many_pages_cost_one_look(monkeypatch):
