@@ -39,7 +39,7 @@ class Actor:
 
 def record(
     actor: Actor,
-    action: Action,
+    action: Action | str,
     hub: str,
     instance_ids: Iterable[str],
     using: str,
@@ -53,7 +53,7 @@ def record(
             AuditEntry(
                 hub=hub,
                 instance_id=instance_id,
-                action=action.value,
+                action=str(action),
                 actor_id=actor.user.pk if actor.user else None,
                 actor_name=actor.name,
                 reason=reason,

@@ -6,7 +6,7 @@ to do about it. A class path found in the database is data and is never imported
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -226,3 +226,48 @@ class SecretUnreadable(DurableError):
             "The webhook's secret can't be read with this SECRET_KEY. Name the former key in SECRET_KEY_FALLBACKS, or "
             "give the webhook a new secret."
         )
+
+
+class HumanTaskNotFound(DurableError, LookupError):
+    """No question to people has that number, or the person may not know of it."""
+
+    code = "human_task_not_found"
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__(f"No question has the number {task_id}, or it is put to other people.")
+
+
+class HumanTaskClosed(DurableError):
+    """The question can't be answered any more: somebody was quicker, its time is over, or it was withdrawn (HTTP 409).
+
+    ``by``, ``outcome``, ``comment`` and ``at`` tell what decided it, where anything did.
+    """
+
+    code = "human_task_closed"
+
+    def __init__(
+        self, message: str, *, state: str = "", by: str = "", outcome: str = "", comment: str = "", at: object = None
+    ) -> None:
+        self.state, self.by, self.outcome, self.comment, self.at = state, by, outcome, comment, at
+        super().__init__(message)
+
+
+class AlreadyVoted(HumanTaskClosed):
+    """The person has answered the question before; each has one vote (HTTP 409)."""
+
+    code = "already_voted"
+
+
+class AnswerRejected(DurableError, ValueError):
+    """The form of a question does not let the answer through (HTTP 422).
+
+    ``errors`` has messages by JSON path (``$.limit``, or ``$`` for the whole); ``form`` is the bound Django form.
+    """
+
+    code = "answer_rejected"
+
+    def __init__(self, errors: Mapping[str, Sequence[str]], form: object = None) -> None:
+        self.errors = {path: list(messages) for path, messages in errors.items()}
+        self.form = form
+        told = "; ".join(f"{path}: {' '.join(messages)}" for path, messages in self.errors.items())
+        super().__init__(f"The answer is not as the form wants it. {told}")

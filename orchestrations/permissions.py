@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from orchestrations.errors import PermissionRefused
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
-    from orchestrations.models import Instance, OpenWait
+    from orchestrations.models import HumanTask, Instance, OpenWait
 
     Person = User | AnonymousUser
 
@@ -131,6 +131,8 @@ class Audience:
     permission: str | None = None
     users: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Further permissions, whose holders are asked too."""
 
     @classmethod
     def of(cls, request: str | None) -> Audience:
@@ -155,7 +157,7 @@ class Audience:
     @property
     def is_restricted(self) -> bool:
         """Whether somebody in particular is asked."""
-        return bool(self.groups or self.users or self.permission)
+        return bool(self.groups or self.users or self.permission or self.others)
 
     def excludes(self, user: Person) -> bool:
         """Whether the person is left out, such as the one who asked."""
@@ -165,11 +167,9 @@ class Audience:
         """Whether the person is one of them. Superusers are; inactive, anonymous and excluded ones never."""
         if not user.is_active or self.excludes(user):
             return False
-        if (
-            user.is_superuser
-            or user.get_username() in self.users
-            or (self.permission and user.has_perm(self.permission))
-        ):
+        if user.is_superuser or user.get_username() in self.users:
+            return True
+        if any(user.has_perm(permission) for permission in (self.permission, *self.others) if permission):
             return True
         return bool(self.groups) and not group_names(user).isdisjoint(self.groups)
 
@@ -200,6 +200,51 @@ def may_answer(user: Person, audience: Audience) -> bool:
     if audience.excludes(user):
         return False
     return audience.includes(user) if audience.is_restricted else can(user, Action.ANSWER)
+
+
+def audience_of(task: HumanTask) -> Audience:
+    """Whom the task is put to now: also those whom it was escalated to. Nobody who was left out comes back."""
+    asked = Audience.of(task.assignment)
+    if task.escalated_at is None or task.escalation is None or asked is UNREADABLE:
+        return asked
+    also = Audience.of(task.escalation)
+    if not asked.is_restricted or also is UNREADABLE:
+        return replace(asked, exclude=asked.exclude + also.exclude)
+    return Audience(
+        asked.groups + also.groups,
+        asked.permission,
+        asked.users + also.users,
+        asked.exclude + also.exclude,
+        (*asked.others, *([also.permission] if also.permission else [])),
+    )
+
+
+def why_not(user: Person, task: HumanTask) -> str:
+    """Why the person may not answer the task, in a sentence; empty where they may. Its state and votes don't count.
+
+    One that is assigned to a person, and takes one vote to approve, is that person's alone.
+    """
+    audience = audience_of(task)
+    if not user.is_active:
+        return "Sign in to answer."
+    if audience.excludes(user):
+        return "You asked for this, or were left out, so somebody else decides."
+    if task.assignee_id is not None and task.assignee_id == user.pk:
+        return ""
+    if not may_answer(user, audience):
+        return "It is put to other people."
+    if task.assignee_id is not None and task.quorum_approve == 1:
+        return "It is assigned to somebody. Once it is released, you can answer."
+    return ""
+
+
+def may_see_task(user: Person, task: HumanTask) -> bool:
+    """Whether the person may know of the task: asked or left out by name, or allowed to see instances."""
+    audience = audience_of(task)
+    if not user.is_active:
+        return False
+    is_theirs = task.assignee_id is not None and task.assignee_id == user.pk
+    return is_theirs or audience.excludes(user) or may_answer(user, audience) or can(user, Action.VIEW)
 
 
 def require_answer(user: Person, wait: OpenWait) -> None:

@@ -15,6 +15,7 @@ from orchestrations.client.querying import Querying
 from orchestrations.client.reading import Reading
 from orchestrations.client.starting import Starting
 from orchestrations.client.tagging import Tagging
+from orchestrations.client.task_acts import TaskActs
 
 __all__ = [
     "ActivityFailed",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-class OrchestrationClient(Starting, Messaging, Tagging, Purging, Reading, Querying, Entities, Activities):
+class OrchestrationClient(Starting, Messaging, Tagging, TaskActs, Purging, Reading, Querying, Entities, Activities):
     """A task hub, seen from outside. Cheap to make; each method has an async twin whose name begins with ``a``.
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every

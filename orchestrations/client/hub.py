@@ -77,7 +77,7 @@ class HubClient:
 
     def _audit(
         self,
-        action: Action,
+        action: Action | str,
         instance_ids: Collection[str],
         reason: str = "",
         details: Mapping[str, Any] | None = None,

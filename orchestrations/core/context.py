@@ -317,7 +317,8 @@ class OrchestrationContext:
             "due": due, "remind": remind, "escalate": escalate, "escalate_after": escalate_after,
             "on_timeout": on_timeout, "notify": notify, "priority": priority, "undo": undo,
         }  # fmt: skip
-        asked = {option: value for option, value in asked.items() if value is not MISSING}
+        is_given = (option for option, value in asked.items() if value is not MISSING and value is not None)
+        asked = {option: asked[option] for option in is_given}
         shown = {"title": title, "summary": summary, "groups": groups, "permission": permission}
         if asked:
             return questions.ask(self._execution, name, data_type, limit, shown, asked)

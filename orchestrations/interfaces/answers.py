@@ -12,8 +12,8 @@ from django.db import transaction
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
-from orchestrations.errors import PayloadUnavailable
-from orchestrations.models import HistoryEvent, InboxMessage, Instance, OpenWait
+from orchestrations.errors import HumanTaskClosed, PayloadUnavailable
+from orchestrations.models import HistoryEvent, HumanTask, HumanVote, InboxMessage, Instance, OpenWait
 from orchestrations.permissions import require_answer
 
 if TYPE_CHECKING:
@@ -38,11 +38,20 @@ class Answer:
 
 
 def answer(client: OrchestrationClient, user: Person, wait: OpenWait, *, approved: bool, comment: str) -> None:
-    """Send the person's verdict as the external event that the wait is for, once.
+    """Give the person's verdict on the question that the wait puts, once.
 
-    The wait's row is locked while it is sent, so that of two people who answer at once one is told that they came
-    second. Raises QuestionClosed, and PermissionRefused for who is not asked.
+    Of two people who answer at once one is told that they came second. Raises QuestionClosed, and PermissionRefused for
+    who is not asked.
     """
+    task = task_of(wait)
+    if task is not None:
+        acting = OrchestrationClient(client.hub, client.using)
+        acting.actor = client.actor
+        try:
+            acting.answer_task(task.pk, {"approved": approved, "comment": comment}, comment)
+        except HumanTaskClosed as closed:
+            raise QuestionClosed from closed
+        return
     with transaction.atomic(using=client.using):
         locked = OpenWait.objects.using(client.using).select_for_update().filter(pk=wait.pk).first()
         if locked is None or on_its_way(locked):
@@ -52,6 +61,12 @@ def answer(client: OrchestrationClient, user: Person, wait: OpenWait, *, approve
         client.raise_event(wait.instance.instance_id, locked.name, verdict, idempotency_key=answer_key(locked.pk))
 
 
+def task_of(wait: OpenWait) -> HumanTask | None:
+    """The task for people that belongs to the wait; none where it was asked by an earlier release."""
+    rows = HumanTask.objects.using(get_config().database)
+    return rows.filter(instance_id=wait.instance_id, execution=wait.execution, wait_id=wait.wait_id).first()
+
+
 def answer_key(wait_pk: int) -> str:
     """The idempotency key of the answer to one wait."""
     return f"wait-{wait_pk}"
@@ -59,6 +74,12 @@ def answer_key(wait_pk: int) -> str:
 
 def on_its_way(wait: OpenWait) -> Answer | None:
     """The answer that was sent to an open wait and that no worker has taken up yet."""
+    task = task_of(wait)
+    if task is not None and task.state == HumanTask.State.ANSWERED and task.delivered_at is None:
+        vote = task.humanvotes.filter(username=task.answered_by).first()
+        approved = vote is not None and vote.counts_as == HumanVote.CountsAs.APPROVE
+        comment = vote.comment if vote is not None else ""
+        return Answer(task.answered_by, approved, comment, task.closed_at or wait.since, is_taken=False)
     rows = InboxMessage.objects.using(get_config().database).filter(
         instance_id=wait.instance_id, type=EventType.EVENT_RAISED.value, idempotency_key=f"event:{answer_key(wait.pk)}"
     )
