@@ -16,5 +16,6 @@ urlpatterns = [
     path("api/", include("orchestrations.interfaces.api.urls")),
     re_path(MANAGEMENT_API, include("orchestrations.interfaces.management_api.urls")),
     re_path(RPC, include("orchestrations.interfaces.management_api.rpc_urls")),
+    path("webhooks/", include("orchestrations.interfaces.webhooks.urls")),
     path("", include("orchestrations.interfaces.dashboard.urls")),
 ]

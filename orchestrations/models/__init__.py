@@ -15,6 +15,7 @@ from orchestrations.models.human import (
     HumanTask,
     HumanVote,
 )
+from orchestrations.models.incoming_webhooks import IncomingWebhook, WebhookReceipt
 from orchestrations.models.instances import Instance
 from orchestrations.models.large_payloads import LargePayload
 from orchestrations.models.waits import OpenWait
@@ -36,6 +37,7 @@ __all__ = [
     "HumanTask",
     "HumanVote",
     "InboxMessage",
+    "IncomingWebhook",
     "Instance",
     "LargePayload",
     "OpenWait",
@@ -43,5 +45,6 @@ __all__ = [
     "RaisedEventKey",
     "Timer",
     "WebhookDelivery",
+    "WebhookReceipt",
     "WorkerLease",
 ]

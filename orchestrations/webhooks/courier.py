@@ -24,7 +24,7 @@ from orchestrations.core.http_messages import HttpRequest
 from orchestrations.durable_http import answers, sending
 from orchestrations.errors import HttpRequestFailed, SecretUnreadable
 from orchestrations.limits import WEBHOOK_FAILING_SECONDS, WEBHOOK_TIMEOUT_SECONDS
-from orchestrations.models import OutgoingWebhook, WebhookDelivery
+from orchestrations.models import OutgoingWebhook, WebhookDelivery, WebhookReceipt
 from orchestrations.store.locking import skip_locked
 from orchestrations.webhooks import keyring, signatures
 from orchestrations.webhooks.enclosures import with_payloads
@@ -69,16 +69,18 @@ class Courier:
     def __init__(self, store: Store, outbox: Outbox) -> None:
         self._store = store
         self._outbox = outbox
-        self._looked_at = 0.0
+        self._looked_at = self._swept_at = time.monotonic()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def look(self) -> None:
-        """Look for what is due, now and then; without webhooks this does nothing."""
-        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            if self._outbox.subscriptions():
+        """Look for what is due, now and then. Without webhooks there is nothing but to sweep, once an hour."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            if self._outbox.subscriptions() or now - self._swept_at >= SWEEP_PAUSE.total_seconds():
+                self._swept_at = now
                 self.hurry()
 
     def hurry(self) -> None:
@@ -219,6 +221,9 @@ class Courier:
         rows = WebhookDelivery.objects.using(self._store.using)
         old = list(rows.filter(created_at__lt=before).order_by("created_at").values_list("pk", flat=True)[:SWEEP_BATCH])
         rows.filter(pk__in=old).delete()
+        receipts = WebhookReceipt.objects.using(self._store.using)
+        forgotten = receipts.filter(forget_at__lt=self._store.now()).order_by("forget_at")
+        receipts.filter(pk__in=list(forgotten.values_list("pk", flat=True)[:SWEEP_BATCH])).delete()
         self._store.finish_chore(CHORE, SWEEP_NEXT if len(old) == SWEEP_BATCH else SWEEP_PAUSE)
         return len(old)
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from orchestrations.core.events import EventType
-from orchestrations.models import ApiKey, AuditEntry, InboxMessage, Instance, OutgoingWebhook
+from orchestrations.models import ApiKey, AuditEntry, InboxMessage, IncomingWebhook, Instance, OutgoingWebhook
 from tests import rows
 
 LIST = "/admin/orchestrations/instance/"
@@ -40,7 +40,7 @@ def test_not_even_a_superuser_finds_the_queue(admin_client):
 
 MODELS = [model for model in admin.site._registry if model._meta.app_label == "orchestrations"]
 
-MADE_BY_HAND = {ApiKey, OutgoingWebhook}
+MADE_BY_HAND = {ApiKey, IncomingWebhook, OutgoingWebhook}
 
 
 @pytest.mark.parametrize(

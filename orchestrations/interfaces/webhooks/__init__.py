@@ -1,0 +1,1 @@
+"""Where other systems post signed requests that start instances and raise events."""
