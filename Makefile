@@ -12,7 +12,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --gen
 DEFAULTS := env -u SECRET_KEY -u DEBUG -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u SECURE_SSL -u DATABASE_URL \
 	-u DATABASE_POOL -u VAR_DIR -u HOST -u PORT -u WORKERS -u DURABLE_APPS -u DURABLE_SYSTEM_KEY -u LOG_LEVEL -u LOG_FORMAT
 
-.PHONY: help setup run test simulate lint format bench lock clean
+.PHONY: help setup run test simulate screenshots lint format bench lock clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ test: $(DEV) ## Run the whole suite on SQLite and, with TEST_DATABASE_URL, again
 
 simulate: $(DEV) ## Let chance act on two workers and compare with a model (SIMULATE=2000 SIMULATE_STEPS=50)
 	SIMULATE=$${SIMULATE:-500} $(DEFAULTS) $(VENV)/bin/python -m pytest -n 2 tests/simulation $(ARGS)
+
+screenshots: $(DEV) ## Take pictures of every page, light and dark, wide and narrow, into var/screenshots (PAGES="list failed")
+	@$(DEFAULTS) $(VENV)/bin/python -m tests.e2e.screenshots $(PAGES)
 
 lint: $(DEV) ## Check style, types, layers and migrations
 	$(VENV)/bin/ruff check .
