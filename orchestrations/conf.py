@@ -89,6 +89,14 @@ class DurableConfig:
     large_payload_storage: str = "default"
     """The alias in ``STORAGES`` of the storage that keeps those files. All hosts must reach the same one."""
 
+    source_link: str | None = None
+    """Where the dashboard links a line of code to: an address with ``{path}`` (in the project) and ``{line}`` in it."""
+    redacted_keys: tuple[str, ...] = (
+        *("password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "private_key", "access_key"),
+        *("authorization", "credential", "credentials", "cookie", "iban", "card_number", "cvv", "cvc"),
+    )
+    """Keys whose values the dashboard hides in payloads, by whole words of theirs, in any case and style."""
+
     retention: Mapping[str, timedelta] | None = None
     """How long ended instances are kept, by status, in days or as a timedelta; others are kept for ever."""
     webhook_days: float = 30.0

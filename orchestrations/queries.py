@@ -231,18 +231,21 @@ def history(
     wanted = [event_type.value for event_type in types]
     if wanted:
         rows = rows.filter(type__in=wanted)
-    events = list(rows[: limit + 1])
-    for event in events:
-        _describe_large(event)
+    events = described(list(rows[: limit + 1]))
     has_more = len(events) > limit
     return HistoryPage(events[:limit], events[limit - 1].sequence if has_more else None)
 
 
-def _describe_large(event: HistoryEvent) -> None:
-    """A payload in a file has its length, and no preview: a list opens no file."""
-    preview: str | None = vars(event)["payload_preview"]
-    if payload_files.is_reference(preview):
-        vars(event).update(payload_preview="", payload_length=payload_files.size_of(preview))
+def described(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """Events with ``payload_preview`` and ``payload_length``: for a payload in a file its length, and no preview.
+
+    So that a list opens no file.
+    """
+    for event in events:
+        preview: str | None = vars(event)["payload_preview"]
+        if payload_files.is_reference(preview):
+            vars(event).update(payload_preview="", payload_length=payload_files.size_of(preview))
+    return list(events)
 
 
 def whole_history(

@@ -45,7 +45,7 @@ def history(instance: Instance, *events: tuple[EventType, dict[str, object]], ex
             execution=execution,
             sequence=instance.last_sequence,
             type=kind.value,
-            timestamp=NOON + timedelta(seconds=instance.last_sequence),
+            timestamp=columns.pop("timestamp", NOON + timedelta(seconds=instance.last_sequence)),
             attributes=None if attributes is None else json.dumps(attributes),
             **columns,
         )

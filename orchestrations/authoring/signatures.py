@@ -129,6 +129,16 @@ class Conversion:
         """The decoder of the return annotation, or of a generator's third argument. Raises ConfigurationError."""
         return self._compile(lambda: _result_of(self._resolve(_return_annotation(self.function))), "return value")
 
+    @cached_property
+    def input_type(self) -> str:
+        """The name of the class that the input is annotated with; empty for Any. Raises what resolving it raises."""
+        return _class_name(self._resolve(EMPTY if self.parameter is None else self.parameter.annotation))
+
+    @cached_property
+    def output_type(self) -> str:
+        """The name of the class that the result is annotated with; empty for Any. Raises what resolving it raises."""
+        return _class_name(_result_of(self._resolve(_return_annotation(self.function))))
+
     def compile(self) -> None:
         """Compile both decoders now. Raises ConfigurationError naming the function, the parameter and the type."""
         _ = self.input_decoder, self.output_decoder
@@ -209,6 +219,10 @@ def _listed(parameters: list[inspect.Parameter]) -> str:
         return "no parameters"
     plural = "" if len(parameters) == 1 else "s"
     return f"{len(parameters)} parameter{plural} ({', '.join(parameter.name for parameter in parameters)})"
+
+
+def _class_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and typing.get_origin(kind) is None else ""
 
 
 def _return_annotation(function: Callable[..., Any]) -> Any:

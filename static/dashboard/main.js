@@ -3,6 +3,7 @@
 import "./morphing.js";
 import "./clocks.js";
 import "./rows.js";
+import "./places.js";
 import { toast } from "./announcer.js";
 import { close, isOpen } from "./dialogs.js";
 import { pauseOrGoOn } from "./live.js";
@@ -11,15 +12,16 @@ document.documentElement.classList.add("js");
 document.querySelector("main [data-focus]")?.focus();
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-close], [data-live], [data-copy]");
+  const target = event.target.closest("[data-close], [data-live], [data-copy], [data-copy-from]");
   if (!target) return;
   if (target.hasAttribute("data-close") && isOpen()) {
     event.preventDefault();
     close();
   } else if (target.hasAttribute("data-live")) {
     pauseOrGoOn();
-  } else if (target.hasAttribute("data-copy")) {
-    navigator.clipboard?.writeText(target.dataset.copy).then(() => toast("Copied"));
+  } else {
+    const text = target.dataset.copy ?? document.getElementById(target.dataset.copyFrom).textContent;
+    navigator.clipboard?.writeText(text).then(() => toast("Copied"));
   }
 });
 document.addEventListener("dash:done", (event) => toast(event.detail.message));

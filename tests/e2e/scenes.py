@@ -9,7 +9,16 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from orchestrations.core.events import EventType
-from orchestrations.models import AuditEntry, HistoryEvent, InboxMessage, Instance, OpenWait
+from orchestrations.core.failures import FailureDetails
+from orchestrations.models import (
+    ActivityWorkItem,
+    AuditEntry,
+    HistoryEvent,
+    InboxMessage,
+    Instance,
+    OpenWait,
+    WorkerLease,
+)
 
 HUB = "default"
 PASSWORD = "durable-tests"
@@ -17,6 +26,10 @@ TRACE = """Traceback (most recent call last):
   File "/srv/site/orders/flows.py", line 48, in order_flow
     receipt = yield context.call_activity(charge_card, order)
   File "/srv/site/orders/payments.py", line 17, in charge_card
+    gateway.charge(amount)
+  File "/srv/venv/lib/python3.12/site-packages/gateway/client.py", line 212, in charge
+    return self.post("/charges", amount=amount)
+  File "/srv/venv/lib/python3.12/site-packages/gateway/client.py", line 80, in post
     raise ValueError("amount must be positive")
 ValueError: amount must be positive
 """
@@ -49,6 +62,11 @@ def build() -> None:
     retrying(now - timedelta(minutes=27), "ord-7F3A-0002")
     fan_out(now - timedelta(minutes=2), "batch-2026-01-20")
     waiting(now - timedelta(hours=2, minutes=11), "ord-7F3A-0001")
+    for number in range(3):
+        failed(now - timedelta(minutes=80 + number), f"clm-0A0{number}")
+    lease, *_ = workers(now)
+    loop(now - timedelta(minutes=9), "mon-31", lease)
+    purged("old-order")
 
 
 def people() -> None:
@@ -147,6 +165,9 @@ def failed(at: datetime, instance_id: str) -> Instance:
         last_updated_at=end,
         failure=json.dumps(FAILURE),
         error="ValueError: amount must be positive",
+        error_fingerprint=FailureDetails.from_json(FAILURE).fingerprint,
+        blocked_at="orders/flows.py:48 in claim_flow",
+        blocked_code="receipt = yield context.call_activity(charge_card, order)",
     )
     tell(
         instance,
@@ -391,6 +412,100 @@ def waiting(at: datetime, instance_id: str) -> Instance:
         ),
     )
     return instance
+
+
+def workers(now: datetime) -> list[WorkerLease]:
+    """Two live workers with the code of the scenes, and one that died."""
+    names = ("order_flow", "claim_flow", "onboard", "nightly_etl", "refund", "settle_batch", "settle_region", "watch")
+    functions = {
+        "orchestrators": list(names),
+        "activities": ["charge_card", "collect", "check_stock"],
+        "entities": ["account"],
+        "versions": {name: [""] for name in names},
+    }
+    return [
+        WorkerLease.objects.create(
+            hub=HUB,
+            worker=f"web-{number + 1}:471{number}",
+            host=f"web-{number + 1}",
+            pid=4710 + number,
+            heartbeat_at=now + timedelta(seconds=min(seconds, 0)),
+            expires_at=now + timedelta(seconds=seconds),
+            in_flight=2,
+            capacity=16,
+            functions=json.dumps(functions),
+        )
+        for number, seconds in enumerate((3_600, 3_600, -40))
+    ]
+
+
+def loop(at: datetime, instance_id: str, lease: WorkerLease) -> Instance:
+    """An instance in its third execution that speaks with others, and runs an activity that tells of its progress."""
+    began = at + timedelta(seconds=61)
+    instance = add(
+        at,
+        instance_id,
+        "watch",
+        execution=3,
+        waiting_for="activity check_stock",
+        waits=json.dumps([{"kind": "Activity", "name": "check_stock", "task_id": 9, "since": began.isoformat()}]),
+        blocked_at="stock/orchestrations.py:19 in watch",
+        blocked_code="level = yield context.call_activity(check_stock, article)",
+        input=json.dumps({"article": "A-7", "supplier": {"url": "https://example.com", "apiKey": "s3cr3t"}}),
+        output=None,
+    )
+    account = {"instance_id": "@account@A-7"}
+    tell(
+        instance,
+        *begun(at),
+        (0.1, EventType.PATCH_APPLIED, {"name": "ask-supplier-first"}),
+        (0.1, EventType.ENTITY_CALLED, {"task_id": 1, "name": "reserve", "attributes": account}),
+        (0.9, EventType.ENTITY_COMPLETED, {"task_id": 1, "name": "reserve"}),
+        (1.0, EventType.ENTITY_SIGNALED, {"task_id": 2, "name": "note", "attributes": account}),
+        (1.0, EventType.EVENT_SENT, {"task_id": 3, "name": "low_stock", "attributes": {"instance_id": "ob-552"}}),
+        (1.0, EventType.TIMER_CREATED, {"task_id": 4, "attempt": 0}),
+        (31, EventType.EXECUTION_SUSPENDED, {"attributes": {"by": "dana", "reason": "stocktaking"}}),
+        (52, EventType.EXECUTION_RESUMED, {"attributes": {"by": "dana"}}),
+        (60, EventType.TIMER_FIRED, {"task_id": 4}),
+        (60.5, EventType.EVENT_RAISED, {"name": "recount", "attributes": {"by": "admin"}}),
+        (61, EventType.TASK_SCHEDULED, {"task_id": 9, "name": "check_stock"}),
+    )
+    HistoryEvent.objects.create(
+        instance=instance, execution=2, sequence=1, type=EventType.EXECUTION_STARTED.value, timestamp=at, name="watch"
+    )
+    ActivityWorkItem.objects.create(
+        hub=HUB,
+        instance=instance,
+        execution=3,
+        task_id=9,
+        sequence=instance.last_sequence,
+        name="check_stock",
+        timeout_seconds=3_600,
+        scheduled_at=began,
+        visible_at=began,
+        started_at=began + timedelta(seconds=4),
+        dispatches=1,
+        lease_token=lease.token,
+        heartbeat_at=timezone.now() - timedelta(seconds=2),
+        heartbeat_details='{"shelves": 41, "of": 120}',
+    )
+    AuditEntry.objects.create(
+        hub=HUB,
+        instance_id=instance_id,
+        action="restart",
+        actor_name="dana",
+        details={"restarted": "ref-88"},
+        via="Dashboard",
+    )
+    return instance
+
+
+def purged(instance_id: str) -> None:
+    """What is left of an instance that was deleted."""
+    for action, reason in (("terminate", "never paid"), ("purge", "the customer asked us to forget it")):
+        AuditEntry.objects.create(
+            hub=HUB, instance_id=instance_id, action=action, actor_name="dana", reason=reason, via="Dashboard"
+        )
 
 
 def act(instance: Instance, action: str, who: str, reason: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, QueryDict
@@ -12,31 +11,24 @@ from django.utils import timezone
 
 from orchestrations import queries
 from orchestrations.conf import get_config
-from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.asks import ASKS_SHOWN, Ask, asks_of
+from orchestrations.interfaces.dashboard.circumstances import Circumstances, circumstances
+from orchestrations.interfaces.dashboard.facts import facts
 from orchestrations.interfaces.dashboard.live import topics
-from orchestrations.interfaces.dashboard.presentation.failures import failure_of
-from orchestrations.interfaces.dashboard.presentation.payloads import show_payload
-from orchestrations.interfaces.dashboard.presentation.spans import attributes
+from orchestrations.interfaces.dashboard.presentation.awaited import Telling, tell
 from orchestrations.interfaces.dashboard.presentation.statuses import badge
 from orchestrations.interfaces.dashboard.presentation.verbs import offered
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
-from orchestrations.interfaces.dashboard.presentation.why import Requested, explain
-from orchestrations.interfaces.dashboard.versions import (
-    CONTROL_TYPES,
-    coming_of,
-    instance_version,
-    waits_version,
-    with_coming,
-)
-from orchestrations.models import HistoryEvent, InboxMessage, Instance
+from orchestrations.interfaces.dashboard.presentation.why import explain
+from orchestrations.interfaces.dashboard.versions import instance_version, waits_version, with_coming
+from orchestrations.models import Instance
 from orchestrations.permissions import Action, available_actions
 
-BROUGHT_BY = {RuntimeStatus.SUSPENDED: "ExecutionSuspended", RuntimeStatus.TERMINATED: "ExecutionTerminated"}
-COMING_SHOWN = 5
 INTERVAL_SECONDS = 2
 EAGER_INTERVAL_SECONDS = 1  # while something that a person asked for is about to happen
+KEPT = ("execution", "seq", "before", "until", "view", "type", "only", "q", "unfold", "rank", "after", "cursor")
+"""What a tab's address says beside the instance, which its live updates repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +54,25 @@ def load(hub: str, instance_id: str) -> Instance:
 
 
 def head(request: HttpRequest, instance: Instance, tab: str) -> dict[str, object]:
-    """The head: status, acts, the one sentence, facts and waits."""
-    now = timezone.now()
-    waits = read_waits(instance.waits) if not instance.runtime_status.is_terminal else []
+    """The head: status, acts, the one sentence, facts and waits. ``about`` is for the tab, so that it asks nothing
+    twice."""
+    about = circumstances(instance, timezone.now())
     actions = available_actions(person(request), instance)
-    coming = _coming(instance)
-    asks_person = any(wait.kind == "Human" for wait in waits)
+    asks_person = any(wait.kind == "Human" for wait in about.waits)
     where = [instance.hub, instance.instance_id]
     return {
         "hub": instance.hub,
         "section": "instances",
         "instance": instance,
+        "about": about,
         "badge": badge(instance.status, asks_person),
-        "why": explain(instance, _brought_by(instance), coming, now),
+        "why": explain(instance, about),
         "verbs": offered(instance.status, actions),
-        "waits": _lines(instance, waits, actions, now),
-        "causes": failure_of(lambda: instance.failure) if instance.status == RuntimeStatus.FAILED else [],
-        "custom_status": show_payload(instance.custom_status),
+        "waits": _lines(instance, about, actions),
+        "facts": facts(instance, about),
         "version": instance_version(instance),
-        "is_live": not instance.runtime_status.is_terminal or bool(coming),
-        "interval": EAGER_INTERVAL_SECONDS if coming else INTERVAL_SECONDS,
+        "is_live": not instance.runtime_status.is_terminal or bool(about.coming),
+        "interval": EAGER_INTERVAL_SECONDS if about.coming else INTERVAL_SECONDS,
         "tick_url": reverse("dashboard:tick", args=where),
         "live_url": _live_url(request.GET, where, tab),
         "answers_url": reverse("dashboard:answers", args=where),
@@ -110,48 +101,23 @@ def _asks_version(instance: Instance, asks: list[Ask]) -> str:
     return topics.version(topics.waits(instance.pk))
 
 
-def _coming(instance: Instance) -> list[Requested]:
-    """Acts that are on their way to the instance, oldest first."""
-    if coming_of(instance) is None:
-        return []
-    rows = InboxMessage.objects.using(get_config().database).filter(instance_id=instance.pk, type__in=CONTROL_TYPES)
-    return [_requested(row, row.created_at) for row in rows.order_by("pk")[:COMING_SHOWN]]
-
-
-def _brought_by(instance: Instance) -> Requested | None:
-    """The act that suspended or terminated the instance."""
-    event_type = BROUGHT_BY.get(instance.runtime_status)
-    if event_type is None:
-        return None
-    rows = HistoryEvent.objects.using(get_config().database).filter(
-        instance_id=instance.pk, execution=instance.execution, type=event_type
-    )
-    event = rows.order_by("-sequence").first()
-    return _requested(event, event.timestamp) if event else None
-
-
-def _requested(row: HistoryEvent | InboxMessage, at: datetime) -> Requested:
-    told = attributes(row)
-    return Requested(row.type, str(told.get("by") or ""), str(told.get("reason") or ""), at)
-
-
-def _lines(instance: Instance, waits: list[Wait], actions: frozenset[Action], now: datetime) -> list[WaitLine]:
+def _lines(instance: Instance, about: Circumstances, actions: frozenset[Action]) -> list[WaitLine]:
     """The waits one by one, where the sentence at the top does not say it all."""
-    if len(waits) == 1 and waits[0].kind != "ExternalEvent":
+    if len(about.waits) == 1 and about.waits[0].kind != "ExternalEvent":
         return []
-    return [_line(instance, wait, actions, now) for wait in waits]
+    return [_line(instance, wait, tell(wait, about), actions) for wait in about.waits]
 
 
-def _line(instance: Instance, wait: Wait, actions: frozenset[Action], now: datetime) -> WaitLine:
+def _line(instance: Instance, wait: Wait, told: Telling, actions: frozenset[Action]) -> WaitLine:
     child_url = raise_url = ""
     if wait.instance_id:
         child_url = reverse("dashboard:instance", args=[instance.hub, wait.instance_id])
     if wait.kind == "ExternalEvent" and Action.RAISE_EVENT in actions:
         address = reverse("dashboard:act", args=[instance.hub, instance.instance_id, "raise"])
         raise_url = f"{address}?{urlencode({'name': wait.name})}"
-    return WaitLine(wait.sentence(now), wait.name, wait.instance_id, child_url, raise_url)
+    return WaitLine(told.text, wait.name, wait.instance_id, child_url, raise_url)
 
 
 def _live_url(query: QueryDict, where: list[str], tab: str) -> str:
-    kept = {key: query[key] for key in ("execution", "after") if query.get(key)}
+    kept = {key: query[key] for key in KEPT if query.get(key)}
     return f"{reverse('dashboard:live', args=where)}?{urlencode({'tab': tab, **kept})}"

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 
 from orchestrations.interfaces.dashboard.converters import HubConverter, InstanceIdConverter
-from orchestrations.interfaces.dashboard.views import acts, approvals, audit, boards, instance, instances, preferences
+from orchestrations.interfaces.dashboard.views import (
+    acts,
+    approvals,
+    audit,
+    boards,
+    downloads,
+    events,
+    instance,
+    instances,
+    preferences,
+)
 
 register_converter(HubConverter, "hub")
 register_converter(InstanceIdConverter, "instance_id")
@@ -41,8 +51,13 @@ urlpatterns = [
     path(f"{ONE}live/", instance.live, name="live"),
     path(f"{ONE}tick/", instance.tick, name="tick"),
     path(f"{ONE}answers/", instance.answers, name="answers"),
-    path(f"{ONE}e/<int:execution>/<int:sequence>/", instance.event, name="event"),
-    path(f"{ONE}download/<slug:part>.json", instance.payload, name="payload"),
+    path(f"{ONE}node/", instance.node, name="node"),
+    path(f"{ONE}e/<int:sequence>/", events.event, name="present_event"),
+    path(f"{ONE}e/<int:execution>/<int:sequence>/", events.event, name="event"),
+    path(f"{ONE}download/<slug:part>.json", downloads.payload, name="payload"),
+    path(f"{ONE}history.json", downloads.history, name="history_json"),
+    path(f"{ONE}raw.json", downloads.raw, name="raw_json"),
+    path(f"{ONE}timeline.svg", downloads.timeline, name="timeline_svg"),
     path(f"{ONE}do/<slug:slug>/", acts.act, name="act"),
     path(f"{ONE}<slug:tab>/", instance.page, name="instance_tab"),
     path("approvals/", approvals.inbox, name="approvals"),

@@ -30,7 +30,7 @@ PAGES = (
     "/hubs/default/i/one/answers/",
     "/hubs/default/i/one/history/",
     "/hubs/default/i/one/children/",
-    "/hubs/default/i/one/payloads/",
+    "/hubs/default/i/one/io/",
     "/hubs/default/i/one/audit/",
 )
 
@@ -134,13 +134,13 @@ def test_an_instance_of_another_hub_is_not_found_here(operator):
 
 
 def test_payloads_need_a_permission_of_their_own(viewer, operator):
-    rows.instance("one", input='{"secret": "canary"}', status="Completed", output='"canary"')
+    rows.instance("one", input='{"customer": "canary"}', status="Completed", output='"canary"')
 
-    assert "canary" not in viewer.get("/hubs/default/i/one/payloads/").text
+    assert "canary" not in viewer.get("/hubs/default/i/one/io/").text
     assert viewer.get("/hubs/default/i/one/download/input.json").status_code == 403
-    assert "canary" in operator.get("/hubs/default/i/one/payloads/").text
+    assert "canary" in operator.get("/hubs/default/i/one/io/").text
     file = operator.get("/hubs/default/i/one/download/input.json")
-    assert file.json() == {"secret": "canary"}
+    assert file.json() == {"customer": "canary"}
     assert file["Content-Disposition"].startswith("attachment")
 
 

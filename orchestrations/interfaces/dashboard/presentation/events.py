@@ -6,13 +6,16 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.presentation.durations import duration, parse_instant
+from orchestrations.interfaces.dashboard.presentation.redaction import redact, redact_text
 from orchestrations.interfaces.dashboard.presentation.spans import FAILED, attributes
 from orchestrations.models import HistoryEvent
 
 PREVIEW_CHARACTERS = 120
+INDENTED: dict[str, Any] = {"indent": 2, "ensure_ascii": False}
 MESSAGE_CHARACTERS = 200
 TOLD = {"fire_at": "fires at", "instance_id": "instance", "status": "as", "by": "by", "reason": "because"}
 FIELD = r'"{}"\s*:\s*("(?:[^"\\]|\\.)*")'  # the text is cut, so it can't be parsed whole
@@ -51,8 +54,35 @@ def present(event: HistoryEvent, *, show_payload: bool) -> EventRow:
         timestamp=event.timestamp,
         detail=_detail(event, told),
         failure_line=_failure_line(text) if is_failure else "",
-        preview=_cut(text, PREVIEW_CHARACTERS) if show_payload and not is_failure else "",
+        preview=_cut(redact_text(text), PREVIEW_CHARACTERS) if show_payload and not is_failure else "",
     )
+
+
+def event_json(event: HistoryEvent, *, show_payload: bool) -> str:
+    """The event that a page of history has read as indented JSON; a payload that is cut as the text that is there."""
+    document: dict[str, object] = {
+        "sequence": event.sequence,
+        "type": event.type,
+        "timestamp": event.timestamp.isoformat(),
+        "name": event.name,
+        "taskId": event.task_id,
+        "attempt": event.attempt,
+        "attributes": redact(attributes(event)),
+    }
+    text: str = getattr(event, "payload_preview", None) or ""
+    length: int | None = getattr(event, "payload_length", None)
+    if length is not None:
+        document["payload"] = _document(text, length) if show_payload else f"{length} characters, not shown to you"
+    return json.dumps({key: value for key, value in document.items() if value not in (None, {})}, **INDENTED)
+
+
+def _document(text: str, length: int) -> object:
+    if length > len(text):
+        return f"{redact_text(text)}… ({length} characters)"
+    try:
+        return redact(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
 
 
 def _detail(event: HistoryEvent, told: dict[str, object]) -> str:

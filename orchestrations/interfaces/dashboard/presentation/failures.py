@@ -23,6 +23,19 @@ class Cause:
     is_non_retriable: bool = False
 
     @property
+    def line(self) -> str:
+        """``ValueError: no``: the bare class name and the first line of the message."""
+        first = self.message.splitlines()[0] if self.message else ""
+        name = self.type.rpartition(".")[2]
+        return f"{name}: {first}" if first else name
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether it passed through the author's code."""
+        frame = place_of(frames(self.trace))
+        return frame is not None and frame.is_own
+
+    @property
     def place(self) -> str:
         """``orders/flows.py:48 in order_flow``: the innermost frame that is neither a library's nor the engine's."""
         frame = place_of(frames(self.trace))
@@ -30,6 +43,11 @@ class Cause:
             return ""
         file = "/".join(frame.file.replace("\\", "/").split("/")[-PATH_PARTS:])
         return f"{file}:{frame.line} in {frame.function}"
+
+
+def culprit(causes: list[Cause]) -> Cause:
+    """The error to name of a chain: the innermost one that passed through the author's code, else the outermost."""
+    return next((cause for cause in reversed(causes) if cause.has_own_code), causes[0])
 
 
 def failure_of(read: Callable[[], str | None]) -> list[Cause]:

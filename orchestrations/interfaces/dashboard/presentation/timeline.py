@@ -34,7 +34,7 @@ BUSY = ("ran", "queued", "point")
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle, or with ``points`` a diamond."""
+    """A rectangle, or with ``points`` a diamond; one of what was queued is ``hatched``."""
 
     css: str
     x: str
@@ -42,11 +42,14 @@ class Bar:
     width: str
     height: str
     points: str = ""
+    hatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One lane: its label and bars, and the sequence of the event that it opens."""
+    """One lane: its label and bars, and the sequence of the event that it opens. ``key`` is its id on the page."""
+
+    key: str
 
     label: str
     description: str
@@ -81,7 +84,6 @@ class Timeline:
     row_height: str = f"{ROW_HEIGHT:g}"
     width: str = f"{WIDTH:g}"
     label_x: str = f"{MARGIN / 2:g}"
-    earlier: int = 0
     began: datetime | None = field(default=None)
 
 
@@ -107,7 +109,7 @@ class Scale:
         return LABEL_WIDTH + seconds * self.per_second + shrunk
 
 
-def lay_out(lanes: Sequence[Lane], now: datetime, earlier: int = 0) -> Timeline:
+def lay_out(lanes: Sequence[Lane], now: datetime) -> Timeline:
     """The timeline of ``lanes``, of which the first is the whole instance; open spans end at ``now``."""
     start = min(lane.start for lane in lanes)
     end = max(max((span.end or now) for lane in lanes for span in lane.spans), start + timedelta(milliseconds=1))
@@ -118,7 +120,6 @@ def lay_out(lanes: Sequence[Lane], now: datetime, earlier: int = 0) -> Timeline:
         rows=[_row(lane, index, scale, now) for index, lane in enumerate(lanes)],
         ticks=_ticks(scale, start, end, idle),
         idle=[_idle_band(scale, begin, until) for begin, until in idle],
-        earlier=earlier,
         began=start,
     )
 
@@ -142,12 +143,16 @@ def _idle_stretches(
 def _row(lane: Lane, index: int, scale: Scale, now: datetime) -> Row:
     top = AXIS_HEIGHT + ROW_HEIGHT * index
     label = lane.label if len(lane.label) <= LABEL_CHARACTERS else f"{lane.label[: LABEL_CHARACTERS - 1]}…"
+    description = lane.description(now)
+    if label != lane.label:  # the accessible name begins with what is seen
+        description = f"{label}, {description}"
     right = max(scale.x(span.end or now) for span in lane.spans)
     left = min(scale.x(span.start) for span in lane.spans)
     note_x, note_place = _beside(left, right, is_open=any(span.end is None for span in lane.spans))
     return Row(
+        key=f"t{lane.sequence}" if lane.sequence else f"w{index}",
         label=label,
-        description=lane.description(now),
+        description=description,
         sequence=lane.sequence,
         y=_units(top),
         text_y=_units(top + ROW_HEIGHT / 2 + 4.5),
@@ -176,7 +181,9 @@ def _bar(span: Span, top: float, scale: Scale, now: datetime) -> Bar:
         corners = [(left + x * POINT_SIZE, middle + y * POINT_SIZE) for x, y in ((0, -1), (1, 0), (0, 1), (-1, 0))]
         return Bar(css, "", "", "", "", " ".join(f"{x:.1f},{y:.1f}" for x, y in corners))
     height = BAR_HEIGHT / 2 if span.part == "backoff" else BAR_HEIGHT
-    return Bar(css, _units(left), _units(middle - height / 2), _units(max(right - left, LEAST_WIDTH)), _units(height))
+    width = max(right - left, LEAST_WIDTH)
+    is_queued = span.part == "queued"
+    return Bar(css, _units(left), _units(middle - height / 2), _units(width), _units(height), hatched=is_queued)
 
 
 def _ticks(scale: Scale, start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> list[Tick]:

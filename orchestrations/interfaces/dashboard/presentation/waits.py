@@ -43,14 +43,17 @@ class Wait:
             return f"attempt {self.attempt} of {self.max_attempts}"
         return f"attempt {self.attempt}" if self.attempt > 1 else ""
 
-    def sentence(self, now: datetime) -> str:
-        """What is awaited since when and until when, for somebody who asks why it isn't moving."""
+    def sentence(self, now: datetime, whom: str = "a person") -> str:
+        """What is awaited since when and until when, for somebody who asks why it isn't moving.
+
+        ``whom`` says who is asked, where that is known.
+        """
         due = f", due {distance(self.due_at, now)} ({clock(self.due_at, now)})" if self.due_at else ""
         since = f" since {clock(self.since, now)}" if self.since else ""
         attempts = f", {self.attempts}" if self.attempts else ""
         match self.kind:
             case "Human":
-                return f"Waiting for a person{since}: {self.title}{due}."
+                return f"Waiting for {whom}{since}: {self.title}{due}."
             case "ExternalEvent":
                 return f"Waiting for the external event {self.name}{since}{due}."
             case "Retry":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.circumstances import Circumstances
+from orchestrations.interfaces.dashboard.presentation.awaited import tell
 from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, duration, roughly, spoken
-from orchestrations.interfaces.dashboard.presentation.failures import failure_of
-from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
+from orchestrations.interfaces.dashboard.presentation.failures import culprit, failure_of
+from orchestrations.interfaces.dashboard.presentation.requested import Requested
+from orchestrations.interfaces.dashboard.presentation.waits import Wait
 from orchestrations.models import Instance
 
 CONTROL_WORDS = {
@@ -18,52 +20,24 @@ CONTROL_WORDS = {
     "ExecutionResumed": "Resume",
     "ExecutionRewound": "Rewind",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Requested:
-    """A person's act: the event type, who asked, why, and when."""
-
-    type: str
-    by: str
-    reason: str
-    at: datetime
-
-    @property
-    def by_whom(self) -> str:
-        """`` by dana``, or nothing where the act has no name to it."""
-        return f" by {self.by}" if self.by else ""
-
-    @property
-    def because(self) -> str:
-        """``: vendor outage``, or nothing where no reason was given."""
-        return f": {self.reason}" if self.reason else ""
+MESSAGE_CHARACTERS = 300  # of an error, in the sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """``lead`` is the sentence; ``more`` are sentences that follow it."""
+    """``lead`` is the sentence, ``more`` are sentences that follow it, ``instance_id`` is whom it is about."""
 
     kind: str
     lead: str
     more: tuple[str, ...] = ()
+    instance_id: str = ""
 
 
-def explain(instance: Instance, control: Requested | None, coming: Sequence[Requested], now: datetime) -> Why:
-    """Why the instance stands where it does.
-
-    ``control`` is the act that brought it there (for Suspended and Terminated); ``coming`` are acts that no worker has
-    taken up yet.
-    """
-    why = EXPLANATIONS[RuntimeStatus(instance.status)](instance, control, now)
-    if not coming:
-        return why
-    words = [
-        f"{CONTROL_WORDS.get(act.type, act.type)} was requested{act.by_whom} {distance(act.at, now)}{act.because}; "
-        "no worker has taken it up yet."
-        for act in coming
-    ]
-    return Why(why.kind, why.lead, (*why.more, *words))
+def explain(instance: Instance, about: Circumstances) -> Why:
+    """Why the instance stands where it does."""
+    why = EXPLANATIONS[RuntimeStatus(instance.status)](instance, about)
+    words = [_coming(act, about) for act in about.coming]
+    return replace(why, more=(*why.more, *words)) if words else why
 
 
 def doing(instance: Instance, last_words: str | None, now: datetime) -> str:
@@ -80,59 +54,77 @@ def doing(instance: Instance, last_words: str | None, now: datetime) -> str:
     return (last_words or "").strip('"')
 
 
-def _pending(instance: Instance, control: Requested | None, now: datetime) -> Why:
+def _pending(instance: Instance, about: Circumstances) -> Why:
+    now = about.now
     if instance.claimable_at and instance.claimable_at > now:
         when = f"Starts {distance(instance.claimable_at, now)} ({clock(instance.claimable_at, now)})."
-        return Why("pending", when, ("External events raised before then are kept.",))
+        return Why("pending", when, ("External events raised before then are kept.", *_unserved(instance, about)))
     waiting = roughly(now - (instance.claimable_at or instance.created_at))
-    return Why("pending", f"Ready for {waiting}; waiting for a worker to begin it.", _died(instance))
+    return _ready("pending", f"Ready for {waiting}", "waiting for a worker to begin it", instance, about)
 
 
-def _running(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    waits = read_waits(instance.waits)
-    if not waits:
-        lead = spoken(instance.waiting_for, now) or (
-            "A worker is advancing it now." if instance.lease_token else "Ready to go on; waiting for a worker."
-        )
-        return Why("running", lead, _died(instance))
-    kind = "waiting" if waits[0].kind == "Human" else "running"
-    return Why(kind, waits[0].sentence(now), (*_others(waits), *_died(instance)))
+def _running(instance: Instance, about: Circumstances) -> Why:
+    if not about.waits:
+        return _advancing(instance, about)
+    lead, *others = about.waits
+    told = tell(lead, about)
+    kind = "waiting" if lead.kind == "Human" else "running"
+    more = (*told.more, *_others(others), *_unserved(instance, about), *_died(instance))
+    return Why(kind, told.text, more, told.instance_id)
 
 
-def _suspended(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    if control:
-        lead = f"Suspended{control.by_whom} since {clock(control.at, now)}{control.because}"
+def _advancing(instance: Instance, about: Circumstances) -> Why:
+    lead = spoken(instance.waiting_for, about.now)
+    if lead:
+        return Why("running", lead, (*_unserved(instance, about), *_died(instance)))
+    if instance.lease_token is None:
+        return _ready("running", "Ready to go on", "waiting for a worker", instance, about)
+    worker = about.fleet.worker(instance.lease_token) if about.fleet is not None else None
+    if worker is not None and not worker.is_alive:
+        lead = f"Its worker {worker.name} gave its last sign of life at {clock(worker.heartbeat_at, about.now)}."
+        return Why("running", lead, ("Another worker takes it over within seconds, if there is one.", *_died(instance)))
+    name = f"The worker {worker.name}" if worker is not None else "A worker"
+    return Why("running", f"{name} is advancing it now.", _died(instance))
+
+
+def _suspended(instance: Instance, about: Circumstances) -> Why:
+    if about.control:
+        act = about.control
+        lead = f"Suspended{act.by_whom} since {clock(act.at, about.now)}{act.because}"
     else:
-        lead = f"Suspended since {clock(instance.last_updated_at, now)}"
-    waits = read_waits(instance.waits)
-    below = tuple(wait.sentence(now) for wait in waits[:1])
-    return Why("suspended", _sentence(lead), (*below, "What arrives is kept and delivered when it is resumed."))
+        lead = f"Suspended since {clock(instance.last_updated_at, about.now)}"
+    below = tuple(tell(wait, about).text for wait in about.waits[:1])
+    kept = "What arrives is kept and delivered when it is resumed."
+    return Why("suspended", _sentence(lead), (*below, kept, *_unserved(instance, about)))
 
 
-def _completed(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    return Why("completed", f"Completed{_ended(instance, now)}.")
+def _completed(instance: Instance, about: Circumstances) -> Why:
+    return Why("completed", f"Completed{_ended(instance, about)}.")
 
 
-def _failed(instance: Instance, control: Requested | None, now: datetime) -> Why:
+def _failed(instance: Instance, about: Circumstances) -> Why:
     causes = failure_of(lambda: instance.failure)
-    error = instance.error or (f"{causes[0].type}: {causes[0].message}" if causes else "no details were kept")
-    place = next((cause.place for cause in reversed(causes) if cause.place), "") or instance.blocked_at
-    lead = f"Failed with {error}" + (f", at {place}" if place else "")
-    return Why("failed", _sentence(lead), (f"It ended{_ended(instance, now)}.",))
+    cause = culprit(causes) if causes else None
+    error = cause.line if cause else instance.error or "no details were kept"
+    place = (cause.place if cause and cause.has_own_code else "") or instance.blocked_at
+    lead = f"Failed with {error[:MESSAGE_CHARACTERS]}" + (f", at {place}" if place else "")
+    return Why("failed", _sentence(lead), (f"It ended{_ended(instance, about)}.",))
 
 
-def _terminated(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    if control:
-        return Why("terminated", _sentence(f"Terminated{control.by_whom} at {clock(control.at, now)}{control.because}"))
-    return Why("terminated", f"Terminated{_ended(instance, now)}.")
+def _terminated(instance: Instance, about: Circumstances) -> Why:
+    if about.control:
+        act = about.control
+        lead = f"Terminated{act.by_whom} at {clock(act.at, about.now)}{act.because}"
+        return Why("terminated", _sentence(lead))
+    return Why("terminated", f"Terminated{_ended(instance, about)}.")
 
 
-def _canceled(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    return Why("canceled", f"Canceled{_ended(instance, now)}.")
+def _canceled(instance: Instance, about: Circumstances) -> Why:
+    return Why("canceled", f"Canceled{_ended(instance, about)}.")
 
 
-def _continued(instance: Instance, control: Requested | None, now: datetime) -> Why:
-    return Why("continued", "Its next execution is about to begin.", _died(instance))
+def _continued(instance: Instance, about: Circumstances) -> Why:
+    return _ready("continued", f"Its execution {instance.execution} is about to begin", "", instance, about)
 
 
 EXPLANATIONS = {
@@ -147,8 +139,27 @@ EXPLANATIONS = {
 }
 
 
+def _ready(kind: str, lead: str, rest: str, instance: Instance, about: Circumstances) -> Why:
+    """It could go on at once: what keeps workers from it, or that one is to come."""
+    problem = about.fleet.problem(instance) if about.fleet is not None else ""
+    if problem:
+        return Why(kind, f"{lead}. {problem}", _died(instance))
+    return Why(kind, f"{lead}; {rest}." if rest else f"{lead}.", _died(instance))
+
+
+def _unserved(instance: Instance, about: Circumstances) -> tuple[str, ...]:
+    problem = about.fleet.problem(instance) if about.fleet is not None else ""
+    return (problem,) if problem else ()
+
+
+def _coming(act: Requested, about: Circumstances) -> str:
+    what = CONTROL_WORDS.get(act.type, act.type)
+    when = distance(act.at, about.now)
+    return f"{what} was requested{act.by_whom} {when}{act.because}; no worker has taken it up yet."
+
+
 def _others(waits: list[Wait]) -> tuple[str, ...]:
-    others = sum(wait.count or 1 for wait in waits[1:])
+    others = sum(wait.count or 1 for wait in waits)
     return (f"It also waits for {others} other {'thing' if others == 1 else 'things'}.",) if others else ()
 
 
@@ -159,11 +170,11 @@ def _died(instance: Instance) -> tuple[str, ...]:
     return (f"{count} of its claims ended without a commit: a worker died, or the database refused it.",)
 
 
-def _ended(instance: Instance, now: datetime) -> str:
+def _ended(instance: Instance, about: Circumstances) -> str:
     if not instance.completed_at:
         return ""
     began = instance.started_at or instance.created_at
-    return f" at {clock(instance.completed_at, now)}, {duration(instance.completed_at - began)} after it started"
+    return f" at {clock(instance.completed_at, about.now)}, {duration(instance.completed_at - began)} after it started"
 
 
 def _sentence(text: str) -> str:
