@@ -62,8 +62,6 @@ def build() -> None:
     retrying(now - timedelta(minutes=27), "ord-7F3A-0002")
     fan_out(now - timedelta(minutes=2), "batch-2026-01-20")
     waiting(now - timedelta(hours=2, minutes=11), "ord-7F3A-0001")
-    for number in range(3):
-        failed(now - timedelta(minutes=80 + number), f"clm-0A0{number}")
     lease, *_ = workers(now)
     loop(now - timedelta(minutes=9), "mon-31", lease)
     purged("old-order")
