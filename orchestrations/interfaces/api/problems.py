@@ -13,7 +13,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from orchestrations.errors import DurableError, PayloadRejected
+from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ STATUS_OF_CODE = {
     "instance_already_exists": status.HTTP_409_CONFLICT,
     "invalid_transition": status.HTTP_409_CONFLICT,
     "instance_ended": status.HTTP_409_CONFLICT,
+    "human_task_not_found": status.HTTP_404_NOT_FOUND,
+    "human_task_closed": status.HTTP_409_CONFLICT,
+    "already_voted": status.HTTP_409_CONFLICT,
+    "answer_rejected": status.HTTP_422_UNPROCESSABLE_ENTITY,
     "payload_unavailable": status.HTTP_503_SERVICE_UNAVAILABLE,
 }
 """An error of the app that is not listed is this site's fault: 500."""
@@ -43,6 +47,7 @@ TITLES = {
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
+    422: "Not as the form wants it",
     429: "Too many requests",
     500: "Server error",
     503: "Unavailable",
@@ -66,8 +71,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: the response for an error that callers can do something about; None for a defect."""
     if isinstance(error, DurableError):
         code = STATUS_OF_CODE.get(error.code, status.HTTP_500_INTERNAL_SERVER_ERROR)
-        errors = [{"path": error.path, "message": str(error)}] if isinstance(error, PayloadRejected) else None
-        return _response(code, str(error), error.code, errors)
+        return _response(code, str(error), error.code, _places_of(error))
     if isinstance(error, Http404):
         error = exceptions.NotFound(*error.args)
     elif isinstance(error, PermissionDenied):
@@ -79,6 +83,13 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if not isinstance(error, exceptions.APIException):
         return None
     return _api_exception(error)
+
+
+def _places_of(error: DurableError) -> list[dict[str, str]] | None:
+    """What is wrong where, of values that were refused."""
+    if isinstance(error, AnswerRejected):
+        return [{"path": path, "message": message} for path, told in error.errors.items() for message in told]
+    return [{"path": error.path, "message": str(error)}] if isinstance(error, PayloadRejected) else None
 
 
 def _api_exception(error: exceptions.APIException) -> Response:

@@ -157,6 +157,14 @@ class EntityQuery(PageQuery):
     include_deleted = serializers.BooleanField(required=False, default=False)
 
 
+class RaiseQuery(Asked):
+    """Whether an event goes past the form of the question that it answers."""
+
+    unvalidated = serializers.BooleanField(
+        required=False, default=False, help_text="Needs the permission raise_unvalidated; marked in the audit trail."
+    )
+
+
 class PurgeQuery(Asked):
     """How far a purge goes."""
 

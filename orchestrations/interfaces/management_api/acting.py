@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 
 from orchestrations.errors import InstanceEnded
+from orchestrations.interfaces import raising
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.parameters import require_json_media_type
 from orchestrations.interfaces.management_api.problems import Problem
@@ -15,7 +16,10 @@ from orchestrations.permissions import Audience
 
 
 def raise_event(call: Call, instance_id: str, event_name: str) -> HttpResponse:
-    """Raise an external event with the body as its payload; ``Idempotency-Key`` makes a repeated request harmless."""
+    """Raise an external event with the body as its payload; ``Idempotency-Key`` makes a repeated request harmless.
+
+    What answers a question with a form is checked by it, unless the holder of a key says ``unvalidated=true``.
+    """
     target = call.instance(instance_id)
     if target.runtime_status.is_terminal:  # told before anything about the body
         raise InstanceEnded(instance_id, target.status, "raising an event", "Pending, Running or Suspended")
@@ -23,8 +27,14 @@ def raise_event(call: Call, instance_id: str, event_name: str) -> HttpResponse:
         _require_nobody_asked(target, event_name)
     require_json_media_type(call.request)
     event_data = call.json(f"event {event_name!r}")
-    call.client.raise_event(
-        instance_id, event_name, event_data, idempotency_key=call.request.headers.get("Idempotency-Key")
+    raising.raise_event(
+        call.client,
+        None,
+        target,
+        event_name,
+        event_data,
+        idempotency_key=call.request.headers.get("Idempotency-Key"),
+        unvalidated=call.caller.capability is None and call.query.flag("unvalidated", False),
     )
     return empty_response(202)
 

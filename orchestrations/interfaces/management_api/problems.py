@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from orchestrations.errors import DurableError, PayloadRejected
+from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
 
 STATUS_OF_CODE = {
     "function_not_registered": 400,
@@ -20,6 +20,9 @@ STATUS_OF_CODE = {
     "instance_already_exists": 409,
     "invalid_transition": 409,
     "instance_ended": 410,
+    "permission_refused": 403,
+    "human_task_closed": 409,
+    "answer_rejected": 422,
     "payload_not_kept": 503,
     "payload_unavailable": 503,
 }
@@ -68,7 +71,8 @@ def problem_of(error: DurableError) -> Problem:
     if status == 500:
         return failure_of(error)
     if status != 400:
-        return Problem(status, str(error), ExceptionMessage=str(error), ExceptionType=error.code)
+        more: dict[str, Any] = {"Errors": error.errors} if isinstance(error, AnswerRejected) else {}
+        return Problem(status, str(error), ExceptionMessage=str(error), ExceptionType=error.code, **more)
     return bad_argument(str(error), error.code, **({"Path": error.path} if isinstance(error, PayloadRejected) else {}))
 
 

@@ -22,6 +22,7 @@ from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
+from orchestrations.interfaces.raising import raise_event
 from orchestrations.permissions import Action
 from orchestrations.store.contract import OnDuplicate
 
@@ -212,14 +213,18 @@ class RaiseEvent(HubView):
 
     @extend_schema(
         operation_id="raise_event",
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, serializers.RaiseQuery],
         request=OpenApiTypes.ANY,
-        responses={202: OpenApiResponse(description="The event is on its way."), **problems(400, 403, 404, 409)},
+        responses={202: OpenApiResponse(description="The event is on its way."), **problems(400, 403, 404, 409, 422)},
     )
     def post(self, request: Request, instance_id: str, event_name: str) -> Response:
-        """Raise an external event; the body, any JSON value, is what the orchestrator gets."""
+        """Raise an external event; the body, any JSON value, is what the orchestrator gets.
+
+        Where it answers a question that has a form, it is your answer to that question, and checked by the form.
+        """
         row = queries.get_instance(self.hub, instance_id)
         permissions.require_raise_event(self.person, row, event_name)
         key = request.headers.get("Idempotency-Key")
-        self.client.raise_event(instance_id, event_name, self.value, idempotency_key=key)
+        unvalidated = self.asked(serializers.RaiseQuery)["unvalidated"]
+        raise_event(self.client, self.person, row, event_name, self.value, idempotency_key=key, unvalidated=unvalidated)
         return Response(status=status.HTTP_202_ACCEPTED)

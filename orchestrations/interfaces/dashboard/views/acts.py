@@ -17,12 +17,15 @@ from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from orchestrations import queries
 from orchestrations.client import OrchestrationClient
 from orchestrations.errors import (
+    AnswerRejected,
     FunctionNotRegistered,
+    HumanTaskClosed,
     InstanceAlreadyExists,
     InvalidTransition,
     PayloadRejected,
     PermissionRefused,
 )
+from orchestrations.interfaces import raising
 from orchestrations.interfaces.dashboard.access import (
     client_of,
     find_instance,
@@ -72,7 +75,7 @@ def act(request: HttpRequest, *, hub: str, instance_id: str, slug: str) -> HttpR
         url = PERFORM[verb.action](client_of(request, hub), instance, form, request)
     except InvalidTransition:
         return _conflict(request, find_instance(hub, instance_id), verb)
-    except (PayloadRejected, FunctionNotRegistered, InstanceAlreadyExists) as refused:
+    except (PayloadRejected, AnswerRejected, HumanTaskClosed, FunctionNotRegistered, InstanceAlreadyExists) as refused:
         form.add_error(None, str(refused))
         return _ask(request, instance, verb, form, status=422)
     return _done(request, instance, verb, url)
@@ -98,7 +101,7 @@ def _raise(client: OrchestrationClient, instance: Instance, form: forms.Form, re
         require_raise_event(person(request), instance, name)
     except PermissionRefused as refused:
         raise PermissionDenied(str(refused)) from refused
-    client.raise_event(instance.instance_id, name, form.cleaned_data["payload"])
+    raising.raise_event(client, person(request), instance, name, form.cleaned_data["payload"])
     return None
 
 
