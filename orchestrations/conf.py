@@ -26,6 +26,8 @@ class DurableConfig:
     """The hub that this site's workers serve and its clients write to."""
     database: str = "default"
     """Alias of the database that holds the hub."""
+    dashboard_database: str | None = None
+    """Alias of a replica that the dashboard's lists, counts, searches and exports read from; None for DATABASE."""
     system_key: str | None = field(default=None, repr=False)
     """The key that programs present to the management API; None refuses them all."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from django.core import signing
-from django.db.models import DateTimeField, IntegerField, Model, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, DateTimeField, IntegerField, Model, Q, QuerySet, Subquery, Value
 
 from orchestrations.errors import InvalidCursor
 from orchestrations.limits import LIST_PAGE_MAXIMUM
@@ -82,12 +83,13 @@ class Cursor:
     """A place in a list: just beyond the row with that key, towards older rows or, ``backwards``, newer ones."""
 
     pk: int
-    at: datetime | None
+    at: datetime | str | None
     backwards: bool
 
     def sign(self) -> str:
         """The text that a client carries; it can't be altered, and tells nothing secret."""
-        return signing.dumps([self.pk, self.at and self.at.isoformat(), self.backwards], salt=SALT)
+        at = self.at.isoformat() if isinstance(self.at, datetime) else self.at and [self.at]
+        return signing.dumps([self.pk, at, self.backwards], salt=SALT)
 
     @classmethod
     def read(cls, text: str) -> Cursor:
@@ -96,35 +98,56 @@ class Cursor:
             pk, at, backwards = signing.loads(text, salt=SALT)
         except (signing.BadSignature, UnicodeError) as error:
             raise InvalidCursor from error
+        if isinstance(at, list):
+            return cls(pk, at[0], backwards)
         return cls(pk, datetime.fromisoformat(at) if at else None, backwards)
 
-    def beyond(self, instant: str | None) -> Q:
-        """The rows on the cursor's far side. The first condition is one that an index on ``instant`` can start at."""
+    def beyond(self, column: str | None) -> Q:
+        """The rows on the cursor's far side. The first condition is one that an index on ``column`` can start at."""
         side = "gt" if self.backwards else "lt"
-        if instant is None:
+        if column is None:
             return Q((f"pk__{side}", self.pk))
         near, far = bounds(self.at) if self.backwards else reversed(bounds(self.at))
-        return Q((f"{instant}__{side}e", near)) & (Q((f"{instant}__{side}", far)) | Q((f"pk__{side}", self.pk)))
+        return Q((f"{column}__{side}e", near)) & (Q((f"{column}__{side}", far)) | Q((f"pk__{side}", self.pk)))
+
+    def is_of(self, rows: QuerySet[Any], column: str | None) -> bool:
+        """Whether it was made in a list by such a column: by an instant, by a text, or by the key alone."""
+        if column is None or self.at is None:
+            return column is self.at
+        return isinstance(self.at, str) == isinstance(rows.model._meta.get_field(column), CharField)
 
 
 def keyset_page(
-    rows: QuerySet[Row], instant: str | None, *, cursor: str | None, limit: int, oldest_first: bool = False
+    rows: QuerySet[Row],
+    column: str | None,
+    *,
+    cursor: str | None,
+    limit: int,
+    oldest_first: bool = False,
+    dress: Callable[[QuerySet[Row]], QuerySet[Row]] | None = None,
 ) -> Page[Row]:
-    """Cut one page out of ``rows``, newest first by (``instant``, id), or by id alone where ``instant`` is None.
+    """Cut one page out of ``rows``, newest first by (``column``, id), or by id alone where ``column`` is None.
 
-    With ``oldest_first`` the other way round; a cursor of the one order is of no use in the other.
+    ``column`` holds instants or texts, and no NULL. With ``oldest_first`` the other way round; a cursor of the one
+    order is of no use in the other. ``dress`` adds columns to the rows of the page, once it is known which these are: a
+    planner that sees them beside the whole list would prepare for all of its rows.
     At most LIST_PAGE_MAXIMUM rows. Raises InvalidCursor for a cursor that was altered or belongs to another order.
     """
     limit = max(1, min(limit, LIST_PAGE_MAXIMUM))
     place = Cursor.read(cursor) if cursor else None
     if place is not None:
-        if (place.at is None) != (instant is None):
+        if not place.is_of(rows, column):
             raise InvalidCursor
-        rows = rows.filter(place.beyond(instant))
+        rows = rows.filter(place.beyond(column))
     to_newer = oldest_first if place is None else place.backwards
     is_onwards = to_newer == oldest_first
-    keys = [field for field in (instant, "pk") if field]
-    found = list(rows.order_by(*(keys if to_newer else [f"-{key}" for key in keys]))[: limit + 1])
+    keys = [field for field in (column, "pk") if field]
+    order = keys if to_newer else [f"-{key}" for key in keys]
+    cut = rows.order_by(*order)[: limit + 1]
+    if dress is not None:
+        page = rows.model._default_manager.using(rows.db).filter(pk__in=cut.values("pk"))
+        cut = dress(page).order_by(*order)
+    found = list(cut)
     items = found[:limit]
     if not is_onwards:
         items.reverse()
@@ -134,10 +157,10 @@ def keyset_page(
     has_next, has_previous = (has_more, place is not None) if is_onwards else (True, has_more)
     return Page(
         items,
-        next_cursor=_cursor_at(items[-1], instant, backwards=oldest_first) if has_next else None,
-        previous_cursor=_cursor_at(items[0], instant, backwards=not oldest_first) if has_previous else None,
+        next_cursor=_cursor_at(items[-1], column, backwards=oldest_first) if has_next else None,
+        previous_cursor=_cursor_at(items[0], column, backwards=not oldest_first) if has_previous else None,
     )
 
 
-def _cursor_at(row: Model, instant: str | None, *, backwards: bool) -> str:
-    return Cursor(row.pk, getattr(row, instant) if instant else None, backwards).sign()
+def _cursor_at(row: Model, column: str | None, *, backwards: bool) -> str:
+    return Cursor(row.pk, getattr(row, column) if column else None, backwards).sign()

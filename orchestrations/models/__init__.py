@@ -18,6 +18,7 @@ from orchestrations.models.human import (
 from orchestrations.models.incoming_webhooks import IncomingWebhook, WebhookReceipt
 from orchestrations.models.instances import Instance
 from orchestrations.models.large_payloads import LargePayload
+from orchestrations.models.preferences import Preferences, SavedView
 from orchestrations.models.waits import OpenWait
 from orchestrations.models.webhooks import OutgoingWebhook, WebhookDelivery
 from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, WorkerLease
@@ -42,7 +43,9 @@ __all__ = [
     "LargePayload",
     "OpenWait",
     "OutgoingWebhook",
+    "Preferences",
     "RaisedEventKey",
+    "SavedView",
     "Timer",
     "WebhookDelivery",
     "WebhookReceipt",

@@ -67,7 +67,7 @@ def filter_of(query: Query, now: datetime) -> InstanceFilter:
         created_from=created_from,
         created_to=created_to,
         parent_instance_id=query.parent or "",
-        roots_only=not query.children and query.parent is None,
+        roots_only=not query.children and query.parent is None and query.id is None,
         version=query.version,
         tags=dict(query.tags),
         error_fingerprint=query.fingerprint or "",

@@ -148,18 +148,26 @@ def write(query: Query, zone: tzinfo | None = None) -> str:
     terms += [mark.value for mark in query.marks]
     for key, pattern in (("name", query.name), ("id", query.id)):
         if pattern is not None:
-            terms.append(f"{key}:{_quoted(pattern.value)}{'*' if pattern.is_prefix else ''}")
-    terms += [f"tag:{_quoted(f'{name}={value}')}" for name, value in query.tags]
+            terms.append(f"{key}:{quoted(pattern.value)}{'*' if pattern.is_prefix else ''}")
+    terms += [f"tag:{quoted(f'{name}={value}')}" for name, value in query.tags]
     for key in ("version", "parent", "error", "fingerprint"):
         value = getattr(query, key)
         if value is not None:
-            terms.append(f"{key}:{_quoted(value)}")
+            terms.append(f"{key}:{quoted(value)}")
     for key, span in (("created", query.created), ("completed", query.completed)):
         if span.start is not None:
             terms.append(f"{key}{':' if isinstance(span.start, Ago) else '>'}{moments.write(span.start, zone)}")
         if span.end is not None:
             terms.append(f"{key}<{moments.write(span.end, zone)}")
     return " ".join([*terms, *(["children"] if query.children else [])])
+
+
+def quoted(text: str) -> str:
+    """The text as the value of a key, in quotes where it needs them."""
+    if SAFE.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _twice(key: str) -> str:
@@ -240,13 +248,6 @@ def _place(value: _Value) -> tuple[int, int]:
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-
-
-def _quoted(text: str) -> str:
-    if SAFE.fullmatch(text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 # What each key says -----------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ worker has its code. As conditions of a list, and as columns of its rows."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.expressions import Combinable
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
@@ -23,25 +24,41 @@ NO_CODE = "no worker has the code"
 ASKED = OpenWait.objects.filter(instance_id=OuterRef("pk")).exclude(title="")
 IS_LIVE = Q(status__in=[status.value for status in LIVE])
 
-Pks = Callable[[Q], Exists | Q]
+Holder = type[Instance] | type[OpenWait] | type[Timer] | type[InboxMessage] | type[ActivityWorkItem]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Rows of a table that make a mark true of the instance that they belong to (or that they are)."""
+
+    holder: Holder
+    condition: Q
 
 
 def is_marked(mark: Mark, hub: str, using: str) -> Q:
-    """The instances of the hub of which the mark is true."""
+    """The instances of the hub of which the mark is true.
+
+    Found from the few rows that are signs of it, by their own indexes; then by primary key.
+    """
     if mark is Mark.WAITING_FOR_HUMAN:
         return Q(Exists(ASKED.using(using).filter(hub=hub)), status=RuntimeStatus.RUNNING.value)
-    return IS_LIVE & CONDITIONS[mark](_Among(hub, using))
+    if mark is Mark.NO_WORKER:
+        return IS_LIVE & _has_no_worker(hub, using)
+    pks = [_pks(sign, hub, using) for sign in SIGNS[mark]()]
+    return IS_LIVE & Q(pk__in=pks[0].union(*pks[1:]))
 
 
 def with_marks(rows: QuerySet[Instance], hub: str, using: str) -> QuerySet[Instance]:
-    """The rows with ``marked_<mark>`` for each mark but the first: looked up by key, a few probes for a row."""
-    beside = _Beside(hub, using)
+    """The rows with ``marked_<mark>`` for each mark but the first: looked up by key, a few probes for a row.
+
+    That a hub has no worker at all is not said of each of its rows.
+    """
+    conditions = {mark: _any(signs(), using) for mark, signs in SIGNS.items()}
+    conditions[Mark.NO_WORKER] = Q(waiting_for__startswith=NO_CODE)
     return rows.annotate(
         **{
-            column_of(mark): Exists(
-                Instance.objects.using(using).filter(IS_LIVE & condition(beside), pk=OuterRef("pk"))
-            )
-            for mark, condition in CONDITIONS.items()
+            column_of(mark): ExpressionWrapper(IS_LIVE & condition, output_field=BooleanField())
+            for mark, condition in conditions.items()
         }
     )
 
@@ -51,60 +68,52 @@ def column_of(mark: Mark) -> str:
     return f"marked_{mark.name.lower()}"
 
 
-class _Among:
-    """Finds a list's instances: from the few rows of what is under way, to the instances that they belong to."""
-
-    def __init__(self, hub: str, using: str) -> None:
-        self.hub = hub
-        self.using = using
-
-    def has(self, model: type[OpenWait | Timer | InboxMessage | ActivityWorkItem], condition: Q) -> Q:
-        """Instances with such a row."""
-        rows = model._default_manager.using(self.using).filter(condition, hub=self.hub)
-        return Q(pk__in=rows.order_by().values("instance_id"))
-
-    def has_worker(self) -> Exists:
-        """Whether any worker serves the hub now."""
-        return Exists(WorkerLease.objects.using(self.using).filter(hub=self.hub, expires_at__gt=Now()))
+def _pks(sign: Sign, hub: str, using: str) -> QuerySet[Any, Any]:
+    rows = sign.holder._default_manager.using(using).filter(sign.condition, hub=hub).order_by()
+    return rows.filter(IS_LIVE).values_list("pk") if sign.holder is Instance else rows.values_list("instance_id")
 
 
-class _Beside(_Among):
-    """Asks of one instance at a time, by the keys of what belongs to it."""
+def _any(signs: list[Sign], using: str) -> Q:
+    found = Q()
+    for sign in signs:
+        if sign.holder is Instance:
+            found |= sign.condition
+        else:
+            beside = sign.holder._default_manager.using(using)
+            found |= Q(Exists(beside.filter(sign.condition, instance_id=OuterRef("pk"))))
+    return found
 
-    def has(self, model: type[OpenWait | Timer | InboxMessage | ActivityWorkItem], condition: Q) -> Q:
-        return Q(Exists(model._default_manager.using(self.using).filter(condition, instance_id=OuterRef("pk"))))
+
+def _of_retrying() -> list[Sign]:
+    """A task waits for its next attempt, or is at one."""
+    return [Sign(Timer, Q(state=Timer.State.PENDING, attempt__gt=0)), Sign(ActivityWorkItem, Q(attempt__gt=1))]
 
 
-def _is_retrying(rows: _Among) -> Q:
-    """A task of it waits for its next attempt, or is at one."""
-    return rows.has(Timer, Q(state=Timer.State.PENDING, attempt__gt=0)) | rows.has(ActivityWorkItem, Q(attempt__gt=1))
-
-
-def _is_stuck(rows: _Among) -> Q:
+def _of_stuck() -> list[Sign]:
     """Something has been ready for a while and nobody takes it, or took it and died."""
-    since = _ago()
-    ready = Q(claimable_at__lt=since) | rows.has(InboxMessage, Q(visible_at__lt=since))
-    queued = rows.has(ActivityWorkItem, Q(visible_at__lt=since, lease_token__isnull=True, deferred_until__isnull=True))
-    return Q(attempts__gt=1) | (Q(lease_token__isnull=True) & ready) | queued
+    since = Now() - LATE
+    return [
+        Sign(Instance, Q(attempts__gt=1)),
+        Sign(Instance, Q(lease_token__isnull=True, claimable_at__lt=since)),
+        Sign(InboxMessage, Q(instance__lease_token__isnull=True, visible_at__lt=since)),
+        Sign(ActivityWorkItem, Q(lease_token__isnull=True, deferred_until__isnull=True, visible_at__lt=since)),
+    ]
 
 
-def _is_overdue(rows: _Among) -> Q:
+def _of_overdue() -> list[Sign]:
     """What it waits for was due."""
-    return rows.has(OpenWait, Q(due_at__lt=Now())) | rows.has(Timer, Q(state=Timer.State.PENDING, due_at__lt=_ago()))
+    late = Q(state=Timer.State.PENDING, due_at__lt=Now() - LATE)
+    return [Sign(OpenWait, Q(due_at__lt=Now())), Sign(Timer, late)]
 
 
-def _has_no_worker(rows: _Among) -> Q:
+def _has_no_worker(hub: str, using: str) -> Q:
     """No worker serves its task hub, or none of them has its code."""
-    return Q(waiting_for__startswith=NO_CODE) | ~Q(rows.has_worker())
+    live = WorkerLease.objects.using(using).filter(hub=hub, expires_at__gt=Now())
+    return Q(waiting_for__startswith=NO_CODE) | ~Q(Exists(live))
 
 
-def _ago() -> Combinable:
-    return Now() - LATE
-
-
-CONDITIONS: dict[Mark, Callable[[_Among], Q]] = {
-    Mark.RETRYING: _is_retrying,
-    Mark.STUCK: _is_stuck,
-    Mark.OVERDUE: _is_overdue,
-    Mark.NO_WORKER: _has_no_worker,
+SIGNS: dict[Mark, Callable[[], list[Sign]]] = {
+    Mark.RETRYING: _of_retrying,
+    Mark.STUCK: _of_stuck,
+    Mark.OVERDUE: _of_overdue,
 }

@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 from orchestrations.interfaces.dashboard.presentation import durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
+from orchestrations.interfaces.dashboard.reader import Reader, reader_of
+from orchestrations.search.language import Mark
 
 register = template.Library()
 
@@ -32,9 +34,22 @@ def status_badge(status: str, asks_person: bool = False) -> dict[str, object]:
     return {"badge": statuses.badge(status, asks_person)}
 
 
+@register.inclusion_tag("dashboard/parts/badge.html")
+def mark_badge(mark: Mark) -> dict[str, object]:
+    """What is said of an instance beside its status."""
+    return {"badge": statuses.MARK_BADGES[mark]}
+
+
+@register.simple_tag(takes_context=True)
+def reader(context: Context) -> Reader:
+    """Who reads the page: zone, density, columns, views."""
+    request = context.get("request")
+    return reader_of(request) if request and hasattr(request, "user") else Reader()
+
+
 @register.simple_tag
 def moment(instant: datetime | None, is_precise: bool = False) -> str | SafeString:
-    """An instant as the time of day, with the date where it is not today, and the whole of it in the title.
+    """An instant as the reader's time of day, with the date where it is not today, and in UTC in the title.
 
     ``is_precise`` adds the milliseconds.
     """
@@ -100,4 +115,5 @@ def theme(context: Context) -> str:
     """The theme that the reader chose: ``light``, ``dark``, or ``system``."""
     request = context.get("request")
     chosen = request.COOKIES.get("theme", "") if request else ""
+    chosen = chosen or reader(context).theme
     return chosen if chosen in THEMES else "system"

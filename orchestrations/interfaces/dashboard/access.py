@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -18,6 +19,7 @@ from orchestrations import queries
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound
+from orchestrations.interfaces.dashboard.reader import ReadersZone
 from orchestrations.models import AuditEntry, Instance
 from orchestrations.permissions import Action, can
 
@@ -31,14 +33,15 @@ View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]
 def signed_in(view: View[Arguments]) -> View[Arguments]:
     """Let signed-in people through. Others are sent to the sign-in page; a partial gets 401 and a reload instead.
 
-    No cache keeps what they see: it is theirs alone, and it changes.
+    No cache keeps what they see: it is theirs alone, and it changes. Times are in their zone.
     """
 
     @never_cache
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
-            return view(request, *args, **kwargs)
+            with timezone.override(ReadersZone(request)):
+                return view(request, *args, **kwargs)
         if request.headers.get("HX-Request"):
             response = HttpResponseClientRefresh()
             response.status_code = 401

@@ -1,4 +1,4 @@
-"""What people type: filters of the list, reasons, events and answers. Nothing here is trusted before it is valid."""
+"""What people type: reasons, events and answers. Nothing here is trusted before it is valid."""
 
 from __future__ import annotations
 
@@ -8,35 +8,8 @@ from django import forms
 
 from orchestrations.authoring import payloads
 from orchestrations.client import SerializedJson
-from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected
-from orchestrations.interfaces.dashboard.listing import WAITING, Listing
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, REASON_LENGTH
-from orchestrations.queries import InstanceFilter
-
-
-class InstanceFilterForm(forms.Form):
-    """The list's filter, all of it in the URL."""
-
-    status = forms.ChoiceField(
-        choices=[*((status.value, status.value) for status in RuntimeStatus), (WAITING, "Waiting for human")],
-        required=False,
-    )
-    name = forms.CharField(label="Orchestrator", max_length=NAME_LENGTH, required=False)
-    id = forms.CharField(label="Id begins with", max_length=INSTANCE_ID_LENGTH, required=False, strip=False)
-    children = forms.BooleanField(label="Include sub-orchestrations", required=False)
-
-    def listing(self) -> Listing:
-        """What to list, of a valid form."""
-        status = self.cleaned_data["status"]
-        statuses = (RuntimeStatus(status),) if status and status != WAITING else ()
-        where = InstanceFilter(
-            statuses=statuses,
-            name=self.cleaned_data["name"],
-            id_prefix=self.cleaned_data["id"],
-            roots_only=not self.cleaned_data["children"],
-        )
-        return Listing(where, asks_person=status == WAITING)
 
 
 class ReasonForm(forms.Form):

@@ -7,14 +7,9 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from orchestrations.search.language import Mark, Query, write
+from orchestrations.search.language import Query, write
 
 
 def list_url(hub: str, query: Query) -> str:
     """The list with that filter; sub-orchestrations are listed too, as numbers count them."""
-    given = {"q": write(replace(query, children=True)), "children": "on"}
-    if len(query.statuses) == 1:
-        given["status"] = query.statuses[0].value
-    if query.marks == (Mark.WAITING_FOR_HUMAN,):
-        given["status"] = "waiting"
-    return f"{reverse('dashboard:instances', args=[hub])}?{urlencode(given)}"
+    return f"{reverse('dashboard:instances', args=[hub])}?{urlencode({'q': write(replace(query, children=True))})}"

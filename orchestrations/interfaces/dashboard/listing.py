@@ -5,25 +5,48 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, When
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Substr
 
-from orchestrations.conf import get_config
-from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.interfaces.dashboard.presentation.why import doing
-from orchestrations.interfaces.dashboard.versions import row_version
+from orchestrations.interfaces.dashboard.reading import database
+from orchestrations.interfaces.dashboard.versions import digest, row_version
 from orchestrations.limits import LIST_PAGE
-from orchestrations.models import Instance, OpenWait
+from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.paging import CappedCount, Cursor, Page, keyset_page
 from orchestrations.queries import LIST_COLUMNS, InstanceFilter, filter_instances
+from orchestrations.search.filters import filter_of
+from orchestrations.search.language import Mark, Query
+from orchestrations.search.marks import ASKED, column_of, with_marks
 
-WAITING = "waiting"  # the derived status: running, and a person is asked
 NEWER_CAP = 99
-ASKED = OpenWait.objects.filter(instance_id=OuterRef("pk")).exclude(title="")
 NEWEST = Instance.objects.filter(ORCHESTRATION, hub=OuterRef("hub")).order_by("-created_at", "-pk").values("pk")[:1]
 REASON_CHARACTERS = 200  # of a terminated instance's reason, in a list
+BESIDE = tuple(mark for mark in Mark if mark is not Mark.WAITING_FOR_HUMAN)
+"""Marks that stand beside the status; who waits for a person has a status of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order that an index has: the column, and which end comes first."""
+
+    column: str
+    oldest_first: bool = False
+
+
+ORDERS = {
+    "": Order("created_at"),
+    "created": Order("created_at", oldest_first=True),
+    "id": Order("instance_id", oldest_first=True),
+    "-id": Order("instance_id"),
+    "completed": Order("completed_at", oldest_first=True),
+    "-completed": Order("completed_at"),
+}
+"""By what an address calls them. Those by the end need one ended status: that is what their index begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +55,7 @@ class ListRow:
 
     instance: Instance
     asks_person: bool
+    marks: tuple[Mark, ...]
     why: str
     version: str
     no_longer_matches: bool
@@ -39,21 +63,33 @@ class ListRow:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the list shows: a filter, and whether only instances that ask a person."""
+    """What the list shows: a filter and an order."""
 
     where: InstanceFilter
-    asks_person: bool = False
+    order: Order = ORDERS[""]
+
+    @classmethod
+    def of(cls, query: Query, sort: str, now: datetime) -> Listing:
+        """What a query shows at that moment; in the usual order where it can't be had in the one that is asked for."""
+        order = ORDERS.get(sort, ORDERS[""])
+        if order.column == "completed_at" and not has_one_end(query):
+            order = ORDERS[""]
+        return cls(filter_of(query, now), order)
 
     def rows(self, hub: str) -> QuerySet[Instance]:
         """The instances, in no order."""
-        rows = filter_instances(hub, self.where)
-        if self.asks_person:
-            rows = rows.filter(Exists(ASKED), status=RuntimeStatus.RUNNING.value)
-        return rows
+        return filter_instances(hub, self.where, using=database())
 
     def page(self, hub: str, cursor: str | None) -> Page[Instance]:
-        """One page, newest first. Raises InvalidCursor."""
-        return keyset_page(with_asks(self.rows(hub)), "created_at", cursor=cursor, limit=LIST_PAGE)
+        """One page, with what a row shows. Raises InvalidCursor."""
+        return keyset_page(
+            self.rows(hub),
+            self.order.column,
+            cursor=cursor,
+            limit=LIST_PAGE,
+            oldest_first=self.order.oldest_first,
+            dress=partial(with_row_columns, hub=hub),
+        )
 
     def newer(self, hub: str, newest: str) -> CappedCount:
         """How many instances were created after the row that ``newest`` marks. Raises InvalidCursor."""
@@ -66,20 +102,27 @@ class Listing:
         return set(self.rows(hub).filter(pk__in=pks).values_list("pk", flat=True))
 
 
+def has_one_end(query: Query) -> bool:
+    """Whether the query is about one ended status, whose instances an index has in the order of their ends."""
+    return len(query.statuses) == 1 and query.statuses[0] in TERMINAL
+
+
 def rows_again(hub: str, pks: Collection[int]) -> list[Instance]:
     """The instances that a page shows, as they stand now, in the page's order; purged ones are left out."""
-    rows = Instance.objects.using(get_config().database).filter(hub=hub, pk__in=pks)
-    found = {row.pk: row for row in with_asks(rows)}
+    rows = Instance.objects.using(database()).filter(hub=hub, pk__in=pks)
+    found = {row.pk: row for row in with_row_columns(rows, hub)}
     return [found[pk] for pk in pks if pk in found]
 
 
 def shown(instance: Instance, now: datetime, *, no_longer_matches: bool = False) -> ListRow:
-    """What a list shows of an instance, read by ``with_asks`` or without its annotations."""
+    """What a list shows of an instance, read by ``with_row_columns`` or without its columns."""
+    marks = tuple(mark for mark in BESIDE if getattr(instance, column_of(mark), False))
     return ListRow(
         instance=instance,
-        asks_person=getattr(instance, "asks_person", False),
+        asks_person=is_asking(instance),
+        marks=marks,
         why=doing(instance, getattr(instance, "last_words", None), now),
-        version=row_version(instance),
+        version=digest((row_version(instance), *marks)),
         no_longer_matches=no_longer_matches,
     )
 
@@ -87,6 +130,11 @@ def shown(instance: Instance, now: datetime, *, no_longer_matches: bool = False)
 def newest_of(items: Sequence[Instance]) -> int | None:
     """The key of the newest instance that the hub had when ``with_asks`` read those rows."""
     return items[0].newest if items else None  # type: ignore[attr-defined]
+
+
+def is_asking(instance: Instance) -> bool:
+    """Whether it asks a person, of an instance read by ``with_asks``; False without its columns."""
+    return bool(getattr(instance, "asks_person", False))
 
 
 def marker(page: Page[Instance]) -> str:
@@ -102,3 +150,8 @@ def with_asks(rows: QuerySet[Instance]) -> QuerySet[Instance]:
     """
     reason = Case(When(status=RuntimeStatus.TERMINATED.value, then=Substr("output", 1, REASON_CHARACTERS)))
     return rows.only(*LIST_COLUMNS).annotate(asks_person=Exists(ASKED), last_words=reason, newest=Subquery(NEWEST))
+
+
+def with_row_columns(rows: QuerySet[Instance], hub: str) -> QuerySet[Instance]:
+    """The same with the marks and the id of the parent: all that a row of the list may show."""
+    return with_marks(with_asks(rows), hub, rows.db).annotate(parent_instance_id=F("parent__instance_id"))

@@ -42,6 +42,7 @@ def sign_in(db) -> SignIn:
         browser = Client()
         if role != "anonymous":
             browser.force_login(User.objects.filter(username=role).first() or person(role))
+            browser.get("/prefs/")  # which is remembered from then on, and costs later pages nothing
         return browser
 
     return sign_in

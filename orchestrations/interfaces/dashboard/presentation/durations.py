@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from django.utils import timezone
+
 SECONDS_PER_DAY = 86_400
 ISO_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
 
@@ -36,9 +38,10 @@ def roughly(span: timedelta) -> str:
 
 
 def clock(instant: datetime, now: datetime) -> str:
-    """The time of day, with the date where it is not today: ``12:04:11`` or ``2026-01-20 12:04:11`` (UTC)."""
-    instant = instant.astimezone(UTC)
-    return f"{instant:%H:%M:%S}" if instant.date() == now.astimezone(UTC).date() else f"{instant:%Y-%m-%d %H:%M:%S}"
+    """The reader's time of day, with the date where it is not today: ``12:04:11`` or ``2026-01-20 12:04:11``."""
+    instant = timezone.localtime(instant)
+    is_today = instant.date() == timezone.localtime(now).date()
+    return f"{instant:%H:%M:%S}" if is_today else f"{instant:%Y-%m-%d %H:%M:%S}"
 
 
 def distance(instant: datetime, now: datetime) -> str:

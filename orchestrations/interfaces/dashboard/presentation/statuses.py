@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.search.language import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,14 @@ BADGES = {
     RuntimeStatus.CANCELED: Badge("canceled", "crossed", "Canceled"),
     RuntimeStatus.CONTINUED_AS_NEW: Badge("continued", "loop", "ContinuedAsNew"),
 }
+
+MARK_BADGES = {
+    Mark.RETRYING: Badge("canceled", "loop", "Retrying"),
+    Mark.STUCK: Badge("failed", "alert", "Stuck"),
+    Mark.OVERDUE: Badge("terminated", "clock", "Overdue"),
+    Mark.NO_WORKER: Badge("pending", "crossed", "No worker"),
+}
+"""What stands beside a status."""
 
 
 def badge(status: str, asks_person: bool = False) -> Badge:

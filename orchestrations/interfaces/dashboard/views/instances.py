@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from orchestrations import queries
 from orchestrations.conf import get_config
-from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound, InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
-from orchestrations.interfaces.dashboard.forms import InstanceFilterForm
-from orchestrations.interfaces.dashboard.listing import WAITING, Listing, marker, newest_of, rows_again, shown
+from orchestrations.interfaces.dashboard.asked import Asked, text_of
+from orchestrations.interfaces.dashboard.counting import count
+from orchestrations.interfaces.dashboard.list_page import problem, results, table
+from orchestrations.interfaces.dashboard.listing import rows_again
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
-from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, WAITING_FOR_HUMAN, Badge
-from orchestrations.interfaces.dashboard.versions import newest_version, row_version, rows_version
+from orchestrations.interfaces.dashboard.reader import reader_of
+from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.limits import LIST_PAGE_MAXIMUM
-from orchestrations.models import Instance
 from orchestrations.paging import CappedCount
 from orchestrations.permissions import Action, can
+from orchestrations.search.language import Query, QueryError, Text, write
 
-FILTERS = ("status", "name", "id", "children")
+SUGGESTIONS = 8
 
 
 @signed_in
@@ -41,14 +38,28 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 @needs(Action.VIEW)
 def instances(request: HttpRequest, *, hub: str) -> HttpResponse:
-    """A page of instances, newest first, by the filter of the query string."""
-    form = InstanceFilterForm(request.GET)
-    context: dict[str, object] = {"hub": hub, "section": "instances", "form": form}
-    if form.is_valid():
-        context |= _results(request, hub, form.listing())
+    """A page of instances by the query of the address, the newest first unless asked otherwise."""
+    try:
+        asked = Asked.of(request, hub)
+    except QueryError as error:
+        return _refuse(request, hub, error)
+    if not is_partial(request) and _moves(request, asked):
+        return HttpResponseRedirect(asked.url())
+    zone = reader_of(request).zone
+    context = {"hub": hub, "section": "instances", "text": write(asked.query, zone), "asked": asked}
+    try:
+        context |= results(asked, request)
+        status = 200
+    except TookTooLong:
+        context |= {"took_too_long": True, "last_day": f"{asked.text} created:-24h".strip()}
+        status = 422
+    except InvalidCursor as invalid:
+        raise Http404(str(invalid)) from invalid
     template = "dashboard/instances/_results.html" if is_partial(request) else "dashboard/instances/page.html"
-    response = render(request, template, context, status=200 if form.is_valid() else 422)
+    response = render(request, template, context | {"is_part": is_partial(request)}, status=status)
     response.headers["Vary"] = "HX-Request, Cookie"
+    if is_partial(request):
+        response.headers["HX-Push-Url"] = asked.url()
     return response
 
 
@@ -56,15 +67,15 @@ def instances(request: HttpRequest, *, hub: str) -> HttpResponse:
 @needs(Action.VIEW)
 def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
     """The rows that a page shows, as they stand now, with the counts and the number of newer instances beside them."""
-    listing, pks = _listing(request), _shown(request)
-    found = rows_again(hub, pks)
-    matching = listing.matching(hub, pks)
-    newest = request.GET.get("newest", "")
-    newer = _newer(request, listing, hub)
-    context = {"hub": hub, "chips": _chips(request, hub, listing), "newer_count": newer, "is_refresh": True}
-    return render(
-        request, "dashboard/instances/_rows.html", context | _live_rows(request, hub, found, newest, newer, matching)
-    )
+    asked, pks = _asked(request, hub), _shown(request)
+    listing = asked.listing()
+    with bounded():
+        found = rows_again(hub, pks)
+        matching = listing.matching(hub, pks)
+        newer = _newer(request, asked)
+    counts = count(hub, listing.where)
+    context = table(asked, request, found, counts, newest=request.GET.get("newest", ""), newer=newer, matching=matching)
+    return render(request, "dashboard/instances/_rows.html", context | {"hub": hub, "is_refresh": True})
 
 
 @require_GET
@@ -81,97 +92,71 @@ def instances_tick(request: HttpRequest, *, hub: str) -> HttpResponseBase:
 @needs(Action.VIEW)
 def names(request: HttpRequest, *, hub: str) -> HttpResponse:
     """The names that the filter suggests, as options."""
-    return render(request, "dashboard/instances/_names.html", {"names": queries.orchestrator_names(hub)})
+    return render(request, "dashboard/instances/_options.html", {"options": queries.orchestrator_names(hub)})
+
+
+@require_GET
+@needs(Action.VIEW)
+def suggest(request: HttpRequest, *, hub: str) -> HttpResponse:
+    """Ids that begin with what is typed into the go-to box, as options."""
+    prefix = request.GET.get("id", "").strip()
+    where = queries.InstanceFilter(id_prefix=prefix, nothing=not prefix)
+    with bounded():
+        found = queries.filter_instances(hub, where).order_by("instance_id").values_list("instance_id", flat=True)
+        options = list(found[:SUGGESTIONS])
+    return render(request, "dashboard/instances/_options.html", {"options": options})
 
 
 @require_GET
 @needs(Action.VIEW)
 def go(request: HttpRequest, *, hub: str) -> HttpResponse:
-    """Open the instance whose exact id is given, or list those whose ids begin with it."""
-    instance_id = request.GET.get("id", "").strip()
+    """Open the instance whose exact id is given; list those with that tag, or whose ids begin with it."""
+    text = request.GET.get("id", "").strip()
     try:
-        found = queries.get_instance(hub, instance_id)
+        found = queries.get_instance(hub, text)
     except InstanceNotFound:
-        query = urlencode({"id": instance_id, "children": "on"})
-        return HttpResponseRedirect(f"{reverse('dashboard:instances', args=[hub])}?{query}")
+        name, is_tag, value = text.partition("=")
+        if is_tag and name:
+            query = Query(tags=((name.strip(), value.strip()),), children=True)
+        else:
+            query = Query(id=Text(text, is_prefix=True)) if text else Query()
+        return HttpResponseRedirect(Asked(hub, query).url())
     return redirect("dashboard:instance", hub=hub, instance_id=found.instance_id)
 
 
-def _results(request: HttpRequest, hub: str, listing: Listing) -> dict[str, object]:
-    cursor = request.GET.get("cursor")
+def _refuse(request: HttpRequest, hub: str, error: QueryError) -> HttpResponse:
+    """Say where the query goes wrong. In a page with results they stay, and so does its address."""
+    text = text_of(request.GET)
+    context = {"hub": hub, "section": "instances", "text": text, **problem(text, error)}
+    template = "dashboard/instances/_problem.html" if is_partial(request) else "dashboard/instances/page.html"
+    response = render(request, template, context, status=422)
+    response.headers["Vary"] = "HX-Request, Cookie"
+    if is_partial(request):
+        response.headers["HX-Retarget"] = "#query-problem"
+        response.headers["HX-Reswap"] = "innerHTML"
+        response.headers["HX-Push-Url"] = "false"
+    return response
+
+
+def _moves(request: HttpRequest, asked: Asked) -> bool:
+    """Whether the address would show something else to a person in another time zone."""
+    has_instant = any(term.startswith(("created>", "created<", "completed")) for term in asked.text.split())
+    return has_instant and request.GET.get("q", "") != asked.text
+
+
+def _asked(request: HttpRequest, hub: str) -> Asked:
     try:
-        page = listing.page(hub, cursor)
-    except InvalidCursor as invalid:
-        raise Http404(str(invalid)) from invalid
-    newest = "" if cursor else marker(page)
-    return {
-        "chips": _chips(request, hub, listing),
-        "newer": page.previous_cursor and _url(request, hub, cursor=page.previous_cursor),
-        "older": page.next_cursor and _url(request, hub, cursor=page.next_cursor),
-        "is_filtered": bool(request.GET.get("status") or request.GET.get("name") or request.GET.get("id")),
-        "all_url": _url(request, hub, status="", name="", id=""),
-        "first_url": _url(request, hub),
-        "is_first_page": not cursor,
-        **_live_rows(request, hub, page.items, newest, None if cursor else CappedCount(0)),
-    }
+        return Asked.of(request, hub)
+    except QueryError as error:
+        raise Http404(str(error)) from error
 
 
-def _live_rows(
-    request: HttpRequest,
-    hub: str,
-    items: list[Instance],
-    newest: str,
-    newer: CappedCount | None,
-    matching: set[int] | None = None,
-) -> dict[str, object]:
-    """What the table's body needs to be rendered and to keep itself up to date."""
-    now = timezone.now()
-    ids = request.GET.get("ids") or ",".join(str(row.pk) for row in items)
-    query = urlencode({**_filters(request), "ids": ids, "newest": newest, "first": "" if newer is None else "1"})
-    return {
-        "rows": [shown(row, now, no_longer_matches=matching is not None and row.pk not in matching) for row in items],
-        "rows_url": f"{reverse('dashboard:rows', args=[hub])}?{query}",
-        "tick_url": f"{reverse('dashboard:instances_tick', args=[hub])}?{query}",
-        "rows_version": rows_version((row.pk, row_version(row)) for row in items),
-        "newest_version": "" if newer is None else newest_version(newest_of(items)),
-        "first_url": _url(request, hub),
-    }
-
-
-def _chips(request: HttpRequest, hub: str, listing: Listing) -> list[dict[str, object]]:
-    where = listing.where
-    counts = queries.status_counts(hub, where)
-    chosen = request.GET.get("status", "")
-    chips: list[dict[str, object]] = [{"label": "All", "url": _url(request, hub, status=""), "current": not chosen}]
-    for status in RuntimeStatus:
-        if counts[status].value or status == chosen:
-            chips.append(_chip(request, hub, status.value, BADGES[status], counts[status]))
-        if status is RuntimeStatus.RUNNING and (counts[status].value or chosen == WAITING):
-            chips.append(_chip(request, hub, WAITING, WAITING_FOR_HUMAN))
-    return chips
-
-
-def _chip(
-    request: HttpRequest, hub: str, status: str, badge: Badge, count: CappedCount | None = None
-) -> dict[str, object]:
-    is_current = request.GET.get("status") == status
-    url = _url(request, hub, status=status)
-    return {"label": badge.label, "badge": badge, "count": count, "url": url, "current": is_current}
-
-
-def _listing(request: HttpRequest) -> Listing:
-    form = InstanceFilterForm(request.GET)
-    if not form.is_valid():
-        raise Http404("That is no filter of this list.")
-    return form.listing()
-
-
-def _newer(request: HttpRequest, listing: Listing, hub: str) -> CappedCount | None:
+def _newer(request: HttpRequest, asked: Asked) -> CappedCount | None:
     """How many instances are newer than a first page; None for any other page, where nobody asks."""
     if not request.GET.get("first"):
         return None
     try:
-        return listing.newer(hub, request.GET.get("newest", ""))
+        return asked.listing().newer(asked.hub, request.GET.get("newest", ""))
     except InvalidCursor as invalid:
         raise Http404(str(invalid)) from invalid
 
@@ -180,14 +165,3 @@ def _shown(request: HttpRequest) -> list[int]:
     """The rows that the page shows, by primary key."""
     given = request.GET.get("ids", "").split(",")[:LIST_PAGE_MAXIMUM]
     return [int(text) for text in given if text.isdecimal() and len(text) < 19]
-
-
-def _filters(request: HttpRequest) -> dict[str, str]:
-    return {key: request.GET[key] for key in FILTERS if request.GET.get(key)}
-
-
-def _url(request: HttpRequest, hub: str, **changes: str) -> str:
-    """The list with the filter of this request, changed; without a cursor unless one is given."""
-    query = {key: value for key, value in {**_filters(request), **changes}.items() if value}
-    address = reverse("dashboard:instances", args=[hub])
-    return f"{address}?{urlencode(query)}" if query else address

@@ -1,0 +1,147 @@
+"""What the templates of the instances list are given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from orchestrations.interfaces.dashboard import filter_links
+from orchestrations.interfaces.dashboard.asked import Asked
+from orchestrations.interfaces.dashboard.columns import Column
+from orchestrations.interfaces.dashboard.counting import Counts, count, count_shown
+from orchestrations.interfaces.dashboard.listing import has_one_end, marker, newest_of, shown
+from orchestrations.interfaces.dashboard.reader import reader_of
+from orchestrations.interfaces.dashboard.reading import bounded
+from orchestrations.interfaces.dashboard.versions import newest_version, row_version, rows_version
+from orchestrations.models import Instance
+from orchestrations.paging import CappedCount
+from orchestrations.search.language import Mark, Query, QueryError
+from orchestrations.search.moments import ANY_TIME
+
+Context = dict[str, object]
+SORTED = {"": "newest first", "created": "oldest first"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column's head: a link where an index has the order. ``aria`` is what ``aria-sort`` says, or empty."""
+
+    column: Column
+    url: str
+    aria: str
+
+
+def results(asked: Asked, request: HttpRequest) -> Context:
+    """A whole page of results. Raises InvalidCursor and TookTooLong."""
+    with bounded():
+        page = asked.listing().page(asked.hub, asked.cursor or None)
+    is_live_first = not asked.cursor and not asked.sort
+    newest = marker(page) if is_live_first else ""
+    query = asked.query
+    is_all = not (asked.cursor or page.next_cursor or query.statuses or Mark.WAITING_FOR_HUMAN in query.marks)
+    counts = count_shown(page.items) if is_all else count(asked.hub, asked.listing().where)
+    return {
+        **table(asked, request, page.items, counts, newest=newest, newer=CappedCount(0) if is_live_first else None),
+        "newer": asked.at(page.previous_cursor),
+        "older": asked.at(page.next_cursor),
+        "marks": filter_links.mark_links(asked),
+        "windows": filter_links.window_links(asked),
+        "children": filter_links.children_link(asked),
+        "terms": filter_links.term_links(asked, reader_of(request).zone),
+        "is_filtered": query != Query(children=query.children),
+        "all_url": Asked(asked.hub, Query(), asked.sort).url(),
+        "is_first_page": not asked.cursor,
+        "sorted": SORTED.get(asked.sort, ""),
+        "share_url": request.build_absolute_uri(_fixed(asked).url()),
+        "fields": _fields(asked),
+    }
+
+
+def table(
+    asked: Asked,
+    request: HttpRequest,
+    items: list[Instance],
+    counts: Counts,
+    *,
+    newest: str,
+    newer: CappedCount | None,
+    matching: Collection[int] | None = None,
+) -> Context:
+    """What the table needs to be rendered and to keep itself up to date, with the chips and what is new beside it."""
+    now = timezone.now()
+    ids = request.GET.get("ids") or ",".join(str(row.pk) for row in items)
+    more = {"ids": ids, "newest": newest, "first": "" if newer is None else "1"}
+    first = replace(asked, cursor="")
+    return {
+        "chips": filter_links.status_links(first, counts),
+        "counted": counts.by_status is not None,
+        "newer_count": newer,
+        "rows": [shown(row, now, no_longer_matches=matching is not None and row.pk not in matching) for row in items],
+        "rows_url": first.url("dashboard:rows", **more),
+        "tick_url": first.url("dashboard:instances_tick", **more),
+        "rows_version": rows_version((row.pk, row_version(row)) for row in items),
+        "newest_version": "" if newer is None else newest_version(newest_of(items)),
+        "first_url": first.url(),
+        "headings": [_heading(column, first) for column in reader_of(request).columns],
+        "columns": [column.key for column in reader_of(request).columns],
+        "css": {column.key: column.css for column in reader_of(request).columns},
+    }
+
+
+def problem(text: str, error: QueryError) -> Context:
+    """A query that can't be read, cut where it goes wrong."""
+    before, wrong, after = text[: error.position], text[error.position : error.end], text[error.end :]
+    return {"problem": error, "before": before, "wrong": wrong or " ", "after": after}
+
+
+def _heading(column: Column, asked: Asked) -> Heading:
+    """A link turns the order round where the list has it; else ids begin with the lowest, times with the latest."""
+    if not column.sort or (column.sort == "completed" and not has_one_end(asked.query)):
+        return Heading(column, "", "")
+    down, up = ("", "created") if column.sort == "created" else (f"-{column.sort}", column.sort)
+    current = {down: "descending", up: "ascending"}.get(asked.sort, "")
+    first = up if column.key == "id" else down
+    following = {"descending": up, "ascending": down}.get(current, first)
+    return Heading(column, replace(asked, sort=following).url(), current)
+
+
+def _fixed(asked: Asked) -> Asked:
+    """The same list with hours ago as instants: what it shows now, for whoever opens the link later."""
+    query, now = asked.query, timezone.now().replace(microsecond=0)
+    created, completed = (
+        replace(span, start=span.at(now)[0], end=span.at(now)[1]) for span in (query.created, query.completed)
+    )
+    return replace(asked, query=replace(query, created=created, completed=completed))
+
+
+def _fields(asked: Asked) -> Context:
+    """The form for those who would rather not type a query: its values, and the query without what has a field."""
+    query = asked.query
+    start, end = (
+        bound.astimezone(timezone.get_current_timezone()) if isinstance(bound, datetime) else None
+        for bound in (query.created.start, query.created.end)
+    )
+    absolute = start is not None or end is not None
+    rest = replace(
+        query,
+        name=None,
+        id=query.id if query.id and not query.id.is_prefix else None,
+        tags=query.tags[1:],
+        version=None,
+        error=None,
+        created=ANY_TIME if absolute else query.created,
+    )
+    return {
+        "rest": replace(asked, query=rest).text,
+        "name": f"{query.name.value}{'*' if query.name.is_prefix else ''}" if query.name else "",
+        "id": query.id.value if query.id and query.id.is_prefix else "",
+        "tag": "=".join(query.tags[0]) if query.tags else "",
+        "version": query.version or "",
+        "error": query.error or "",
+        "from": f"{start:%Y-%m-%dT%H:%M}" if start else "",
+        "to": f"{end:%Y-%m-%dT%H:%M}" if end else "",
+    }
