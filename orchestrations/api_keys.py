@@ -9,10 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from orchestrations.conf import get_config
+from orchestrations.grants import ANY, KEPT_AS, Right, matches
 from orchestrations.models import ApiKey
+from orchestrations.permissions import Action
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -23,7 +26,7 @@ RANDOM_BYTES = 32
 
 
 class Verb(StrEnum):
-    """What a route of the management API does. The values are kept in keys and in signed links."""
+    """What a route of the two HTTP APIs does. The values are kept in keys and in signed links."""
 
     START = "start"
     STATUS = "status"
@@ -40,6 +43,60 @@ class Verb(StrEnum):
     READ_ENTITY = "readEntity"
     LIST_ENTITIES = "listEntities"
     MAKE_PRIMARY = "makePrimary"
+    READ_PAYLOADS = "readPayloads"
+    SET_TAGS = "setTags"
+
+
+ACTIONS: dict[Verb, tuple[Action, ...]] = {
+    Verb.START: (Action.START,),
+    Verb.STATUS: (Action.VIEW,),
+    Verb.LIST: (Action.VIEW,),
+    Verb.RAISE_EVENT: (Action.RAISE_EVENT,),
+    Verb.TERMINATE: (Action.TERMINATE,),
+    Verb.SUSPEND: (Action.SUSPEND,),
+    Verb.RESUME: (Action.RESUME,),
+    Verb.REWIND: (Action.REWIND,),
+    Verb.RESTART: (Action.RESTART,),
+    Verb.PURGE: (Action.PURGE,),
+    Verb.PURGE_MANY: (Action.PURGE,),
+    Verb.SIGNAL_ENTITY: (Action.SIGNAL_ENTITY,),
+    Verb.READ_ENTITY: (Action.VIEW,),
+    Verb.LIST_ENTITIES: (Action.VIEW,),
+    Verb.MAKE_PRIMARY: (),
+    Verb.READ_PAYLOADS: (Action.VIEW_PAYLOADS,),
+    Verb.SET_TAGS: (Action.SET_TAGS,),
+}
+"""Which acts a verb stands for: what a person must hold to give it away, since a key is no way to more."""
+
+
+class KeyHolder(AnonymousUser):
+    """A program that has presented a valid key, where Django and the permissions speak of a user.
+
+    It has no Django permission and no group; its rights are the key's alone.
+    """
+
+    def __init__(self, key: ApiKey) -> None:
+        super().__init__()
+        self.key = key
+        actions = frozenset(action.value for verb in key.verbs for action in _actions(verb))
+        setattr(self, KEPT_AS, (Right(actions, key.hub or ANY, key.names),))
+
+    def __str__(self) -> str:
+        return f"API key {self.key.name}"
+
+    @property
+    def is_authenticated(self) -> bool:  # type: ignore[override]
+        """True: the key was checked."""
+        return True
+
+    @property
+    def is_anonymous(self) -> bool:  # type: ignore[override]
+        """False."""
+        return False
+
+    def get_username(self) -> str:
+        """How audit rows call it."""
+        return str(self)
 
 
 def issue(
@@ -47,17 +104,19 @@ def issue(
     verbs: Iterable[Verb] = tuple(Verb),
     *,
     hub: str = "",
+    names: str = ANY,
     expires_at: datetime | None = None,
     requests_per_minute: int | None = None,
     created_by: AbstractBaseUser | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key and return its row and its text, which is told this once and kept nowhere.
 
-    It opens these verbs (all of them by default) of this hub (every one by default), as often in a minute as told (any
-    number by default). Raises IntegrityError for a name that is taken.
+    It opens these verbs (all of them by default) of this hub and for orchestrators and entities of these ``names``
+    (every one by default; see ``Grant``), as often in a minute as told (any number by default). Raises IntegrityError
+    for a name that is taken.
     """
     text = new_text()
-    row = ApiKey(name=name, verbs=[verb.value for verb in verbs], hub=hub, expires_at=expires_at)
+    row = ApiKey(name=name, verbs=[verb.value for verb in verbs], hub=hub, names=names, expires_at=expires_at)
     row.requests_per_minute = requests_per_minute
     row.created_by_id = None if created_by is None else created_by.pk
     keep_digest(row, text)
@@ -95,8 +154,18 @@ def is_valid(row: ApiKey) -> bool:
 
 
 def opens(row: ApiKey, verb: Verb, hub: str) -> bool:
-    """Whether the key allows that verb in that hub."""
+    """Whether the key allows that verb in that hub, for some names at least."""
     return verb.value in row.verbs and row.hub in ("", hub)
+
+
+def is_for(row: ApiKey, name: str) -> bool:
+    """Whether the key is for what has that name."""
+    return matches(row.names, name)
+
+
+def _actions(verb: str) -> tuple[Action, ...]:
+    """None for a verb that only another release knows."""
+    return ACTIONS[Verb(verb)] if verb in set(Verb) else ()
 
 
 def _valid(row: ApiKey | None) -> ApiKey | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -74,6 +74,16 @@ class OrchestrationStatus:
             scheduled_start_time=row.scheduled_start_at,
             started_time=row.started_at,
             completed_time=row.completed_at,
+        )
+
+    def without_payloads(self) -> OrchestrationStatus:
+        """The same for somebody who may not see inputs, outputs, custom statuses and failures."""
+        return replace(
+            self,
+            serialized_input=None,
+            serialized_output=None,
+            serialized_custom_status=None,
+            serialized_failure=None,
         )
 
     @cached_property

@@ -1,4 +1,7 @@
-"""Who may do what to an instance, and in which status it makes sense. No view or serializer decides this for itself."""
+"""Who may do what to an instance, and in which status it makes sense. No view or serializer decides this for itself.
+
+A right comes from a Django permission, which holds for everything, or from a grant, which ends at certain names.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PermissionRefused
+from orchestrations.grants import ANY, rights_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -99,20 +104,54 @@ def legal_statuses(action: Action) -> tuple[RuntimeStatus, ...]:
     return tuple(status for status in RuntimeStatus if action in LEGAL_ACTIONS[status])
 
 
-def can(user: Person, action: Action, instance: Instance | None = None) -> bool:
-    """Whether the person holds the action's permission, for all instances or, by an object-level backend, for this one.
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An orchestrator or entity of a task hub, where there is no instance of it to ask about."""
 
-    Inactive and anonymous users hold none. Nothing here looks at the instance's status: see ``legal_actions``.
+    hub: str
+    name: str
+
+
+def can(user: Person, action: Action, target: Instance | Function | None = None) -> bool:
+    """Whether the person may do that to the target (an instance or a ``Function``), or without one to everything.
+
+    They may with the action's Django permission, with a grant that covers the target's name, or where an object-level
+    backend says so of the instance. Inactive and anonymous users may nothing. Nothing here looks at the instance's
+    status: see ``legal_actions``.
     """
     if user.has_perm(action.permission):
         return True
-    return instance is not None and user.has_perm(action.permission, instance)
+    if target is None:
+        return any(right.names == ANY and right.is_of(action.value, _hub()) for right in rights_of(user))
+    if not isinstance(target, Function) and user.has_perm(action.permission, target):
+        return True
+    return any(right.covers(action.value, target.hub, target.name) for right in rights_of(user))
 
 
-def require(user: Person, action: Action, instance: Instance | None = None) -> None:
+def can_somewhere(user: Person, action: Action, hub: str = "") -> bool:
+    """Whether the person may do that to anything in the task hub (the site's own by default)."""
+    return names_open_to(user, action, hub) != ()
+
+
+def names_open_to(user: Person, action: Action, hub: str = "") -> tuple[str, ...] | None:
+    """On which names in the task hub (the site's own by default) the person may do that; None for all of them.
+
+    Each is a name, or the beginning of names followed by ``*``. What an object-level backend allows is not among them.
+    """
+    if user.has_perm(action.permission):
+        return None
+    names = tuple(right.names for right in rights_of(user) if right.is_of(action.value, hub or _hub()))
+    return None if ANY in names else names
+
+
+def require(user: Person, action: Action, target: Instance | Function | None = None) -> None:
     """Raise PermissionRefused, naming the missing permission, unless ``can`` says yes."""
-    if not can(user, action, instance):
+    if not can(user, action, target):
         raise _refused(user, action)
+
+
+def _hub() -> str:
+    return get_config().task_hub
 
 
 def available_actions(user: Person, instance: Instance) -> frozenset[Action]:
@@ -192,14 +231,14 @@ def can_answer(user: Person, wait: OpenWait) -> bool:
     A wait that names groups or a permission is answered by those people only, who need no other right; an operator's
     general permission doesn't override the orchestrator's choice. One that names nobody needs ``raise_event``.
     """
-    return may_answer(user, Audience.of(wait.request))
+    return may_answer(user, Audience.of(wait.request), wait.instance)
 
 
-def may_answer(user: Person, audience: Audience) -> bool:
-    """The same of an audience."""
+def may_answer(user: Person, audience: Audience, instance: Instance | None = None) -> bool:
+    """The same of an audience, with the instance that asks it."""
     if audience.excludes(user):
         return False
-    return audience.includes(user) if audience.is_restricted else can(user, Action.ANSWER)
+    return audience.includes(user) if audience.is_restricted else can(user, Action.ANSWER, instance)
 
 
 def audience_of(task: HumanTask) -> Audience:
@@ -263,7 +302,7 @@ def can_raise_event(user: Person, instance: Instance, event_name: str) -> bool:
     waits = [wait for wait in instance.open_waits.all() if wait.name.casefold() == event_name.casefold()]
     audiences = [Audience.of(wait.request) for wait in waits]
     if any(audience.is_restricted or audience.exclude for audience in audiences):
-        return all(may_answer(user, audience) for audience in audiences)
+        return all(may_answer(user, audience, instance) for audience in audiences)
     return can(user, Action.RAISE_EVENT, instance)
 
 

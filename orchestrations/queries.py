@@ -26,6 +26,7 @@ from orchestrations.paging import CappedCount, CountOf, Page, keyset_page
 from orchestrations.permissions import can_answer
 from orchestrations.search.filters import InstanceFilter as InstanceFilter
 from orchestrations.search.filters import filter_instances as filter_instances
+from orchestrations.search.filters import named_like
 from orchestrations.search.filters import storable as storable
 from orchestrations.search.marks import LIVE as LIVE
 
@@ -75,6 +76,15 @@ def creation_time(hub: str, instance_id: str, *, using: str | None = None) -> da
         return None
     rows = Instance.objects.using(using or get_config().database).filter(hub=hub, instance_id=instance_id)
     return rows.values_list("created_at", flat=True).first()
+
+
+def name_of(hub: str, instance_id: str, *, using: str | None = None) -> str:
+    """The name of what has that id: an orchestrator's, or an entity's. Raises InstanceNotFound."""
+    rows = Instance.objects.using(using or get_config().database).filter(hub=hub, instance_id=instance_id)
+    name = rows.values_list("name", flat=True).first() if storable(instance_id) else None
+    if name is None:
+        raise InstanceNotFound(instance_id)
+    return name
 
 
 def newest_instance(hub: str) -> int | None:
@@ -283,10 +293,21 @@ def executions(instance: Instance, *, using: str | None = None) -> list[int]:
 
 
 def open_waits(
-    hub: str, *, instance: Instance | None = None, asked_only: bool = False, limit: int = LIST_PAGE
+    hub: str,
+    *,
+    instance: Instance | None = None,
+    asked_only: bool = False,
+    visible: tuple[str, ...] | None = None,
+    limit: int = LIST_PAGE,
 ) -> list[OpenWait]:
-    """Waits for external events that are open now, the most urgent first; ``asked_only``: those that ask a person."""
-    return list(_waits_by_urgency(hub, instance, asked_only)[:limit])
+    """Waits for external events that are open now, the most urgent first; ``asked_only``: those that ask a person.
+
+    ``visible`` as in ``InstanceFilter``.
+    """
+    rows = _waits_by_urgency(hub, instance, asked_only)
+    if visible is not None:
+        rows = rows.filter(named_like(visible, get_config().database, "instance__name"))
+    return list(rows[:limit])
 
 
 def get_wait(hub: str, pk: int) -> OpenWait | None:
@@ -338,6 +359,8 @@ class EntityFilter:
     last_operation_to: datetime | None = None
     """Exclusive."""
     include_deleted: bool = False
+    visible: tuple[str, ...] | None = None
+    """As in ``InstanceFilter``."""
 
 
 def get_entity(hub: str, entity_id: EntityId, *, using: str | None = None) -> Entity | None:
@@ -371,6 +394,8 @@ def filter_entities(hub: str, where: EntityFilter, *, using: str | None = None) 
     rows = Entity.objects.using(using or get_config().database).filter(hub=hub)
     if not all(storable(text) for text in (where.name, where.name_prefix, where.key_prefix)):
         return rows.none()
+    if where.visible is not None:
+        rows = rows.filter(named_like(where.visible, using or get_config().database))
     if not where.include_deleted:
         rows = rows.filter(state__isnull=False)
     if where.name:

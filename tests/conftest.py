@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.db import connection
 
 from tests import waiting
@@ -48,3 +49,9 @@ def files_of_their_own(settings, tmp_path_factory):
 def quick_password_hashes(settings):
     """Users of tests need passwords, but not ones that resist an attacker with a graphics card."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted_before():
+    """Keys of rolled-back rows are given again, and what one test's key has used up is not another's."""
+    cache.clear()

@@ -3,6 +3,28 @@
 What people may do goes through the client, as everywhere. Pages stay cheap at a million rows: see ``looking``.
 """
 
-from orchestrations.admin import audit, engine, incoming_webhooks, instances, keys, people, preferences, queue, webhooks
+from orchestrations.admin import (
+    audit,
+    engine,
+    grants,
+    incoming_webhooks,
+    instances,
+    keys,
+    people,
+    preferences,
+    queue,
+    webhooks,
+)
 
-__all__ = ["audit", "engine", "incoming_webhooks", "instances", "keys", "people", "preferences", "queue", "webhooks"]
+__all__ = [
+    "audit",
+    "engine",
+    "grants",
+    "incoming_webhooks",
+    "instances",
+    "keys",
+    "people",
+    "preferences",
+    "queue",
+    "webhooks",
+]

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from orchestrations import api_keys
-from orchestrations.api_keys import Verb
+from orchestrations.api_keys import ACTIONS, Verb
 from orchestrations.models import ApiKey
-from orchestrations.permissions import Action, can
+from orchestrations.permissions import can
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     KeyAdmin = admin.ModelAdmin[ApiKey]
@@ -24,24 +24,6 @@ else:
     KeyForm = forms.ModelForm
 
 ISSUED = "orchestrations.issued_key"
-NEEDS: dict[Verb, tuple[Action, ...]] = {
-    Verb.START: (Action.START,),
-    Verb.STATUS: (Action.VIEW, Action.VIEW_PAYLOADS),
-    Verb.LIST: (Action.VIEW, Action.VIEW_PAYLOADS),
-    Verb.RAISE_EVENT: (Action.RAISE_EVENT,),
-    Verb.TERMINATE: (Action.TERMINATE,),
-    Verb.SUSPEND: (Action.SUSPEND,),
-    Verb.RESUME: (Action.RESUME,),
-    Verb.REWIND: (Action.REWIND,),
-    Verb.RESTART: (Action.RESTART,),
-    Verb.PURGE: (Action.PURGE,),
-    Verb.PURGE_MANY: (Action.PURGE,),
-    Verb.SIGNAL_ENTITY: (Action.SIGNAL_ENTITY,),
-    Verb.READ_ENTITY: (Action.VIEW, Action.VIEW_PAYLOADS),
-    Verb.LIST_ENTITIES: (Action.VIEW, Action.VIEW_PAYLOADS),
-    Verb.MAKE_PRIMARY: (),
-}
-"""What a person must hold to give a verb away: a key is no way to more than its maker may do."""
 
 
 class ApiKeyForm(KeyForm):
@@ -51,7 +33,7 @@ class ApiKeyForm(KeyForm):
 
     class Meta:
         model = ApiKey
-        fields = ("name", "hub", "verbs", "expires_at", "requests_per_minute")
+        fields = ("name", "hub", "names", "verbs", "expires_at", "requests_per_minute")
 
     def clean_expires_at(self) -> Any:
         """Refuse an instant that is past, except the one that the key has already."""
@@ -66,7 +48,17 @@ class ApiKeyAdmin(KeyAdmin):
     """Keys, the newest first. They are revoked and not deleted, so that audit entries can be told apart."""
 
     form = ApiKeyForm
-    list_display = ("name", "prefix", "hub", "verb_list", "created_by", "created_at", "expires_at", "revoked_at")
+    list_display = (
+        "name",
+        "prefix",
+        "hub",
+        "names",
+        "verb_list",
+        "created_by",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    )
     list_filter = ("hub",)
     search_fields = ("name", "prefix")
     ordering = ("-pk",)
@@ -95,6 +87,7 @@ class ApiKeyAdmin(KeyAdmin):
         return (
             "name",
             "hub",
+            "names",
             "verbs",
             "expires_at",
             "requests_per_minute",
@@ -139,4 +132,4 @@ class ApiKeyAdmin(KeyAdmin):
 
 def may_give(request: HttpRequest, verb: Verb) -> bool:
     """Whether the person may make keys that open that verb."""
-    return all(can(request.user, action) for action in NEEDS[verb])
+    return all(can(request.user, action) for action in ACTIONS[verb])

@@ -150,18 +150,21 @@ class Entities(HubClient):
         last_operation_to: datetime | None = None,
         include_state: bool = False,
         include_deleted: bool = False,
+        visible: tuple[str, ...] | None = None,
         cursor: str | None = None,
         limit: int = LIST_PAGE,
     ) -> EntityPage:
         """A page of the entities of that name, or of all, whose last operation was in that window, the latest first.
 
-        At most LIST_PAGE_MAXIMUM. Raises InvalidCursor, and ValueError for naive instants.
+        At most LIST_PAGE_MAXIMUM. ``visible`` keeps to certain names, as ``permissions.names_open_to`` tells them.
+        Raises InvalidCursor, and ValueError for naive instants.
         """
         where = queries.EntityFilter(
             name=name,
             last_operation_from=check_instant(last_operation_from, "last_operation_from"),
             last_operation_to=check_instant(last_operation_to, "last_operation_to"),
             include_deleted=include_deleted,
+            visible=visible,
         )
         return self._page(where, include_state, cursor, limit)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +16,17 @@ from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
 from orchestrations.instance_ids import check_instance_id, new_instance_id
 from orchestrations.models import Instance
 from orchestrations.permissions import Action
-from orchestrations.store.contract import NewInstance, OnDuplicate
+from orchestrations.store.contract import Created, NewInstance, OnDuplicate
 from orchestrations.webhooks import announcements
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a start led to."""
+
+    instance_id: str
+    is_new: bool
+    """Whether this call started it; else it was there already."""
 
 
 class Starting(HubClient):
@@ -41,12 +51,38 @@ class Starting(HubClient):
 
         Raises FunctionNotRegistered, InvalidInstanceId, PayloadRejected (input or tags) and InstanceAlreadyExists.
         """
+        started = self.start(
+            orchestration,
+            instance_id,
+            client_input,
+            start_at=start_at,
+            tags=tags,
+            version=version,
+            on_duplicate=on_duplicate,
+        )
+        return started.instance_id
+
+    def start(
+        self,
+        orchestration: object,
+        instance_id: str | None = None,
+        client_input: object = None,
+        *,
+        start_at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        version: str | None = None,
+        on_duplicate: OnDuplicate | str = OnDuplicate.RETURN_EXISTING,
+    ) -> Started:
+        """``start_new`` that by default leaves an instance of that id as it is, and says whether it started one.
+
+        Of concurrent starts exactly one is told that it did. Raises what ``start_new`` raises.
+        """
         instance = self._new_instance(orchestration, instance_id, client_input, tags, version)
         instance.start_at = check_instant(start_at, "start_at")
         policy = OnDuplicate(on_duplicate)
         details = {"on_duplicate": policy.value} if policy is OnDuplicate.TERMINATE else None
-        self._create([instance], policy, Action.START, details)
-        return instance.instance_id
+        [outcome] = self._create([instance], policy, Action.START, details)
+        return Started(outcome.instance_id, outcome.created)
 
     def start_many(
         self, orchestration: object, inputs: Iterable[object], *, tags: Mapping[str, str] | None = None
@@ -76,6 +112,7 @@ class Starting(HubClient):
         return again.instance_id
 
     astart_new = async_twin(start_new)
+    astart = async_twin(start)
     astart_many = async_twin(start_many)
     arestart = async_twin(restart)
 
@@ -96,7 +133,7 @@ class Starting(HubClient):
         on_duplicate: OnDuplicate,
         action: Action,
         details: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> Sequence[Created]:
         is_alone = self.actor is None and all(instance.has_fresh_id for instance in instances)
         with self._writing(one_statement=is_alone):
             outcomes = self._store.create_instances(instances, on_duplicate)
@@ -107,6 +144,7 @@ class Starting(HubClient):
             self._audit(action, started, details={"orchestrator": instances[0].name, **(details or {})})
             if ended := [outcome.ended for outcome in outcomes if outcome.ended is not None]:
                 announcements.record(self.hub, self.using, ended)
+        return outcomes
 
     def _new_instance(
         self,

@@ -6,6 +6,7 @@ from orchestrations.models.bulk_jobs import BulkJob
 from orchestrations.models.chores import Chore
 from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
+from orchestrations.models.grants import Grant
 from orchestrations.models.history import HistoryEvent
 from orchestrations.models.human import (
     HumanAudience,
@@ -30,6 +31,7 @@ __all__ = [
     "BulkJob",
     "Chore",
     "Entity",
+    "Grant",
     "HistoryEvent",
     "HumanAudience",
     "HumanComment",

@@ -1,4 +1,4 @@
-"""API keys: what programs present to the management API. Only a digest of each is kept."""
+"""API keys: what programs present to the two HTTP APIs. Only a digest of each is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from orchestrations.limits import HUB_LENGTH
+from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
 
 
 class ApiKey(models.Model):
@@ -22,6 +22,12 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16)
     digest = models.CharField(max_length=64, unique=True)
     hub = models.CharField(max_length=HUB_LENGTH, default="", blank=True, help_text="Empty for every task hub.")
+    names = models.CharField(
+        max_length=NAME_LENGTH,
+        default="*",
+        db_default="*",
+        help_text="The orchestrator or entity that it is for, or the beginning of several and *, such as billing_*.",
+    )
     verbs = models.JSONField(default=list, help_text="What it may do.")
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty for any number."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.grants import ANY
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.search.language import Mark, Query
@@ -51,6 +52,8 @@ class InstanceFilter:
     nothing: bool = False
     """Lets no instance through."""
     with_entities: bool = False
+    visible: tuple[str, ...] | None = None
+    """Names, or beginnings followed by ``*``, that the reader may see (``permissions.names_open_to``); None for any."""
 
 
 def filter_of(query: Query, now: datetime) -> InstanceFilter:
@@ -100,6 +103,16 @@ def storable(text: str) -> bool:
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def named_like(patterns: Iterable[str], using: str, column: str = "name") -> Q:
+    """What is called as any of the patterns says: a name, or the beginning of names followed by ``*``."""
+    condition = Q(**{f"{column}__in": []})
+    for pattern in patterns:
+        if pattern == ANY:
+            return Q()
+        condition |= _prefix(column, pattern[:-1], using) if pattern.endswith(ANY) else Q((column, pattern))
+    return condition
+
+
 def _conditions(hub: str, where: InstanceFilter, using: str) -> Iterator[tuple[object, Callable[[], Q]]]:
     yield where.statuses, lambda: Q(status__in=[status.value for status in where.statuses])
     yield where.name, lambda: Q(name=where.name)
@@ -110,6 +123,7 @@ def _conditions(hub: str, where: InstanceFilter, using: str) -> Iterator[tuple[o
     yield where.created_to, lambda: Q(created_at__lt=where.created_to)
     yield where.parent, lambda: Q(parent_id=where.parent and where.parent.pk)
     yield where.parent_instance_id, lambda: Q(parent_id=_pk_of(hub, where.parent_instance_id, using))
+    yield where.visible is not None, lambda: named_like(where.visible or (), using)
     yield where.roots_only, lambda: Q(parent__isnull=True)
     yield where.tags, lambda: _tags(where.tags, using)
     for mark in where.marks:

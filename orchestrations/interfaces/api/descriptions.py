@@ -8,7 +8,9 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
+from orchestrations import queries
 from orchestrations.client.entities import EntityState
+from orchestrations.errors import PayloadUnavailable
 from orchestrations.interfaces.answers import json_object
 from orchestrations.models import AuditEntry, HistoryEvent, Instance, OpenWait, WorkerLease
 from orchestrations.orchestration_status import decode_lenient
@@ -41,6 +43,9 @@ EVENT = (
 WORKER = ("worker", "started_at", "heartbeat_at", "expires_at", "in_flight", "capacity")
 AUDIT = ("id", "at", "instance_id", "action", "reason", "details", "via")
 
+SHOWN = "shown"
+WITHHELD = "withheld"
+
 
 def instance_url(request: Request, instance_id: str) -> str:
     """The instance's address."""
@@ -53,11 +58,14 @@ def summary(request: Request, row: Instance) -> dict[str, Any]:
 
 
 def detail(request: Request, row: Instance, *, payloads: bool) -> dict[str, Any]:
-    """An instance whose payload columns are loaded; they are null unless ``payloads``."""
-    shown = {
-        name: decode_lenient(getattr(row, name)) if payloads else None
-        for name in ("input", "output", "custom_status", "failure")
-    }
+    """An instance whose payload columns are loaded; they are null unless ``payloads``, and where a file is missing."""
+    shown: dict[str, Any] = dict.fromkeys(queries.PAYLOAD_COLUMNS)
+    unavailable = []
+    for name in queries.PAYLOAD_COLUMNS if payloads else ():
+        try:
+            shown[name] = decode_lenient(getattr(row, name))
+        except PayloadUnavailable:
+            unavailable.append(name)
     return {
         **summary(request, row),
         "parent_instance_id": row.parent.instance_id if row.parent else None,
@@ -65,7 +73,14 @@ def detail(request: Request, row: Instance, *, payloads: bool) -> dict[str, Any]
         "waits": json.loads(row.waits or "[]"),
         "actions": sorted(action.value for action in available_actions(request.user, row)),
         **shown,
+        "payloads": payload_state(is_shown=payloads),
+        "unavailable_payloads": unavailable,
     }
+
+
+def payload_state(*, is_shown: bool) -> str:
+    """What tells a payload that is null from one that the caller may not see."""
+    return SHOWN if is_shown else WITHHELD
 
 
 def history_event(row: HistoryEvent, *, payloads: bool) -> dict[str, Any]:
@@ -115,6 +130,7 @@ def entity(state: EntityState, *, payloads: bool) -> dict[str, Any]:
         "key": state.entity_id.key,
         "exists": state.entity_exists,
         "state": state.entity_state if payloads else None,
+        "payloads": payload_state(is_shown=payloads),
         "last_operation_at": state.last_operation_at,
         "locked_by": state.locked_by,
         "backlog_size": state.backlog_size,

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
+from orchestrations.interfaces.key_rates import RateExceeded
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = exceptions.NotFound(*error.args)
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied(*error.args)
+    elif isinstance(error, RateExceeded):
+        error = exceptions.Throttled(error.retry_after - 1, str(error))
     elif isinstance(error, OperationalError | InterfaceError):
         logger.error("The database failed while serving %s", context["request"].path, exc_info=error)
         detail = "The database does not answer at the moment. Try again in a few seconds."

@@ -24,6 +24,8 @@ from orchestrations.store.contract import OnDuplicate
 
 ERROR_LINE = 300  # characters of the line
 STATUSES = [status.value for status in RuntimeStatus]
+PAYLOAD_STATES = ["shown", "withheld"]
+PAYLOADS_ARE = "Whether payloads are shown, or withheld because you may not see them; then they are null."
 EVENT_TYPES = [event.value for event in EventType]
 
 
@@ -276,6 +278,10 @@ class InstanceDetail(InstanceSummary):
     output = Json()
     custom_status = Json()
     failure = Json(help_text="With the chain of its causes.")
+    payloads = serializers.ChoiceField(PAYLOAD_STATES, help_text=PAYLOADS_ARE)
+    unavailable_payloads = serializers.ListField(
+        child=serializers.CharField(), help_text="Which payloads are null because their file can't be read."
+    )
 
 
 class InstancePage(serializers.Serializer[Any]):
@@ -313,6 +319,7 @@ class HistoryPageAnswer(serializers.Serializer[Any]):
 
     execution = serializers.IntegerField()
     next_after = serializers.IntegerField(allow_null=True, help_text="The next page's ``after``; null at the end.")
+    payloads = serializers.ChoiceField(PAYLOAD_STATES, help_text=PAYLOADS_ARE)
     results = HistoryItem(many=True)
 
 
@@ -379,6 +386,7 @@ class EntityAnswer(serializers.Serializer[Any]):
     key = serializers.CharField()
     exists = serializers.BooleanField()
     state = Json()
+    payloads = serializers.ChoiceField(PAYLOAD_STATES, help_text=PAYLOADS_ARE)
     last_operation_at = serializers.DateTimeField(allow_null=True)
     locked_by = serializers.CharField(allow_null=True)
     backlog_size = serializers.IntegerField()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
+from orchestrations import queries
+from orchestrations.client.purging import purge_in_batches
 from orchestrations.errors import InstanceEnded
 from orchestrations.interfaces import raising
 from orchestrations.interfaces.management_api.calls import Call
@@ -74,12 +76,13 @@ def purge_many(call: Call) -> HttpResponse:
     created_from = call.query.instant("createdTimeFrom")
     if created_from is None:
         return json_response("Please provide value for 'createdTimeFrom' parameter.", 400)
-    purged = call.client.purge_instance_history_by(
-        created_from,
-        call.query.instant("createdTimeTo"),
-        call.query.statuses(),
-        limit=PURGED_BY_REQUEST,
+    where = queries.InstanceFilter(
+        statuses=call.query.statuses(),
+        created_from=created_from,
+        created_to=call.query.instant("createdTimeTo"),
+        visible=call.caller.visible,
     )
+    *_, purged = purge_in_batches(call.client, where, limit=PURGED_BY_REQUEST)
     if not purged.instances_deleted:
         raise Problem(404, "No ended instance matches. Nothing was deleted.")
     return json_response({"instancesDeleted": purged.instances_deleted})

@@ -20,6 +20,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from orchestrations import api_keys
 from orchestrations.api_keys import Verb
 from orchestrations.conf import get_config
+from orchestrations.grants import ANY
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.limits import CAPABILITY_CLOCK_SECONDS, CAPABILITY_SECONDS
@@ -86,6 +87,21 @@ class Caller:
     def key_id(self) -> int | None:
         """The API key that vouches for links which the caller is given."""
         return None if self.key is None else self.key.pk
+
+    @property
+    def visible(self) -> tuple[str, ...] | None:
+        """The names of what the caller may see, as ``queries`` take them; None for all."""
+        return None if self.key is None or self.key.names == ANY else (self.key.names,)
+
+    @property
+    def sees_payloads(self) -> bool:
+        """Whether the caller is shown inputs, outputs, custom statuses and states."""
+        return self.key is None or Verb.READ_PAYLOADS.value in self.key.verbs
+
+    def require_name(self, name: str) -> None:
+        """Raise a 403 unless the caller's key is for orchestrators or entities of that name."""
+        if self.key is not None and not api_keys.is_for(self.key, name):
+            raise Problem(403, f"The API key {self.key.name!r} is for {self.key.names!r}, and not for {name!r:.60}.")
 
     def require(self, verb: Verb, hub: str, instance_id: str | None) -> None:
         """Raise a 403 unless the caller may do that. A link opens nothing that its key does not."""

@@ -24,7 +24,7 @@ def read(call: Call, name: str, key: str) -> HttpResponse:
     row = queries.get_entity(call.client.hub, _entity_id(name, key), using=call.client.using)
     if row is None or row.state is None:
         return empty_response(404)
-    return json_response(stored_json(row.state))
+    return json_response(stored_json(row.state) if call.caller.sees_payloads else None)
 
 
 def signal(call: Call, name: str, key: str) -> HttpResponse:
@@ -48,8 +48,9 @@ def list_entities(call: Call, name: str = "") -> HttpResponse:
         name=name,
         last_operation_from=call.query.instant("lastOperationTimeFrom"),
         last_operation_to=call.query.instant("lastOperationTimeTo"),
+        visible=call.caller.visible,
     )
-    fetches_state = call.query.flag("fetchState", False)
+    fetches_state = call.query.flag("fetchState", False) and call.caller.sees_payloads
     page = queries.list_entities(
         call.client.hub,
         where,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F
 from django.http import HttpResponse
 
 from orchestrations import paging, queries
@@ -29,6 +30,7 @@ def status(call: Call, instance_id: str) -> HttpResponse:
         show_input=call.query.flag("showInput", True),
         show_history=call.query.flag("showHistory", False),
         show_history_output=call.query.flag("showHistoryOutput", False),
+        payloads=call.caller.sees_payloads,
     )
     if not row.runtime_status.is_terminal:
         location = polling_location(call.request, instance_id, call.caller)
@@ -47,16 +49,19 @@ def list_instances(call: Call) -> HttpResponse:
         created_from=call.query.instant("createdTimeFrom"),
         created_to=call.query.instant("createdTimeTo"),
         with_entities=call.query.flag("includeEntities", False),
+        visible=call.caller.visible,
     )
     rows = queries.filter_instances(call.client.hub, where, using=call.client.using)
-    show_input = call.query.flag("showInput", True)
+    rows = rows.annotate(parents_id=F("parent__instance_id"))  # else each row would ask for its parent's id
+    payloads = call.caller.sees_payloads
+    show_input = call.query.flag("showInput", True) and payloads
     page = paging.keyset_page(
         rows if show_input else rows.defer("input"),
         "created_at",
         cursor=call.request.headers.get(CONTINUATION_HEADER),
         limit=call.query.count("top", TOP),
     )
-    body = [status_payload(row, call.client.using, show_input=show_input) for row in page.items]
+    body = [status_payload(row, call.client.using, show_input=show_input, payloads=payloads) for row in page.items]
     return page_response(body, page.next_cursor)
 
 

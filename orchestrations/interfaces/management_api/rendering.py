@@ -12,7 +12,7 @@ from orchestrations import queries
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.history_events import project_history
 from orchestrations.interfaces.management_api.problems import Problem
-from orchestrations.models import Instance
+from orchestrations.models import HistoryEvent, Instance
 from orchestrations.orchestration_status import OrchestrationStatus
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -45,17 +45,42 @@ def stored_json(text: str | None) -> msgspec.Raw | str | None:
 
 
 def status_payload(
-    row: Instance, using: str, *, show_input: bool = True, show_history: bool = False, show_history_output: bool = False
+    row: Instance,
+    using: str,
+    *,
+    show_input: bool = True,
+    show_history: bool = False,
+    show_history_output: bool = False,
+    payloads: bool = True,
 ) -> dict[str, Any]:
     """What the API tells of an instance, from a row whose payload columns are loaded.
 
-    ``historyEvents`` is there only with ``show_history``, and never for an instance that is still Pending.
+    ``historyEvents`` is there only with ``show_history``, and never for an instance that is still Pending. Without
+    ``payloads`` everything that the instance's code was given or gave is null or left out.
     """
     history: list[dict[str, Any]] | None = None
+    show_input, show_history_output = show_input and payloads, show_history_output and payloads
     if show_history and row.runtime_status is not RuntimeStatus.PENDING:
         events = queries.whole_history(row, using=using)
-        history = project_history(events, value=stored_json, show_input=show_input, show_output=show_history_output)
-    return OrchestrationStatus.of(row, show_input=show_input, history=history).to_json(stored_json)
+        history = project_history(
+            events if payloads else map(_without_payload, events),
+            value=stored_json,
+            show_input=show_input,
+            show_output=show_history_output,
+        )
+    status = OrchestrationStatus.of(row, show_input=show_input, history=history)
+    return (status if payloads else status.without_payloads()).to_json(stored_json)
+
+
+def _without_payload(event: HistoryEvent) -> HistoryEvent:
+    event.payload = None
+    return event
+
+
+def withhold(response: HttpResponse) -> HttpResponse:
+    """Say of a response that payloads are null in it because the caller may not see them."""
+    response.headers["X-Durable-Payloads"] = "withheld"
+    return response
 
 
 def ended_response(status: OrchestrationStatus, *, error_on_failure: bool) -> HttpResponse:

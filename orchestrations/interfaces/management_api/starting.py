@@ -41,7 +41,8 @@ def _started(call: Call, instance_id: str, wait_seconds: float | None) -> HttpRe
         except WaitTimeout:
             pass
         else:
-            return ended_response(ended, error_on_failure=error_on_failure)
+            shown = ended if call.caller.sees_payloads else ended.without_payloads()
+            return ended_response(shown, error_on_failure=error_on_failure)
     links = management_links(
         call.request,
         instance_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError, transaction
@@ -10,16 +11,17 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from orchestrations import queries
+from orchestrations.api_keys import Verb
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError
+from orchestrations.interfaces.key_rates import RateExceeded, require_rate
 from orchestrations.interfaces.management_api import problems
 from orchestrations.interfaces.management_api.authentication import authenticate
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS
 from orchestrations.interfaces.management_api.problems import Problem
-from orchestrations.interfaces.management_api.rendering import problem_response
+from orchestrations.interfaces.management_api.rendering import problem_response, withhold
 from orchestrations.interfaces.management_api.routes import resolve
-from orchestrations.interfaces.management_api.throttling import require_rate
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpR
         return problem_response(problem)
     except DurableError as error:
         return problem_response(problems.problem_of(error))
+    except RateExceeded as error:
+        return problem_response(Problem(429, str(error), {"Retry-After": str(error.retry_after)}))
     except (OperationalError, InterfaceError):
         logger.exception("The database failed while serving %s %s", request.method, request.path)
         return problem_response(Problem(503, problems.UNAVAILABLE, {"Retry-After": str(STATUS_RETRY_SECONDS)}))
@@ -54,9 +58,11 @@ def _serve(request: HttpRequest, path: str, holds_json: bool) -> HttpResponse:
     route, arguments = resolve(request.method or "", path)
     call = Call(request, caller, holds_json=holds_json)
     caller.require(route.verb, call.client.hub, arguments.get("instance_id"))
+    _require_name(call, route.verb, arguments)
     _require_hub(call)
     _require_same_instance(call)
-    return route.handler(call, **arguments)
+    response = route.handler(call, **arguments)
+    return response if caller.sees_payloads else withhold(response)
 
 
 def _require_hub(call: Call) -> None:
@@ -67,6 +73,17 @@ def _require_hub(call: Call) -> None:
             404,
             f"This site serves the task hub {served!r}. Leave 'taskHub' out, or ask the site that serves {asked!r}.",
         )
+
+
+def _require_name(call: Call, verb: Verb, arguments: Mapping[str, str]) -> None:
+    """Raise a 403 where the caller's key is for other names than the route's. Lists narrow themselves."""
+    if call.caller.visible is None:
+        return
+    if "instance_id" in arguments and verb is not Verb.START:
+        call.caller.require_name(queries.name_of(call.client.hub, arguments["instance_id"], using=call.client.using))
+    elif "name" in arguments:
+        name = arguments["name"]
+        call.caller.require_name(name if verb is Verb.START else name.lower())
 
 
 def _require_same_instance(call: Call) -> None:

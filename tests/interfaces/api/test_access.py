@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
@@ -10,13 +12,9 @@ from rest_framework.test import APIClient
 from orchestrations.interfaces.api.urls import urlpatterns
 from tests import rows
 
+VALUES = {"instance_id": "order", "event_name": "paid", "name": "counter", "key": "a", "wait_id": "1", "batch_id": "1"}
 ADDRESSES = [
-    f"/api/{pattern.pattern}".replace(".*/$", "nothing/")
-    .replace("<str:instance_id>", "order")
-    .replace("<str:event_name>", "paid")
-    .replace("<int:wait_id>", "1")
-    .replace("<str:name>", "counter")
-    .replace("<str:key>", "a")
+    re.sub(r"<\w+:(\w+)>", lambda part: VALUES[part[1]], f"/api/{pattern.pattern}").replace(".*/$", "nothing/")
     for pattern in urlpatterns
     if pattern.name not in {"docs", "redoc"}
 ]
@@ -40,6 +38,8 @@ def test_who_holds_no_permission_does_nothing(caller, address, method):
     response = getattr(caller(), method)(address)
 
     allowed = {403, 405} if address not in OPEN else {200, 404, 400, 405}
+    if (method, address) == ("post", "/api/batches/"):
+        allowed = {400}  # which right it takes depends on the body
     assert response.status_code in allowed, response.content
     assert not User.objects.filter(is_superuser=True).exists()
 

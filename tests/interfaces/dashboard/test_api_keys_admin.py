@@ -11,8 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from orchestrations import api_keys
-from orchestrations.admin.keys import NEEDS
-from orchestrations.api_keys import Verb
+from orchestrations.api_keys import ACTIONS, Verb
 from orchestrations.models import ApiKey
 from tests.interfaces.dashboard.test_admin import staff
 
@@ -20,7 +19,15 @@ KEYS = "/admin/orchestrations/apikey/"
 
 
 def filled(**fields: object) -> dict[str, object]:
-    return {"name": "robot", "hub": "", "verbs": ["start"], "expires_at_0": "", "expires_at_1": "", **fields}
+    return {
+        "name": "robot",
+        "hub": "",
+        "names": "*",
+        "verbs": ["start"],
+        "expires_at_0": "",
+        "expires_at_1": "",
+        **fields,
+    }
 
 
 def test_a_new_key_is_told_once_and_opens_what_was_chosen(admin_client):
@@ -115,4 +122,4 @@ def test_revoking_needs_the_permission_to_change(db):
 
 
 def test_every_verb_says_what_its_giver_must_hold():
-    assert set(NEEDS) == set(Verb)
+    assert set(ACTIONS) == set(Verb)

@@ -155,7 +155,7 @@ def test_a_page_costs_the_same_whatever_the_size_of_the_instance(operator, tab):
 
     assert len(few) == len(many)
     if not tab:
-        assert len(many) <= 7
+        assert len(many) <= 8
 
 
 def test_a_long_history_is_read_a_page_at_a_time(viewer):

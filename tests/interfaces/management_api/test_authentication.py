@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from orchestrations import api_keys
 from orchestrations.api_keys import Verb
+from orchestrations.core.events import EventType
 from orchestrations.limits import CAPABILITY_CLOCK_SECONDS
 from orchestrations.models import ApiKey, AuditEntry, InboxMessage, Instance
 from tests import rows
@@ -278,6 +279,52 @@ def test_an_api_key_opens_its_hub_only(db, hub, expected):
     _, text = api_keys.issue("robot", hub=hub)
 
     assert keyed(text).get("instances").status_code == expected
+
+
+def test_an_api_key_ends_at_its_names(db):
+    rows.instance("order", name="echo", status="Completed")
+    rows.instance("secret", name="payroll", status="Completed")
+    _, text = api_keys.issue("robot", names="ec*")
+    robot = keyed(text)
+
+    assert [row["instanceId"] for row in robot.get("instances").json()] == ["order"]
+    assert robot.get("instances/order").status_code == 200
+    assert robot.get("instances/secret").status_code == 403
+    assert robot.post("instances/secret/restart").status_code == 403
+    assert robot.post("orchestrators/settle_expense").status_code == 403
+    assert robot.get("entities/salary/a").status_code == 403
+    assert robot.get("entities/echoes/a").status_code == 404
+    assert robot.get("instances/nobody").status_code == 404
+    assert robot.delete("instances?createdTimeFrom=2020-01-01").json() == {"instancesDeleted": 1}
+    assert [row.instance_id for row in Instance.objects.all()] == ["secret"]
+
+
+def test_payloads_are_withheld_from_a_key_that_may_not_read_them(db):
+    order = rows.instance("order", input='"secret"', output='"secret"', custom_status='"secret"', status="Completed")
+    failed = rows.instance("failed", failure='{"errorMessage":"secret"}', status="Failed")
+    for instance in (order, failed):
+        rows.history(
+            instance,
+            (EventType.EXECUTION_STARTED, {"payload": '"secret"'}),
+            (EventType.TASK_FAILED, {"payload": '{"errorMessage":"secret"}', "task_id": 1}),
+        )
+    rows.entity("@counter@a", '"secret"')
+    _, text = api_keys.issue("robot", [verb for verb in Verb if verb is not Verb.READ_PAYLOADS])
+    robot = keyed(text)
+
+    everything = "showHistory=true&showHistoryOutput=true&showInput=true"
+    for path in (
+        f"instances/order?{everything}",
+        f"instances/failed?{everything}",
+        "instances",
+        "entities/counter/a",
+        "entities?fetchState=true",
+    ):
+        withheld, shown = robot.get(path), Caller().get(path)
+        assert "secret" in shown.text, path
+        assert "X-Durable-Payloads" not in shown.headers
+        assert (withheld.status_code, "secret" in withheld.text) == (shown.status_code, False), path
+        assert withheld.headers["X-Durable-Payloads"] == "withheld"
 
 
 @pytest.mark.parametrize("end", ["expired", "revoked", "deleted", "other"])

@@ -7,6 +7,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from orchestrations.api_keys import Verb
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
@@ -22,7 +23,7 @@ def _accepted() -> Response:
 class Terminate(HubView):
     """Ends an instance."""
 
-    @needs(Action.TERMINATE)
+    @needs(Action.TERMINATE, Verb.TERMINATE)
     @extend_schema(
         operation_id="terminate_instance",
         request=serializers.TerminateBody,
@@ -38,7 +39,7 @@ class Terminate(HubView):
 class Suspend(HubView):
     """Pauses an instance."""
 
-    @needs(Action.SUSPEND)
+    @needs(Action.SUSPEND, Verb.SUSPEND)
     @extend_schema(
         operation_id="suspend_instance",
         request=serializers.ReasonBody,
@@ -53,7 +54,7 @@ class Suspend(HubView):
 class Resume(HubView):
     """Lets a suspended instance go on."""
 
-    @needs(Action.RESUME)
+    @needs(Action.RESUME, Verb.RESUME)
     @extend_schema(
         operation_id="resume_instance",
         request=serializers.ReasonBody,
@@ -68,7 +69,7 @@ class Resume(HubView):
 class Rewind(HubView):
     """Continues a failed instance."""
 
-    @needs(Action.REWIND)
+    @needs(Action.REWIND, Verb.REWIND)
     @extend_schema(
         operation_id="rewind_instance",
         request=serializers.ReasonBody,
@@ -83,7 +84,7 @@ class Rewind(HubView):
 class Restart(HubView):
     """Starts an orchestration again."""
 
-    @needs(Action.RESTART)
+    @needs(Action.RESTART, Verb.RESTART)
     @extend_schema(
         operation_id="restart_instance",
         request=serializers.RestartBody,

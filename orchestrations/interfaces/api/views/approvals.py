@@ -1,4 +1,4 @@
-"""Open waits of the whole hub, and the questions that a person may answer."""
+"""Open waits of the whole hub, and the questions that a person may answer; no program is asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestrations import permissions, queries
+from orchestrations.api_keys import Verb
 from orchestrations.interfaces.answers import QuestionClosed, answer, on_its_way
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.problems import Conflict
@@ -22,11 +23,12 @@ from orchestrations.permissions import Action
 class Waits(HubView):
     """What instances wait for."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.LIST, narrowed=True)
     @extend_schema(operation_id="list_waits", responses={200: serializers.Wait(many=True), **problems(403)})
     def get(self, request: Request) -> Response:
         """The external events that instances wait for now, the most urgent first."""
-        return Response([descriptions.wait(row) for row in queries.open_waits(self.hub, limit=LIST_PAGE_MAXIMUM)])
+        waits = queries.open_waits(self.hub, visible=self.visible, limit=LIST_PAGE_MAXIMUM)
+        return Response([descriptions.wait(row) for row in waits])
 
 
 class Approvals(HubView):

@@ -1,4 +1,4 @@
-"""Acts on many instances: previewed, made a job, followed and stopped. And the tags of one."""
+"""Acts on many instances: previewed, made a job, followed and stopped, by people. And the tags of one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from orchestrations import permissions
+from orchestrations.api_keys import Verb
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.selections import Selection
@@ -94,7 +95,7 @@ class Batches(HubView):
             address=request.META.get("REMOTE_ADDR"),
             request_key=request.headers.get("Idempotency-Key"),
         )
-        body = _detail(request, job, payloads=self.sees_payloads)
+        body = _detail(request, job, payloads=self.sees_all_payloads)
         return Response(body, status=status.HTTP_202_ACCEPTED, headers={"Location": body["url"]})
 
     def _given(self) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class Batch(HubView):
     @extend_schema(operation_id="get_batch", responses={200: batch_serializers.BatchDetail, **problems(403, 404)})
     def get(self, request: Request, batch_id: int) -> Response:
         """How far the job has come, and the first instances that were skipped or failed."""
-        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_payloads))
+        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_all_payloads))
 
 
 class StopBatch(HubView):
@@ -137,13 +138,13 @@ class StopBatch(HubView):
         job = _find(self.hub, batch_id)
         if not jobs.stop(self.person, job):
             raise Conflict(f"The job is {_find(self.hub, batch_id).state} already. Nothing was stopped.", "job_is_over")
-        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_payloads))
+        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_all_payloads))
 
 
 class Tags(HubView):
     """The tags of one instance."""
 
-    @needs(Action.SET_TAGS)
+    @needs(Action.SET_TAGS, Verb.SET_TAGS)
     @extend_schema(
         operation_id="set_instance_tags",
         request=batch_serializers.TagsBody,

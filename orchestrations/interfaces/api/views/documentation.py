@@ -49,6 +49,8 @@ class Schema(SpectacularAPIView):
 class Root(HubView):
     """Durable Functions for Django: what this API has."""
 
+    is_for_everybody = True
+
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
         """The addresses of the lists, of the schema and of the pages that show it."""
@@ -58,6 +60,8 @@ class Root(HubView):
 
 class Nowhere(HubView):
     """Whatever address is none."""
+
+    is_for_everybody = True
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """Say so, to who is signed in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,14 +14,17 @@ from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from orchestrations import permissions, queries
+from orchestrations import api_keys, permissions, queries
+from orchestrations.api_keys import Verb
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
+from orchestrations.errors import InstanceNotFound, PermissionRefused
 from orchestrations.interfaces.api import problems
+from orchestrations.interfaces.api.authentication import KeyAuthentication
 from orchestrations.interfaces.api.parsers import PayloadParser
 from orchestrations.interfaces.api.policy import POLICY
-from orchestrations.models import AuditEntry, Instance
-from orchestrations.permissions import Action
+from orchestrations.models import ApiKey, AuditEntry, Instance
+from orchestrations.permissions import Action, Function
 
 if TYPE_CHECKING:
     from orchestrations.permissions import Person
@@ -28,30 +32,68 @@ if TYPE_CHECKING:
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def needs(action: Action) -> Callable[[Handler], Handler]:
-    """Let through who holds the action's permission. A handler without it decides for itself."""
+def needs(action: Action | None, verb: Verb | None = None, *, narrowed: bool = False) -> Callable[[Handler], Handler]:
+    """Let through who may do that: to the address's instance, else to everything. Without it a handler decides itself.
+
+    ``verb`` is what a program's key must open; a handler without one is closed to programs. ``narrowed`` marks one that
+    looks at names itself, so that whoever may do it to anything gets in; with None for the action it decides all else.
+    """
 
     def mark(handler: Handler) -> Handler:
-        handler.__dict__["needs"] = action
+        handler.__dict__["needs"] = Need(action, verb, narrowed)
         return handler
 
     return mark
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What ``needs`` was told."""
+
+    action: Action | None = None
+    verb: Verb | None = None
+    is_narrowed: bool = False
+
+
 class HubView(APIView):
     """A view of the site's task hub."""
 
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    authentication_classes = (TokenAuthentication, KeyAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
     parser_classes = (PayloadParser,)
     renderer_classes = (JSONRenderer, BrowsableAPIRenderer, problems.ProblemRenderer)
+    is_for_everybody = False  # whatever a program's key opens
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        """Refuse whoever lacks the permission, before anything is read."""
+        """Refuse whoever lacks the right, before anything is read."""
         super().initial(request, *args, **kwargs)
-        action = getattr(getattr(self, request.method.lower(), None), "needs", None)
-        if action is not None:
+        need: Need = getattr(getattr(self, request.method.lower(), None), "needs", Need())
+        if isinstance(request.auth, ApiKey) and not self.is_for_everybody:
+            self._require_verb(request.auth, need.verb)
+        if need.action is None:
+            return
+        if "instance_id" in kwargs:
+            self._require_of_instance(need.action, kwargs["instance_id"])
+        elif not (need.is_narrowed and permissions.can_somewhere(self.person, need.action, self.hub)):
+            permissions.require(self.person, need.action)
+
+    def _require_verb(self, key: ApiKey, verb: Verb | None) -> None:
+        if verb is None:
+            raise PermissionRefused("That is for people alone, and no API key opens it. Sign in, or use a token.")
+        if not api_keys.opens(key, verb, self.hub):
+            raise PermissionRefused(f"The API key {key.name!r} does not allow {verb.value!r} in this task hub.")
+
+    def _require_of_instance(self, action: Action, instance_id: str) -> None:
+        """Who may not even see the instance is told what somebody is told who asks for one that never was."""
+        if permissions.can(self.person, action):
+            return
+        if not permissions.can_somewhere(self.person, action, self.hub):
             permissions.require(self.person, action)
+        row = self.instance(instance_id)
+        if not permissions.can(self.person, action, row):
+            if not permissions.can(self.person, Action.VIEW, row):
+                raise InstanceNotFound(instance_id)
+            permissions.require(self.person, action, row)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Let a browsable page have its own scripts and styles."""
@@ -80,10 +122,30 @@ class HubView(APIView):
         """The task hub's name."""
         return get_config().task_hub
 
-    @cached_property
-    def sees_payloads(self) -> bool:
-        """Whether the person may see inputs, outputs and events' values."""
+    @property
+    def is_program(self) -> bool:
+        """Whether a program asks, by its key."""
+        return isinstance(self.request.auth, ApiKey)
+
+    @property
+    def caller_id(self) -> str:
+        """What tells callers apart for good, people and programs alike."""
+        key = self.request.auth
+        return f"key-{key.pk}" if isinstance(key, ApiKey) else str(self.person.pk)
+
+    def sees_payloads(self, target: Instance | Function) -> bool:
+        """Whether the person may see its inputs, outputs and events' values."""
+        return permissions.can(self.person, Action.VIEW_PAYLOADS, target)
+
+    @property
+    def sees_all_payloads(self) -> bool:
+        """Whether the person may see the payloads of everything."""
         return permissions.can(self.person, Action.VIEW_PAYLOADS)
+
+    @property
+    def visible(self) -> tuple[str, ...] | None:
+        """The names of what the person may see, for filters; None for all."""
+        return permissions.names_open_to(self.person, Action.VIEW, self.hub)
 
     def instance(self, instance_id: str, *, payloads: bool = False) -> Instance:
         """The instance that the address names. Raises InstanceNotFound."""

@@ -14,23 +14,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestrations import permissions, queries
+from orchestrations.api_keys import Verb
 from orchestrations.arguments import check_idempotency_key
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.interfaces.raising import raise_event
-from orchestrations.permissions import Action
+from orchestrations.permissions import Action, Function
 from orchestrations.store.contract import OnDuplicate
 
 STARTED_BY_KEY = uuid.UUID("6f0e1f0a-0f43-5a57-9a0a-3d1f8f8f6c52")
 
 
-def instance_filter(hub: str, asked: dict[str, Any]) -> queries.InstanceFilter:
-    """The filter that a checked query asks for. Raises InstanceNotFound for a parent that is none."""
+def instance_filter(hub: str, asked: dict[str, Any], visible: tuple[str, ...] | None = None) -> queries.InstanceFilter:
+    """The filter that a checked query asks for, among what the caller may see. Raises InstanceNotFound for a parent
+    that is none."""
     parent = asked.get("parent")
     return queries.InstanceFilter(
         statuses=tuple(RuntimeStatus(value) for value in asked.get("status", ())),
@@ -45,13 +46,14 @@ def instance_filter(hub: str, asked: dict[str, Any]) -> queries.InstanceFilter:
         completed_to=asked.get("completed_to"),
         parent=queries.get_instance(hub, parent) if parent else None,
         roots_only=asked["roots_only"],
+        visible=visible,
     )
 
 
 class Instances(HubView):
     """All instances."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.LIST, narrowed=True)
     @extend_schema(
         operation_id="list_instances",
         parameters=[serializers.InstanceListQuery],
@@ -60,13 +62,13 @@ class Instances(HubView):
     def get(self, request: Request) -> Response:
         """A page of instances, newest first unless asked otherwise, without their payloads."""
         asked = self.asked(serializers.InstanceListQuery)
-        where = instance_filter(self.hub, asked)
+        where = instance_filter(self.hub, asked, self.visible)
         page = queries.list_instances(
             self.hub, where, cursor=asked.get("cursor"), limit=asked["limit"], oldest_first=asked["oldest_first"]
         )
         return page_response(request, page, lambda row: descriptions.summary(request, row))
 
-    @needs(Action.START)
+    @needs(Action.START, Verb.START, narrowed=True)
     @extend_schema(
         operation_id="start_instance",
         parameters=[IDEMPOTENCY_KEY],
@@ -84,14 +86,15 @@ class Instances(HubView):
         request finds the instance that the first one started.
         """
         given = self.given(serializers.StartBody)
+        orchestrator, instance_id = given["orchestrator"], given.get("instance_id")
+        permissions.require(self.person, Action.START, Function(self.hub, orchestrator))
+        on_duplicate = OnDuplicate(given["on_duplicate"])
         key = check_idempotency_key(request.headers.get("Idempotency-Key"))
-        instance_id, on_duplicate = given.get("instance_id"), OnDuplicate(given["on_duplicate"])
         if key is not None and instance_id is None:
-            instance_id = uuid.uuid5(STARTED_BY_KEY, f"{self.person.pk}/{key}").hex
+            instance_id = uuid.uuid5(STARTED_BY_KEY, f"{self.caller_id}/{key}").hex
             on_duplicate = OnDuplicate.RETURN_EXISTING
-        existed = instance_id is not None and on_duplicate is OnDuplicate.RETURN_EXISTING and self._exists(instance_id)
-        started = self.client.start_new(
-            given["orchestrator"],
+        started = self.client.start(
+            orchestrator,
             instance_id,
             given["input"],
             start_at=given.get("start_at"),
@@ -99,22 +102,15 @@ class Instances(HubView):
             version=given.get("version"),
             on_duplicate=on_duplicate,
         )
-        url = descriptions.instance_url(request, started)
-        code = status.HTTP_200_OK if existed else status.HTTP_201_CREATED
-        return Response({"instance_id": started, "url": url}, status=code, headers={"Location": url})
-
-    def _exists(self, instance_id: str) -> bool:
-        try:
-            self.instance(instance_id)
-        except InstanceNotFound:
-            return False
-        return True
+        url = descriptions.instance_url(request, started.instance_id)
+        code = status.HTTP_201_CREATED if started.is_new else status.HTTP_200_OK
+        return Response({"instance_id": started.instance_id, "url": url}, status=code, headers={"Location": url})
 
 
 class InstanceCounts(HubView):
     """How many instances there are."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.LIST, narrowed=True)
     @extend_schema(
         operation_id="count_instances",
         parameters=[serializers.InstanceFilterQuery],
@@ -123,7 +119,7 @@ class InstanceCounts(HubView):
     def get(self, request: Request) -> Response:
         """How many instances have each status, each counted to a cap."""
         asked = self.asked(serializers.InstanceFilterQuery)
-        counts = queries.status_counts(self.hub, instance_filter(self.hub, asked))
+        counts = queries.status_counts(self.hub, instance_filter(self.hub, asked, self.visible))
         wanted = asked.get("status") or list(counts)
         return Response([descriptions.count(name, counts[RuntimeStatus(name)]) for name in wanted])
 
@@ -131,7 +127,7 @@ class InstanceCounts(HubView):
 class InstanceView(HubView):
     """One instance."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.STATUS)
     @extend_schema(
         operation_id="get_instance",
         parameters=[
@@ -146,12 +142,19 @@ class InstanceView(HubView):
     def get(self, request: Request, instance_id: str) -> Response | HttpResponse:
         """How the instance stands, with an ETag that changes when it does."""
         row = self.instance(instance_id, payloads=True)
-        body = descriptions.detail(request, row, payloads=self.sees_payloads)
-        version = (row.pk, row.execution, row.last_sequence, row.last_updated_at.timestamp(), *body["actions"])
+        body = descriptions.detail(request, row, payloads=self.sees_payloads(row))
+        version = (
+            row.pk,
+            row.execution,
+            row.last_sequence,
+            row.last_updated_at.timestamp(),
+            *body["actions"],
+            body["payloads"],
+        )
         etag = f'"{".".join(str(part) for part in version)}"'
         return Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
 
-    @needs(Action.PURGE)
+    @needs(Action.PURGE, Verb.PURGE)
     @extend_schema(
         operation_id="purge_instance",
         parameters=[serializers.PurgeQuery],
@@ -177,7 +180,7 @@ class InstanceView(HubView):
 class History(HubView):
     """The history of one instance."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.STATUS)
     @extend_schema(
         operation_id="list_history",
         parameters=[serializers.HistoryQuery],
@@ -190,14 +193,16 @@ class History(HubView):
         execution = asked.get("execution") or row.execution
         types = [EventType(value) for value in asked.get("type", ())]
         page = queries.history(row, execution, asked["after"], asked["limit"], types=types)
-        shown = [descriptions.history_event(event, payloads=self.sees_payloads) for event in page.events]
-        return Response({"execution": execution, "next_after": page.next_after, "results": shown})
+        sees_payloads = self.sees_payloads(row)
+        shown = [descriptions.history_event(event, payloads=sees_payloads) for event in page.events]
+        payloads = descriptions.payload_state(is_shown=sees_payloads)
+        return Response({"execution": execution, "next_after": page.next_after, "payloads": payloads, "results": shown})
 
 
 class InstanceWaits(HubView):
     """What one instance waits for."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.STATUS)
     @extend_schema(
         operation_id="list_instance_waits",
         responses={200: serializers.Wait(many=True), **problems(403, 404)},
@@ -211,6 +216,7 @@ class InstanceWaits(HubView):
 class RaiseEvent(HubView):
     """External events for one instance."""
 
+    @needs(None, Verb.RAISE_EVENT)
     @extend_schema(
         operation_id="raise_event",
         parameters=[IDEMPOTENCY_KEY, serializers.RaiseQuery],
@@ -226,5 +232,8 @@ class RaiseEvent(HubView):
         permissions.require_raise_event(self.person, row, event_name)
         key = request.headers.get("Idempotency-Key")
         unvalidated = self.asked(serializers.RaiseQuery)["unvalidated"]
-        raise_event(self.client, self.person, row, event_name, self.value, idempotency_key=key, unvalidated=unvalidated)
+        if unvalidated:
+            permissions.require(self.person, Action.RAISE_UNVALIDATED, row)
+        person = None if self.is_program else self.person  # whose answer it is, where it is one
+        raise_event(self.client, person, row, event_name, self.value, idempotency_key=key, unvalidated=unvalidated)
         return Response(status=status.HTTP_202_ACCEPTED)

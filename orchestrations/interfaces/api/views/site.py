@@ -10,33 +10,38 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrations import queries
+from orchestrations import permissions, queries
+from orchestrations.api_keys import Verb
 from orchestrations.authoring.registry import registry
 from orchestrations.errors import ConfigurationError
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
-from orchestrations.permissions import Action
+from orchestrations.permissions import Action, Function
 
 
 class Functions(HubView):
     """What this site can run."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.LIST, narrowed=True)
     @extend_schema(
         operation_id="list_functions", responses={200: serializers.FunctionAnswer(many=True), **problems(403)}
     )
     def get(self, request: Request) -> Response:
         """The registered orchestrators and activities by name, with the JSON schema of their input."""
-        definitions = [*registry.orchestrators().values(), *registry.activities().values()]
-        return Response([_function(definition) for definition in definitions])
+        definitions: list[Any] = [*registry.orchestrators().values(), *registry.activities().values()]
+        visible = [definition for definition in definitions if self._sees(definition.name)]
+        return Response([_function(definition) for definition in visible])
+
+    def _sees(self, name: str) -> bool:
+        return permissions.can(self.person, Action.VIEW, Function(self.hub, name))
 
 
 class Workers(HubView):
     """Who runs it."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.LIST)
     @extend_schema(operation_id="list_workers", responses={200: serializers.WorkerAnswer(many=True), **problems(403)})
     def get(self, request: Request) -> Response:
         """The registered worker processes. One whose ``expires_at`` is past is presumed dead."""
@@ -46,7 +51,7 @@ class Workers(HubView):
 class Audit(HubView):
     """Who has done what."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, Verb.LIST)
     @extend_schema(
         operation_id="list_audit_entries",
         parameters=[serializers.AuditQuery],

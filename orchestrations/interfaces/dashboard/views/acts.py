@@ -44,7 +44,7 @@ from orchestrations.interfaces.dashboard.forms import (
 )
 from orchestrations.interfaces.dashboard.presentation.verbs import RAISE, TERMINATE, VERBS, Verb
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, legal_actions, require_raise_event
+from orchestrations.permissions import Action, can_somewhere, legal_actions, require_raise_event
 
 FORMS: dict[Action, type[forms.Form]] = {
     Action.RAISE_EVENT: RaiseEventForm,
@@ -62,8 +62,10 @@ FORMS: dict[Action, type[forms.Form]] = {
 def act(request: HttpRequest, *, hub: str, instance_id: str, slug: str) -> HttpResponse:
     """Ask for what the act needs, and do it: 403 without the right, 409 in the wrong status, 422 for a bad form."""
     verb = _verb(slug)
-    require(request, verb.action)
+    if not can_somewhere(person(request), verb.action, hub):
+        require(request, verb.action)
     instance = find_instance(hub, instance_id)
+    require(request, verb.action, instance)
     if verb.action not in legal_actions(instance.status):
         return _conflict(request, instance, verb)
     form = _form(request, instance, verb)
