@@ -99,6 +99,13 @@ class DurableConfig:
     )
     """Keys whose values the dashboard hides in payloads, by whole words of theirs, in any case and style."""
 
+    site_url: str | None = None
+    """The site's own address, as in ``https://example.org``; without it messages to people have no links."""
+    notifiers: Mapping[str, str] | None = None
+    """Dotted paths of functions that tell people of questions, by channel; ``inbox`` and ``email`` are there."""
+    link_answers: Literal["login", "code"] = "login"
+    """Who follows the link of a message answers once signed in, or by the code that the message has in its text."""
+
     retention: Mapping[str, timedelta] | None = None
     """How long ended instances are kept, by status, in days or as a timedelta; others are kept for ever."""
     webhook_days: float = 30.0
@@ -114,6 +121,7 @@ ONE_OF = {
     "VERSION_MATCH": ("none", "strict", "current-or-older"),
     "VERSION_MISMATCH": ("reject", "fail"),
     "UNKNOWN_ORCHESTRATOR": ("reject", "fail"),
+    "LINK_ANSWERS": ("login", "code"),
 }
 
 

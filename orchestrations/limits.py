@@ -23,6 +23,9 @@ CUSTOM_STATUS_BYTES = 16 * 1024  # UTF-16 bytes, as in Durable Functions; it is 
 HEARTBEAT_DETAILS_BYTES = 16 * 1024  # of one activity; every worker's heartbeat writes them again
 
 QUESTION_BYTES = 64 * 1024  # characters of a question to people beside its form; inboxes and pages load them
+NOTICE_RECIPIENTS = 200  # people told of one question by one occasion; more are a mailing list
+LINK_DAYS = 30  # that the link of a message to a person works at most, where its question has no earlier deadline
+LINK_CODES = 5  # wrong codes that may be typed under one link; a million of them are possible
 QUORUM = 100  # votes that a question to people may ask for
 
 EPISODE_ACTIONS = 100_000  # actions one episode may decide; beyond it is a loop without a wait

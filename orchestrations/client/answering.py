@@ -15,7 +15,6 @@ from orchestrations.authoring import payloads
 from orchestrations.authoring.forms import binding
 from orchestrations.authoring.forms.shapes import FormDescription
 from orchestrations.client.hub import HubClient
-from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.human import REJECT, Quorum
 from orchestrations.errors import (
     AlreadyVoted,
@@ -27,7 +26,7 @@ from orchestrations.errors import (
 )
 from orchestrations.models import HumanComment, HumanTask, HumanVote, Instance
 from orchestrations.permissions import Action, audience_of, can, may_see_task, require, why_not
-from orchestrations.store.contract import Message
+from orchestrations.store.task_answers import answer_message, is_plain
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -213,7 +212,7 @@ class Answering(HubClient):
 
     def _vote(self, task: HumanTask, payload: Any, comment: str) -> HumanVote:
         """Store the vote, and count it."""
-        if _is_plain(task):
+        if is_plain(task):
             comment = comment or str(payload.get("comment") or "")
         outcome = binding.outcome_of(_form_of(task), payload)
         assert self.actor is not None
@@ -264,38 +263,6 @@ class Answering(HubClient):
         return comment
 
 
-def answer_message(task: HumanTask, vote: HumanVote, using: str) -> Message:
-    """The event that the instance gets: the deciding vote's data, and who said what stamped on it."""
-    votes = HumanVote.objects.using(using).filter(task_id=task.pk).order_by("at", "pk")
-    stamps = {
-        "by": vote.username,
-        "at": vote.at.isoformat(),
-        "outcome": vote.outcome,
-        "counts_as": vote.counts_as,
-        "comment": vote.comment,
-        "via": vote.via,
-        "votes": [
-            {
-                "by": one.username,
-                "at": one.at.isoformat(),
-                "outcome": one.outcome,
-                "comment": one.comment,
-                "via": one.via,
-            }
-            for one in votes
-        ],
-    }
-    payload: str | None = vote.data
-    if _is_plain(task):
-        told = json.loads(vote.data)
-        payload = payloads.encode(
-            {"approved": told["approved"], "comment": vote.comment, "by": vote.username}, "the answer"
-        )
-    attributes = {"by": vote.username, "wait_id": task.wait_id, "generation": task.generation, "answer": stamps}
-    event = HistoryEvent(EventType.EVENT_RAISED, vote.at, name=task.name, payload=payload, attributes=attributes)
-    return Message(event, instance_pk=task.instance_id)
-
-
 def closed(task: HumanTask, using: str, reader: str = "") -> HumanTaskClosed:
     """The error that says why a task can't be answered any more: who decided what, when and why."""
     told: dict[str, Any] = {"state": task.state, "by": task.answered_by, "outcome": task.outcome, "at": task.closed_at}
@@ -325,10 +292,6 @@ def errors_of(form: forms.Form, stored: FormDescription) -> dict[str, list[str]]
 
 def _form_of(task: HumanTask) -> FormDescription:
     return FormDescription.of(json.loads(task.schema))
-
-
-def _is_plain(task: HumanTask) -> bool:
-    return bool(json.loads(task.schema).get("plain"))
 
 
 def _quorum(task: HumanTask) -> Quorum:

@@ -28,6 +28,7 @@ from orchestrations.runtime.activity_runs import FinishedActivity, key_of, not_c
 from orchestrations.runtime.announcing import Announcer
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
+from orchestrations.runtime.chores import Chores
 from orchestrations.runtime.clock import DatabaseClock
 from orchestrations.runtime.code import lacks_code
 from orchestrations.runtime.committer import Committer
@@ -43,7 +44,6 @@ from orchestrations.runtime.instances import (
 )
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
 from orchestrations.runtime.live_workers import LiveWorkers
-from orchestrations.runtime.retention import Retention
 from orchestrations.runtime.rewinding import advance_ended
 from orchestrations.runtime.unknown_activities import UnknownActivities
 from orchestrations.store import get_store
@@ -86,7 +86,7 @@ class Runtime:
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
-        self._retention = Retention(self.store)
+        self.chores = Chores(self.store)
         self.announcer = Announcer(self.store)
         self._unknown = UnknownActivities(self.store, self.workers, self.config.unknown_activity_seconds)
         self._clock = DatabaseClock(self.store.now())
@@ -96,10 +96,9 @@ class Runtime:
         self._is_doubtful = False  # whether the lease may hold what this worker does not know of
         self._settling = threading.Lock()
         self._suspects: deque[ClaimedActivity] = deque()
-        self._alone_until = 0.0
         self._stopping = threading.Event()
         self._is_draining = False
-        self._claimed_at = self._timers_at = self._activities_at = self._told_at = 0.0
+        self._claimed_at = self._timers_at = self._activities_at = self._told_at = self._alone_until = 0.0
         self._found_instances = self._found_activities = self._made_timers = False
 
     # The drain ---------------------------------------------------------------------------------------------------
@@ -126,7 +125,7 @@ class Runtime:
                     self.pool.wait(WAIT_SECONDS)
             self._is_draining = False
             self._park()
-            self._retention.run()
+            self.chores.run()
             self.announcer.courier.look()
         except (OperationalError, InterfaceError):
             self._is_draining = False
@@ -161,6 +160,7 @@ class Runtime:
         self.pool.give_up()
         self.announcer.stop()
         self.cache.clear()
+        self.chores.close()
 
     # Parts of a turn ---------------------------------------------------------------------------------------------
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
 
 from orchestrations.core.execution import Execution
-from orchestrations.core.human import Question, Reviewers, verdict_in
+from orchestrations.core.human import Question, verdict_in
 from orchestrations.core.tasks import ExternalEventTask
 from orchestrations.models import HumanTask
+from orchestrations.store.human_tasks import audience_keys
 from orchestrations.store.task_contract import NewTask, SettledTask
 
 State = HumanTask.State
@@ -27,17 +28,6 @@ def settled(execution: Execution, closed: Iterable[int]) -> list[SettledTask]:
     """What has become of the questions among the waits that are closed now."""
     questions = execution.external_events.questions
     return [_settled(wait_id, questions[wait_id]) for wait_id in closed if wait_id in questions]
-
-
-def audience_of(reviewers: Reviewers) -> Iterator[str]:
-    """The keys under which the people find a question, and those under which it is kept from some."""
-    yield from (f"group:{name}" for name in reviewers.groups)
-    yield from (f"user:{name}" for name in reviewers.users)
-    if reviewers.permission:
-        yield f"permission:{reviewers.permission}"
-    if not (reviewers.groups or reviewers.users or reviewers.permission):
-        yield "anyone"
-    yield from (f"excluded:{name}" for name in reviewers.exclude)
 
 
 def _task(execution: Execution, wait_id: int, wait: ExternalEventTask, question: Question) -> NewTask:
@@ -70,7 +60,7 @@ def _task(execution: Execution, wait_id: int, wait: ExternalEventTask, question:
         next_notice_at=min(notices, default=None),
         priority=question.priority,
         undo_seconds=int(question.undo.total_seconds()),
-        audience=tuple(dict.fromkeys(audience_of(question.assign))),
+        audience=tuple(audience_keys(question.assign.as_dict())),
     )
 
 

@@ -161,6 +161,14 @@ def _audit(tables: Tables, deeds: Sequence[tuple[Any, ...]]) -> None:
     )
 
 
+def audience_keys(reviewers: Mapping[str, Any]) -> list[str]:
+    """The keys of HumanAudience by which people find a question, and by which it is kept from some."""
+    keys = [f"group:{name}" for name in reviewers["groups"]] + [f"user:{name}" for name in reviewers["users"]]
+    if reviewers["permission"]:
+        keys.append(f"permission:{reviewers['permission']}")
+    return list(dict.fromkeys([*(keys or ["anyone"]), *(f"excluded:{name}" for name in reviewers["exclude"])]))
+
+
 def forget(tables: Tables, pks: Collection[int]) -> None:
     """Delete the tasks of these instances with all that was said about them; the audit stays."""
     tasks = HumanTask.objects.using(tables.using)
