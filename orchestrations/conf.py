@@ -110,6 +110,8 @@ class DurableConfig:
     """How long ended instances are kept, by status, in days or as a timedelta; others are kept for ever."""
     webhook_days: float = 30.0
     """How long messages to webhooks are kept to be looked at and sent again, delivered or not, in days."""
+    retention_by_orchestrator: Mapping[str, Mapping[str, timedelta | None]] | None = None
+    """The same for the orchestrators that are named; None keeps for ever, and other statuses are as RETENTION says."""
 
 
 KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}
@@ -206,9 +208,21 @@ def _checked_mapping(key: str, value: Any) -> dict[str, str]:
 
 
 def _checked_retention(key: str, value: Any) -> dict[str, timedelta]:
+    return {status: period for status, period in _checked_periods(key, value).items() if period is not None}
+
+
+def _checked_own_retention(key: str, value: Any) -> dict[str, dict[str, timedelta | None]]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) and name for name in value):
+        raise ConfigurationError(
+            f"DURABLE[{key!r}] is no dict by names of orchestrators. Set a dict from each to a dict like RETENTION."
+        )
+    return {name: _checked_periods(f"{key}[{name}]", periods, may_be_none=True) for name, periods in value.items()}
+
+
+def _checked_periods(key: str, value: Any, *, may_be_none: bool = False) -> dict[str, timedelta | None]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__}. Set a dict from statuses to days.")
-    periods = {}
+    periods: dict[str, timedelta | None] = {}
     for status, period in value.items():
         if status not in ENDS:
             raise ConfigurationError(
@@ -216,7 +230,7 @@ def _checked_retention(key: str, value: Any) -> dict[str, timedelta]:
             )
         if isinstance(period, int | float) and not isinstance(period, bool) and 0 < period <= LONGEST_DAYS:
             period = timedelta(days=period)
-        if not isinstance(period, timedelta) or period <= timedelta(0):
+        if not (period is None and may_be_none) and not (isinstance(period, timedelta) and period > timedelta(0)):
             raise ConfigurationError(
                 f"DURABLE[{key!r}][{status!r}] is {period!r:.100}. Set a number of days above 0, or a timedelta."
             )
@@ -228,4 +242,5 @@ CONTAINERS: dict[Any, Callable[[str, Any], Any]] = {
     "tuple[str, ...]": _checked_texts,
     "Mapping[str, str] | None": _checked_mapping,
     "Mapping[str, timedelta] | None": _checked_retention,
+    "Mapping[str, Mapping[str, timedelta | None]] | None": _checked_own_retention,
 }

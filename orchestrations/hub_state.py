@@ -18,13 +18,14 @@ from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CODE_SCANNED, COUNT_CAP, STUCK_SCANNED
-from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, OpenWait, Timer, WorkerLease
+from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, OpenWait, Timer, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.paging import CappedCount
 from orchestrations.queries import LIST_COLUMNS
 from orchestrations.search.marks import LATE
 
 SAMPLE = 5  # rows shown of what needs attention
+LOST_SHOWN = 20
 ADVANCING = tuple(s.value for s in (RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.CONTINUED_AS_NEW))
 SOON = timedelta(seconds=30)  # longer than the pause after which work is looked at again that nobody has the code of
 
@@ -198,6 +199,12 @@ def _is_served(wanted: Unserved, codes: Collection[WorkerCode]) -> bool:
     if wanted.kind == "entity":
         return any(wanted.name in code.entities for code in codes)
     return any(serves(code.orchestrators.get(wanted.name, ()), wanted.version) for code in codes)
+
+
+def lost_workers(hub: str, since: datetime) -> list[LostWorker]:
+    """Workers that were found dead after that moment, the latest first; LOST_SHOWN at most."""
+    lost = LostWorker.objects.using(get_config().database).filter(hub=hub, lost_at__gte=since)
+    return list(lost.order_by("-lost_at", "-pk")[:LOST_SHOWN])
 
 
 def held_by(tokens: Collection[int]) -> dict[int, int]:

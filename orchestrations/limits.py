@@ -47,6 +47,7 @@ STUCK_SCANNED = 1_000  # pieces of waiting work looked at for instances that nob
 CODE_SCANNED = 500  # pieces of waiting work looked at for code that no worker has
 HISTOGRAM_ROWS = 100_000  # instances that a histogram counts one by one; beyond it takes the counts by minute
 SLOWEST_SAMPLED = 2_000  # instances that ended last, looked at for how long orchestrators take
+COUNT_LAG_SECONDS = 60.0  # before an end is added to the counts by the minute; no commit is open for longer
 AUDIT_EXPORTED = 100_000  # acts in one export of the audit trail; a filter narrows what is more
 STATUSES_BY_QUERY = 1_000  # snapshots with payloads that one client call returns
 HTTP_BODY_BYTES = 1024 * 1024  # of an answer to an HTTP call; it becomes a part of the history

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from django.db.models import BigIntegerField, Count, Func, QuerySet
 
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.limits import HISTOGRAM_ROWS, SLOWEST_SAMPLED
+from orchestrations.limits import SLOWEST_SAMPLED
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
+from orchestrations.tallies import Source, Span, Tally
 
 STATUSES = tuple(status.value for status in RuntimeStatus)
 
@@ -65,15 +63,20 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The buckets of a window, the earliest first; None in their place where there are too many rows to count."""
+    """The buckets of a window, the earliest first.
+
+    ``purged`` is how many of the instances that they count are there no more.
+    """
 
     window: Window
-    buckets: Sequence[Bucket] | None
+    source: Source
+    buckets: Sequence[Bucket]
+    purged: int
 
     @property
     def totals(self) -> dict[str, int]:
         """By status, of those that occur, in the usual order."""
-        sums = {status: sum(bucket.counts.get(status, 0) for bucket in self.buckets or ()) for status in STATUSES}
+        sums = {status: sum(bucket.counts.get(status, 0) for bucket in self.buckets) for status in STATUSES}
         return {status: count for status, count in sums.items() if count}
 
 
@@ -87,25 +90,21 @@ class Durations:
     p95: timedelta
 
 
-class EpochBucket(Func):
-    """The number of the bucket since 1970 that an instant falls into."""
-
-    template = "CAST(FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / %(width)s) AS BIGINT)"
-    output_field = BigIntegerField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """SQLite keeps instants as text."""
-        template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / %(width)s"
-        return self.as_sql(compiler, connection, template=template, **extra)
-
-
 def histogram(hub: str, window: Window, now: datetime, name: str = "") -> Histogram:
     """What became of the instances that were created in the window, of one orchestrator or of all."""
     begin, end = window.bounds(now)
-    rows = _created(hub, begin, end, name)
-    if rows[: HISTOGRAM_ROWS + 1].count() > HISTOGRAM_ROWS:
-        return Histogram(window, None)
-    return Histogram(window, _buckets(window, begin, end, _counted_rows(rows, window.width)))
+    tally = Tally.of(Span(hub, begin, end, name), window, by_time=True)
+    return Histogram(window, tally.source, _buckets(window, begin, end, tally), tally.purged)
+
+
+def outcomes(hub: str, window: Window, now: datetime, name: str = "") -> dict[str, dict[str, int]]:
+    """The same by orchestrator: how many were created in the window, by the status that they have now."""
+    begin, end = window.bounds(now)
+    tally = Tally.of(Span(hub, begin, end, name), window, by_time=False)
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for (flow, status), count in tally.counts.items():
+        found[str(flow)][status] = count
+    return dict(found)
 
 
 def durations(hub: str, name: str = "") -> list[Durations]:
@@ -127,27 +126,14 @@ def durations(hub: str, name: str = "") -> list[Durations]:
     return sorted(found, key=lambda one: (-one.p95, one.name))
 
 
-def _created(hub: str, begin: datetime, end: datetime, name: str) -> QuerySet[Instance]:
-    """All statuses are named, so that an index with the status in it answers without the rows."""
-    rows = Instance.objects.using(get_config().database).filter(
-        ORCHESTRATION, hub=hub, status__in=STATUSES, created_at__gte=begin, created_at__lt=end
-    )
-    return rows.filter(name=name) if name else rows
-
-
-def _counted_rows(rows: QuerySet[Instance], width: timedelta) -> Iterable[tuple[int, str, int]]:
-    bucket = EpochBucket("created_at", width=int(width.total_seconds()))
-    return rows.order_by().annotate(bucket=bucket).values_list("bucket", "status").annotate(count=Count("pk"))
-
-
-def _buckets(window: Window, begin: datetime, end: datetime, counted: Iterable[tuple[int, str, int]]) -> list[Bucket]:
+def _buckets(window: Window, begin: datetime, end: datetime, tally: Tally) -> list[Bucket]:
     width = int(window.width.total_seconds())
-    counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for number, status, count in counted:
-        counts[number][status] += count
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    for (number, status), count in tally.counts.items():
+        counts[int(number)][status] = count
     first, last = int(begin.timestamp()) // width, int(end.timestamp()) // width
     return [
-        Bucket(_instant(number * width), _instant((number + 1) * width), dict(counts.get(number, {})))
+        Bucket(_instant(number * width), _instant((number + 1) * width), counts.get(number, {}))
         for number in range(first, last)
     ]
 

@@ -13,10 +13,15 @@ from orchestrations.models import (
     ActivityWorkItem,
     BulkJob,
     Chore,
+    ChoreRun,
+    CountMark,
     Entity,
     HistoryEvent,
     InboxMessage,
+    InstanceCount,
     LargePayload,
+    LostWorker,
+    MovedEnd,
     OpenWait,
     RaisedEventKey,
     Timer,
@@ -111,6 +116,46 @@ class ChoreAdmin(OffTheDashboard):
     """What one worker at a time does now and then, and when it is due again."""
 
     list_display = ("name", "hub", "due_at")
+    list_filter = (HubFilter,)
+
+
+@admin.register(ChoreRun)
+class ChoreRunAdmin(OffTheDashboard):
+    """What chores have done, by the hour."""
+
+    list_display = ("name", "hub", "hour", "runs", "done", "seconds", "last_at", "trouble")
+    list_filter = (HubFilter, "name")
+
+
+@admin.register(InstanceCount)
+class InstanceCountAdmin(OffTheDashboard):
+    """How many instances have ended, by the time of their creation."""
+
+    list_display = ("begins_at", "width", "hub", "name", "status", "count")
+    list_filter = (HubFilter, "width", "status")
+
+
+@admin.register(CountMark)
+class CountMarkAdmin(OffTheDashboard):
+    """Up to when what has ended is counted."""
+
+    list_display = ("status", "hub", "counted_to")
+    list_filter = (HubFilter,)
+
+
+@admin.register(MovedEnd)
+class MovedEndAdmin(OffTheDashboard):
+    """Ends that are still to be counted and have no instance any more that tells of them."""
+
+    list_display = ("at", "hub", "name", "status", "created_at", "amount")
+    list_filter = (HubFilter,)
+
+
+@admin.register(LostWorker)
+class LostWorkerAdmin(OffTheDashboard):
+    """Worker processes that stopped without a word."""
+
+    list_display = ("worker", "hub", "started_at", "heartbeat_at", "lost_at", "in_flight")
     list_filter = (HubFilter,)
 
 

@@ -3,7 +3,8 @@
 from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
 from orchestrations.models.bulk_jobs import BulkJob
-from orchestrations.models.chores import Chore
+from orchestrations.models.chores import Chore, ChoreRun
+from orchestrations.models.counts import CountMark, InstanceCount, MovedEnd
 from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
 from orchestrations.models.grants import Grant
@@ -22,7 +23,7 @@ from orchestrations.models.large_payloads import LargePayload
 from orchestrations.models.preferences import Preferences, SavedView
 from orchestrations.models.waits import OpenWait
 from orchestrations.models.webhooks import OutgoingWebhook, WebhookDelivery
-from orchestrations.models.work import ActivityWorkItem, InboxMessage, Timer, WorkerLease
+from orchestrations.models.work import ActivityWorkItem, InboxMessage, LostWorker, Timer, WorkerLease
 
 __all__ = [
     "ActivityWorkItem",
@@ -30,6 +31,8 @@ __all__ = [
     "AuditEntry",
     "BulkJob",
     "Chore",
+    "ChoreRun",
+    "CountMark",
     "Entity",
     "Grant",
     "HistoryEvent",
@@ -42,7 +45,10 @@ __all__ = [
     "InboxMessage",
     "IncomingWebhook",
     "Instance",
+    "InstanceCount",
     "LargePayload",
+    "LostWorker",
+    "MovedEnd",
     "OpenWait",
     "OutgoingWebhook",
     "Preferences",

@@ -151,3 +151,22 @@ class WorkerLease(models.Model):
 
     def __str__(self) -> str:
         return self.worker
+
+
+class LostWorker(models.Model):
+    """A worker process whose lease ran out: killed, hung, or cut off. Kept for a while, so that people learn of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    hub = models.CharField(max_length=HUB_LENGTH)
+    worker = models.CharField(max_length=200, help_text="host:pid")
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    lost_at = models.DateTimeField()
+    in_flight = models.IntegerField(help_text="Activities running at the last heartbeat.")
+
+    class Meta:
+        db_table = "durable_lost_worker"
+        indexes = [models.Index(fields=["hub", "-lost_at"], name="durable_lost_worker_newest")]
+
+    def __str__(self) -> str:
+        return self.worker

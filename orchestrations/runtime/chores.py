@@ -1,4 +1,4 @@
-"""What a worker does between drains: retention, and looking after questions to people."""
+"""What a worker does between drains: upkeep of the task hub, and looking after questions to people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from django.db import DatabaseError, InterfaceError, connections
 
 from orchestrations.notices import occasions, outbox
-from orchestrations.runtime.retention import Retention
+from orchestrations.runtime.upkeep import Upkeep
 from orchestrations.store.contract import Store
 
 logger = logging.getLogger("orchestrations.runtime")
@@ -22,12 +22,12 @@ class Chores:
     """All of them; none raises, and none keeps the worker from its instances for long."""
 
     def __init__(self, store: Store) -> None:
-        self._retention = Retention(store)
+        self._upkeep = Upkeep(store)
         self._questions = Questions(store)
 
     def run(self) -> None:
         """Do what is due."""
-        self._retention.run()
+        self._upkeep.run()
         self._questions.run()
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from orchestrations.errors import FunctionNotRegistered, VersionMismatch
 from orchestrations.models import Instance
 from orchestrations.runtime.code import CodeUnavailable, code_of
 from orchestrations.store.contract import ClaimedInstance, EntityRecord, InboxEvent, LoadedHistory
+from orchestrations.store.upkeep_contract import UndoneEnd
 
 logger = logging.getLogger("orchestrations.runtime")
 
@@ -85,6 +86,7 @@ class Advance:
     outcome: Outcome | None = None
     new_execution: int | None = None  # where the events begin another execution (rewind)
     children_to_rewind: list[tuple[int, int]] = field(default_factory=list)  # (pk, the execution that failed)
+    undone_end: UndoneEnd | None = None  # of an instance that had ended and lives again, or ends anew
     is_late: bool = False  # facts for an instance that has failed: only recorded
     passed_on: list[HistoryEvent] = field(default_factory=list)  # what its live children are told too
     entity: EntityBatch | None = None

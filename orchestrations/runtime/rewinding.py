@@ -41,6 +41,7 @@ from orchestrations.runtime.instances import (
     unreadable,
 )
 from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
+from orchestrations.store.upkeep_contract import UndoneEnd
 
 logger = logging.getLogger("orchestrations.runtime")
 
@@ -81,6 +82,7 @@ def _advance_rewound(
 ) -> Advance:
     """Begin another execution with the history that a rewind keeps, and put what is open in motion again."""
     held, claimed = result.held, result.held.claimed
+    result.undone_end = _end_of(claimed)
     if claimed.attempts > get_config().dispatch_attempts:
         return _refused(result, facts, poison("the rewind", claimed.attempts - 1), now)
     known = _facts_before(claimed, loaded, generation_of(held, loaded))
@@ -97,6 +99,12 @@ def _advance_rewound(
     rewound.attributes |= plan.attributes
     _go_on(result, plan, [rewound, *plan.redelivered], facts, now)
     return result
+
+
+def _end_of(claimed: ClaimedInstance) -> UndoneEnd | None:
+    row = Instance.objects.using(get_config().database).filter(pk=claimed.pk, completed_at__isnull=False)
+    at = row.values_list("completed_at", flat=True).first()
+    return None if at is None else UndoneEnd(claimed.status, at, claimed.name, claimed.created_at)
 
 
 def _go_on(

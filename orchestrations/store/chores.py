@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
 from orchestrations.core.status import TERMINAL
-from orchestrations.models import Chore, Instance
+from orchestrations.models import Chore, ChoreRun, Instance
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.store.tables import Tables
-from orchestrations.store.upkeep_contract import ExpiredInstance
+from orchestrations.store.upkeep_contract import EndedInstance, Place, Run
+
+RUNS_KEPT = timedelta(days=14)
+TROUBLE_LENGTH = 300  # characters, as the column
 
 
 def take(tables: Tables, name: str, duration: timedelta) -> bool:
@@ -26,21 +29,43 @@ def take(tables: Tables, name: str, duration: timedelta) -> bool:
     return bool(due.update(due_at=now + duration))
 
 
-def finish(tables: Tables, name: str, pause: timedelta) -> None:
-    """Say when a chore that was taken is due again."""
-    Chore.objects.using(tables.using).filter(hub=tables.hub, name=name).update(due_at=tables.now() + pause)
+def finish(tables: Tables, name: str, pause: timedelta, run: Run | None) -> None:
+    """Say when a chore that was taken is due again, and add its run to those of the hour."""
+    now = tables.now()
+    Chore.objects.using(tables.using).filter(hub=tables.hub, name=name).update(due_at=now + pause)
+    if run is not None:
+        _keep(tables, name, run, now)
 
 
-def expired(
-    tables: Tables, status: str, before: datetime, after: tuple[datetime, int] | None, limit: int
-) -> list[ExpiredInstance]:
-    """Up to ``limit`` instances that ended so before that moment, the earliest first, from behind ``after`` on."""
-    rows = Instance.objects.using(tables.using).filter(
-        ORCHESTRATION, hub=tables.hub, status=status, completed_at__isnull=False, completed_at__lt=before
+def _keep(tables: Tables, name: str, run: Run, now: datetime) -> None:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    runs = ChoreRun.objects.using(tables.using).filter(hub=tables.hub, name=name)
+    if not runs.filter(hour=hour).exists():
+        fresh = ChoreRun(hub=tables.hub, name=name, hour=hour, last_at=now)
+        ChoreRun.objects.using(tables.using).bulk_create([fresh], ignore_conflicts=True)
+        runs.filter(hour__lt=now - RUNS_KEPT).delete()
+    runs.filter(hour=hour).update(
+        runs=F("runs") + 1,
+        done=F("done") + run.done,
+        seconds=F("seconds") + run.seconds,
+        last_at=now,
+        **({"trouble": run.trouble[:TROUBLE_LENGTH]} if run.trouble else {}),
     )
+
+
+def look_at_ended(
+    tables: Tables, before: datetime, after: Place | None, limit: int, *, status: str, name: str
+) -> list[EndedInstance]:
+    """Up to ``limit`` instances, the earliest first, from behind ``after`` on, by the index of one or the other."""
+    rows = Instance.objects.using(tables.using).filter(ORCHESTRATION, hub=tables.hub)
+    if status:
+        instant, rows = "completed_at", rows.filter(status=status, completed_at__isnull=False)
+    else:
+        instant, rows = "created_at", rows.filter(name=name)
+    rows = rows.filter(**{f"{instant}__lt": before})
     if after is not None:
-        rows = rows.filter(completed_at__gte=after[0]).exclude(completed_at=after[0], pk__lte=after[1])
+        rows = rows.filter(**{f"{instant}__gte": after[0]}).exclude(**{instant: after[0], "pk__lte": after[1]})
     live = Instance.objects.filter(pk=OuterRef("parent_id")).exclude(status__in=TERMINAL)
-    found = rows.annotate(has_live_parent=Exists(live)).order_by("completed_at", "pk")
-    columns = found.values_list("pk", "completed_at", "has_live_parent")[:limit]
-    return [ExpiredInstance(pk, at, is_kept) for pk, at, is_kept in columns if at is not None]
+    found = rows.annotate(has_live_parent=Exists(live)).order_by(instant, "pk")
+    columns = found.values_list("pk", instant, "name", "status", "completed_at", "has_live_parent")[:limit]
+    return [EndedInstance(pk, (at, pk), *rest) for pk, at, *rest in columns]

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import models
 
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer, WebhookDelivery
-from orchestrations.store import entities, human_tasks, large_payloads, rows
+from orchestrations.store import counting, entities, human_tasks, large_payloads, rows
 from orchestrations.store.contract import Checkpoint, CommitResult
 from orchestrations.store.messages import send
 from orchestrations.store.starts import start_children
@@ -37,6 +37,7 @@ def commit(tables: Tables, token: int, checkpoints: Sequence[Checkpoint]) -> Com
         _end_work(tables, [checkpoint for checkpoint in kept if checkpoint.ends_execution])
         _replace_work(tables, kept, token, now)
         human_tasks.write(tables, kept, now)
+        counting.take_back(tables, kept, now)
         if changed := [checkpoint for checkpoint in kept if checkpoint.entity is not None]:
             entities.write(tables, changed, now)
         refused = start_children(tables, [child for checkpoint in kept for child in checkpoint.children], now)

@@ -19,6 +19,7 @@ from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, Rais
 from orchestrations.store import (
     chores,
     commit,
+    counting,
     entities,
     large_payloads,
     leases,
@@ -49,7 +50,7 @@ from orchestrations.store.contract import (
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.progress_contract import ActivityAttempt, DeferredActivity, Heartbeat
 from orchestrations.store.tables import BATCH, Tables, chunks
-from orchestrations.store.upkeep_contract import ExpiredInstance
+from orchestrations.store.upkeep_contract import Counted, EndedInstance, Place, Run
 
 WINDOW = 4  # messages looked at for each instance wanted: most instances have one or two
 
@@ -103,6 +104,7 @@ class ComposedStore(Store):
                 ended = self.tables.lock_ended(batch)
                 starts.forget(self.tables, ended)
                 if ended:
+                    counting.keep_ends(self.tables, Instance.objects.filter(pk__in=ended))
                     self.tables.delete(Instance, ("id",), [(pk,) for pk in ended])
             purged += len(ended)
         return purged
@@ -121,19 +123,25 @@ class ComposedStore(Store):
             if len(batch) < BATCH:
                 return forgotten
 
-    def find_expired(
-        self, status: str, before: datetime, after: tuple[datetime, int] | None, limit: int
-    ) -> list[ExpiredInstance]:
-        return chores.expired(self.tables, status, before, after, limit)
+    def look_at_ended(
+        self, before: datetime, after: Place | None, limit: int, *, status: str = "", name: str = ""
+    ) -> list[EndedInstance]:
+        return chores.look_at_ended(self.tables, before, after, limit, status=status, name=name)
+
+    def count_ends(self, status: str, before: datetime, limit: int) -> Counted:
+        return counting.count_ends(self.tables, status, before, limit)
+
+    def drop_old_counts(self, limit: int) -> int:
+        return counting.drop_old_counts(self.tables, limit)
 
     def take_chore(self, name: str, duration: timedelta) -> bool:
         return chores.take(self.tables, name, duration)
 
-    def finish_chore(self, name: str, pause: timedelta) -> None:
-        chores.finish(self.tables, name, pause)
+    def finish_chore(self, name: str, pause: timedelta, run: Run | None = None) -> None:
+        chores.finish(self.tables, name, pause, run)
 
-    def sweep_strays(self, age: timedelta) -> int:
-        return large_payloads.sweep_strays(self.tables, age)
+    def sweep_strays(self, age: timedelta, part: int | None = None) -> int:
+        return large_payloads.sweep_strays(self.tables, age, part)
 
     def remove_entities(self, pks: Collection[int]) -> int:
         return entities.remove(self.tables, pks)

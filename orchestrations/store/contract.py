@@ -22,7 +22,7 @@ from orchestrations.core.events import HistoryEvent
 from orchestrations.core.lifecycle import Transition
 from orchestrations.store.progress_contract import ProgressStore
 from orchestrations.store.task_contract import NewTask, SettledTask
-from orchestrations.store.upkeep_contract import UpkeepStore
+from orchestrations.store.upkeep_contract import UndoneEnd, UpkeepStore
 
 OVERDUE = timedelta(milliseconds=200)  # work that waits so long is more than those who drain can take
 
@@ -311,6 +311,7 @@ class Checkpoint:
     """Delete the old execution's history rows (continue-as-new)."""
     transitions: list[Transition] = field(default_factory=list)  # for who listens once it is written
     deliveries: list[NewDelivery] = field(default_factory=list)  # to webhooks, written with it
+    undone_end: UndoneEnd | None = None  # that the instance had, where this takes it back (rewind)
 
 
 @dataclass(slots=True)

@@ -256,13 +256,13 @@ def _read(reference: str) -> tuple[str, str]:
 # Looking after files --------------------------------------------------------------------------------------------------
 
 
-def sweep_strays(tables: Tables, age: timedelta) -> int:
+def sweep_strays(tables: Tables, age: timedelta, part: int | None) -> int:
     """Delete files older than that which no transaction has recorded; returns how many there were.
 
     ``age`` must be longer than any transaction that starts instances or sends to them.
     """
     swept = 0
-    for batch in _batches(payload_files.names(tables.hub, tables.now() - age)):
+    for batch in _batches(payload_files.names(tables.hub, tables.now() - age, part)):
         recorded = LargePayload.objects.using(tables.using).filter(name__in=batch)
         strays = sorted(set(batch).difference(recorded.values_list("name", flat=True)))
         payload_files.delete(strays)

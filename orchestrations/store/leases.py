@@ -13,13 +13,14 @@ from django.db import transaction
 from django.db.models import Exists, Model, OuterRef
 from django.db.models.functions import Now
 
-from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
+from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, WorkerLease
 from orchestrations.store.contract import ActivityKey, Recovery
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.tables import BATCH, chunks
 
 SPREAD = 8  # activities that died together come back apart: one of them may be what kills
 BACK_OFF_LIMIT = timedelta(minutes=10)
+LOST_KEPT = timedelta(days=7)  # that it is remembered which workers were lost
 ORPHAN_BATCH = 500  # messages looked at in one sweep
 
 
@@ -55,11 +56,35 @@ def disown(hub: str, using: str, token: int, keep: Collection[ActivityKey], now:
 def recover(hub: str, using: str, now: datetime) -> Recovery:
     """Free what tokens without a live lease hold, and drop messages whose instance is gone."""
     with transaction.atomic(using):
-        expired, _ = WorkerLease.objects.using(using).filter(hub=hub, expires_at__lte=now).delete()
+        expired = _bury(hub, using, now)
         instances = _free_instances(hub, using, _dead_tokens(hub, using, Instance))
         activities = _free_activities(hub, using, _dead_tokens(hub, using, ActivityWorkItem), now)
     _drop_orphans(hub, using, now)
     return Recovery(expired, instances, activities)
+
+
+def _bury(hub: str, using: str, now: datetime) -> int:
+    """Delete expired leases, and keep for a while whose they were; returns how many there were."""
+    leases = WorkerLease.objects.using(using).filter(hub=hub, expires_at__lte=now)
+    dead = list(skip_locked(leases.order_by("token")))
+    if dead:
+        lost = LostWorker.objects.using(using)
+        lost.filter(hub=hub, lost_at__lt=now - LOST_KEPT).delete()
+        lost.bulk_create(
+            [
+                LostWorker(
+                    hub=hub,
+                    worker=lease.worker,
+                    started_at=lease.started_at,
+                    heartbeat_at=lease.heartbeat_at,
+                    lost_at=now,
+                    in_flight=lease.in_flight,
+                )
+                for lease in dead
+            ]
+        )
+        leases.filter(token__in=[lease.token for lease in dead]).delete()
+    return len(dead)
 
 
 def back_off(dispatches: int) -> timedelta:

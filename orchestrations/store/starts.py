@@ -14,12 +14,13 @@ from orchestrations.models import (
     ActivityWorkItem,
     HistoryEvent,
     InboxMessage,
+    Instance,
     OpenWait,
     RaisedEventKey,
     Timer,
 )
 from orchestrations.payload_files import is_reference
-from orchestrations.store import human_tasks, large_payloads
+from orchestrations.store import counting, human_tasks, large_payloads
 from orchestrations.store.contract import Created, Message, NewInstance, OnDuplicate
 from orchestrations.store.messages import refusal_of, send
 from orchestrations.store.tables import Tables, Target
@@ -101,6 +102,8 @@ def _replace(
 
 
 def _replace_ended(tables: Tables, instances: Sequence[NewInstance]) -> dict[str, int]:
+    ids = [instance.instance_id for instance in instances]
+    counting.keep_ends(tables, Instance.objects.filter(instance_id__in=ids))
     replaced = tables.replace_ended(instances)
     forgetful = [instance.instance_id for instance in instances if not instance.keep_history]
     forget(tables, [replaced[instance_id] for instance_id in forgetful if instance_id in replaced])

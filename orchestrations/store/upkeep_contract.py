@@ -1,4 +1,4 @@
-"""What a store promises to those who keep a task hub small: which instances may go, chores, and stray files."""
+"""What a store promises to those who keep a task hub small: which instances may go, chores, counts and stray files."""
 
 from __future__ import annotations
 
@@ -6,26 +6,60 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+Place = tuple[datetime, int]
+"""Where a walk over instances stands: the instant that it goes by, and the primary key, of the last one seen."""
+
 
 @dataclass(frozen=True, slots=True)
-class ExpiredInstance:
-    """An instance that ended before some moment. While its parent is live, it is to stay."""
+class EndedInstance:
+    """An instance that a walk came by, live where ``completed_at`` is None. With a live parent it is to stay."""
 
     pk: int
-    completed_at: datetime
+    place: Place
+    name: str
+    status: str
+    completed_at: datetime | None
     has_live_parent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many ends were added up, and whether there are more of that status."""
+
+    ends: int
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneEnd:
+    """An end that is taken back: how, when, and of which instance."""
+
+    status: str
+    at: datetime
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run of a chore has done, how long it took, and why it failed if it did."""
+
+    done: int
+    seconds: float
+    trouble: str = ""
 
 
 class UpkeepStore(ABC):
     """A part of the store's contract."""
 
     @abstractmethod
-    def find_expired(
-        self, status: str, before: datetime, after: tuple[datetime, int] | None, limit: int
-    ) -> list[ExpiredInstance]:
-        """Instances that ended with that status before that moment, the earliest first; never entities.
+    def look_at_ended(
+        self, before: datetime, after: Place | None, limit: int, *, status: str = "", name: str = ""
+    ) -> list[EndedInstance]:
+        """Walk over instances, never entities: those with that status by their end, or those of that orchestrator,
+        whatever their status, by their creation; from behind ``after`` up to that moment.
 
-        ``after`` is the end and the primary key of the last one seen. A page costs the same wherever it is.
+        A page costs the same wherever it is and whatever the instances are.
         """
 
     @abstractmethod
@@ -33,12 +67,24 @@ class UpkeepStore(ABC):
         """Take a chore of the task hub if it is due: nobody else gets it for that long. A new one is due at once."""
 
     @abstractmethod
-    def finish_chore(self, name: str, pause: timedelta) -> None:
-        """Say when a chore that was taken is due again."""
+    def finish_chore(self, name: str, pause: timedelta, run: Run | None = None) -> None:
+        """Say when a chore that was taken is due again, and keep what the run has done."""
 
     @abstractmethod
-    def sweep_strays(self, age: timedelta) -> int:
+    def count_ends(self, status: str, before: datetime, limit: int) -> Counted:
+        """Add ends with that status before that moment to the counts, about ``limit`` of them, each exactly once.
+
+        No transaction with an earlier end may be open any more at that moment. Does nothing while another counts.
+        """
+
+    @abstractmethod
+    def drop_old_counts(self, limit: int) -> int:
+        """Delete up to ``limit`` counts that are older than anybody asks for; returns how many."""
+
+    @abstractmethod
+    def sweep_strays(self, age: timedelta, part: int | None = None) -> int:
         """Delete files of large payloads that are older than ``age`` and belong to nothing; returns how many.
 
-        Such files stay behind where a process is killed or a transaction rolled back.
+        Such files stay behind where a process is killed or a transaction rolled back. ``part`` is one of the
+        ``payload_files.PARTS`` that a long walk can be divided into; without it all are looked at.
         """

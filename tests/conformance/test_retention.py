@@ -78,6 +78,7 @@ def test_a_child_stays_while_its_parent_is_live_and_goes_when_it_is_not(client, 
 def test_children_of_live_parents_do_not_keep_those_behind_them(client, worker, run, keep, monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 1)
     monkeypatch.setattr(retention, "NEXT", timedelta(0))
+    monkeypatch.setattr(Retention, "look_every", timedelta(0))
     client.start_new(functions.parent, "parent", ["waits", 1, "child"])
     worker.run_until_idle()
     Instance.objects.filter(instance_id="child").update(status="Completed")

@@ -16,7 +16,7 @@ from orchestrations import OrchestrationClient, Quorum, Reviewers, orchestrator
 from orchestrations.models import AuditEntry, HistoryEvent, HumanAudience, HumanComment, HumanNotice, HumanTask
 from orchestrations.notices import links, occasions, outbox
 from orchestrations.permissions import why_not
-from orchestrations.runtime.chores import Chores
+from orchestrations.runtime.chores import Chores, Questions
 from orchestrations.store import get_store
 
 HOUR = timedelta(hours=1)
@@ -254,7 +254,7 @@ def test_nobody_is_told_of_what_is_closed(ask, people):
 
 
 def test_with_nothing_due_a_look_costs_two_short_statements(client, django_assert_num_queries):
-    chores = Chores(get_store())
+    chores = Questions(get_store())
 
     with django_assert_num_queries(2):
         chores.run()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.models import ActivityWorkItem, Instance, WorkerLease
+from orchestrations.models import ActivityWorkItem, Instance, LostWorker, WorkerLease
 from orchestrations.store.contract import Recovery
 from orchestrations.store.leases import back_off
 from tests.store.episodes import PAST, checkpoint, completion, row, scheduled
@@ -142,3 +142,22 @@ def test_the_rest_is_part_of_the_recovery(store, running, token):
     assert timedelta(seconds=2) <= rests[1] < timedelta(seconds=5)  # those that died together come back apart
     assert timedelta(seconds=4) <= rests[2] < timedelta(seconds=9)
     assert not Instance.objects.filter(lease_token__isnull=False).exists()
+
+
+def test_it_is_remembered_which_workers_were_lost(store, token):
+    WorkerLease.objects.update(expires_at=PAST, in_flight=3)
+    LostWorker.objects.create(
+        hub=store.hub, worker="old", started_at=PAST, heartbeat_at=PAST, lost_at=PAST, in_flight=0
+    )
+
+    store.recover()
+
+    [lost] = LostWorker.objects.all()
+    assert (lost.worker, lost.in_flight) == ("host:1", 3)
+
+
+def test_a_worker_that_stops_by_itself_is_not_lost(store, token):
+    store.close_lease(token)
+    store.recover()
+
+    assert not LostWorker.objects.exists()

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orchestrations.models import Timer, WorkerLease
+from orchestrations.models import LostWorker, Timer, WorkerLease
 from orchestrations.runtime.live_workers import described_functions
 from tests import rows
 
@@ -65,6 +65,18 @@ def test_a_dead_worker_says_so(viewer):
     assert "No worker is running" in text
 
 
+def test_a_worker_that_was_found_dead_is_remembered_for_a_day(viewer):
+    now = timezone.now()
+    for worker, hours in (("web-1:17", 2), ("web-2:4", 25)):
+        at = now - timedelta(hours=hours)
+        LostWorker.objects.create(hub="default", worker=worker, started_at=at, heartbeat_at=at, lost_at=at, in_flight=3)
+
+    text = words(viewer.get(WORKERS).text)
+
+    assert "Dead web-1:17" in text
+    assert "web-2:4" not in text
+
+
 def test_where_none_runs_the_page_tells_how_to_start_one(viewer):
     assert "python manage.py qcluster" in viewer.get(WORKERS).text
 
@@ -90,4 +102,4 @@ def test_it_costs_the_same_queries_for_one_worker_and_for_twenty(viewer, django_
     with django_assert_max_num_queries(30) as queries:
         viewer.get(WORKERS)
 
-    assert len([query for query in queries.captured_queries if query["sql"].startswith("SELECT")]) == 14
+    assert len([query for query in queries.captured_queries if query["sql"].startswith("SELECT")]) == 15

@@ -50,7 +50,7 @@ def concerns(hub: str, now: datetime) -> list[Concern]:
     live = [worker for worker in workers if worker.expires_at > now]
     backlogs = hub_state.backlogs(hub, now)
     return [
-        *_workers(hub, live, [worker for worker in workers if worker.expires_at <= now], backlogs),
+        *_workers(hub, live, _gone(hub, now, workers), backlogs),
         *_unserved(hub, now, live),
         *_failed(hub, now),
         *_stuck(hub, now),
@@ -59,19 +59,22 @@ def concerns(hub: str, now: datetime) -> list[Concern]:
     ]
 
 
-def _workers(
-    hub: str, live: Sequence[WorkerLease], dead: Sequence[WorkerLease], backlogs: Sequence[Backlog]
-) -> list[Concern]:
+def _gone(hub: str, now: datetime, workers: Sequence[WorkerLease]) -> list[str]:
+    """Those whose lease has run out, and those that others have found dead lately."""
+    lost = hub_state.lost_workers(hub, now - LATELY)
+    return [worker.worker for worker in workers if worker.expires_at <= now] + [worker.worker for worker in lost]
+
+
+def _workers(hub: str, live: Sequence[WorkerLease], gone: Sequence[str], backlogs: Sequence[Backlog]) -> list[Concern]:
     url = reverse("dashboard:workers", args=[hub])
     found = []
     if not live:
         waits = any(backlog.depth.value for backlog in backlogs)
         detail = "Work is waiting for one." if waits else "What is started now will wait for one."
         found.append(Concern("failed", "alert", "No worker is running", detail, url, "How to start one"))
-    if dead:
-        names = _some(worker.worker for worker in dead)
-        title = f"{_number(len(dead), 'worker')} stopped without a word"
-        found.append(Concern("terminated", "octagon", title, names, url, "Workers"))
+    if gone:
+        title = f"{_number(len(gone), 'worker')} stopped without a word in the last hour"
+        found.append(Concern("terminated", "octagon", title, _some(gone), url, "Workers"))
     return found
 
 

@@ -39,8 +39,7 @@ def _draw(asked: Asked, histogram: statistics.Histogram) -> Context:
     def link(begin: datetime, end: datetime) -> str:
         return list_url(asked.hub, Query(created=Span(begin, end)))
 
-    drawn = None if histogram.buckets is None else chart(histogram, link)
-    return {"histogram": histogram, "chart": drawn, "windows": OVERVIEW.windows(asked)}
+    return {"histogram": histogram, "chart": chart(histogram, link), "windows": OVERVIEW.windows(asked)}
 
 
 def _slowest(asked: Asked) -> list[statistics.Durations]:

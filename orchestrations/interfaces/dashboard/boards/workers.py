@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrations import hub_state, queries
@@ -12,6 +12,7 @@ from orchestrations.hub_state import WorkerCode
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board, Kind
 
 START = "python manage.py qcluster"
+REMEMBERED = timedelta(days=1)  # of workers that were lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,17 @@ class WorkerRow:
     code: WorkerCode
 
 
-def _workers(asked: Asked) -> list[WorkerRow]:
+@dataclass(frozen=True, slots=True)
+class LostRow:
+    """A worker process that others have found dead."""
+
+    name: str
+    started_at: datetime
+    heartbeat_at: datetime
+    in_flight: int
+
+
+def _workers(asked: Asked) -> tuple[list[WorkerRow], list[LostRow]]:
     leases = queries.workers(asked.hub)
     held = hub_state.held_by([lease.token for lease in leases]) if leases else {}
     rows = [
@@ -46,13 +57,19 @@ def _workers(asked: Asked) -> list[WorkerRow]:
         )
         for lease in leases
     ]
-    return sorted(rows, key=lambda row: (not row.is_live, row.name))
+    lost = hub_state.lost_workers(asked.hub, asked.now - REMEMBERED)
+    return (
+        sorted(rows, key=lambda row: (not row.is_live, row.name)),
+        [LostRow(one.worker, one.started_at, one.heartbeat_at, one.in_flight) for one in lost],
+    )
 
 
-def _show_workers(asked: Asked, rows: Sequence[WorkerRow]) -> dict[str, Any]:
+def _show_workers(asked: Asked, facts: tuple[Sequence[WorkerRow], Sequence[LostRow]]) -> dict[str, Any]:
+    rows, lost = facts
     live = [row for row in rows if row.is_live]
     return {
         "workers": rows,
+        "lost": lost,
         "has_live": bool(live),
         "in_flight": sum(row.in_flight for row in live),
         "capacity": sum(row.capacity for row in live),

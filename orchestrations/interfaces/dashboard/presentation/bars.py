@@ -55,7 +55,7 @@ class Chart:
 
 def chart(histogram: Histogram, link: Callable[[datetime, datetime], str]) -> Chart:
     """Lay out a histogram that has buckets; ``link`` gives the address of the instances of a bucket."""
-    buckets = histogram.buckets or ()
+    buckets = histogram.buckets
     totals = histogram.totals
     highest = max((bucket.total for bucket in buckets), default=0)
     is_long = histogram.window.span >= ONE_DAY
