@@ -8,9 +8,15 @@ from collections.abc import Iterable
 
 from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
-from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer
+from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer
 
-ENDS = {EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED, EventType.TIMER_FIRED, EventType.TASK_FAILED}
+ENDS = {
+    EventType.TASK_COMPLETED,
+    EventType.TASK_FAILED,
+    EventType.TIMER_FIRED,
+    EventType.SUB_ORCHESTRATION_COMPLETED,
+    EventType.ENTITY_COMPLETED,
+}
 
 
 def check(accepted: dict[tuple[int, object], Counter[str]]) -> None:
@@ -19,7 +25,7 @@ def check(accepted: dict[tuple[int, object], Counter[str]]) -> None:
     ``accepted`` has, for each instance by primary key and time of creation, how many external events of each name were
     accepted for it; they are numbered from 1.
     """
-    instances = {row.pk: row for row in Instance.objects.defer("output", "waits")}
+    instances = {row.pk: row for row in Instance.objects.filter(is_entity=False).defer("output", "waits")}
     histories: dict[tuple[int, int], list[HistoryEvent]] = defaultdict(list)
     for event in HistoryEvent.objects.order_by("instance_id", "execution", "sequence"):
         histories[event.instance_id, event.execution].append(event)
@@ -35,6 +41,13 @@ def check(accepted: dict[tuple[int, object], Counter[str]]) -> None:
         if row.runtime_status not in TERMINAL or row.status == RuntimeStatus.FAILED:
             _check_external_events(row, [*events, *inbox[row.pk]], counts)
     _check_work(instances)
+    twice = [entry for entry, times in Counter(entries()).items() if times > 1]
+    assert not twice, f"an entity was told twice: {twice}"
+
+
+def entries() -> list[str]:
+    """All that the entities have noted."""
+    return [entry for state in Entity.objects.values_list("state", flat=True) for entry in json.loads(state or "[]")]
 
 
 def _check_history(pk: int, execution: int, events: list[HistoryEvent]) -> None:

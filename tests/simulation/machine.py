@@ -1,8 +1,7 @@
 """The whole engine as a Hypothesis state machine: two workers, whatever can happen to them, and a simple model.
 
 The core, the store, the runtime and the client are the real ones, on the real database. There are no wake-ups at all: a
-worker finds only what the tables say. The database's clock can't be set, so time passes by making everything due that
-waits for it.
+worker finds only what the tables say. Time stands still until a step lets it pass, for the database too.
 
 The model knows two things: what each program returns if nothing of it fails for good (``programs.expected``), and how
 many external events were accepted by whom. Everything else must not matter.
@@ -27,6 +26,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import DurableError, InvalidTransition
 from orchestrations.models import (
     ActivityWorkItem,
+    Entity,
     HistoryEvent,
     InboxMessage,
     Instance,
@@ -37,14 +37,22 @@ from orchestrations.models import (
 from orchestrations.queries import descendants
 from orchestrations.store import get_store
 from tests.simulation import invariants, programs
+from tests.simulation.clock import MOMENT, SimulatedClock
 from tests.simulation.workers import SteppedWorker
 
 INSTANCES = 3  # roots at a time
 ROUNDS = 400  # to the end; none of the programs needs as many
-TABLES = (InboxMessage, HistoryEvent, ActivityWorkItem, Timer, OpenWait, WorkerLease, Instance)
+TABLES = (InboxMessage, Entity, HistoryEvent, ActivityWorkItem, Timer, OpenWait, WorkerLease, Instance)
+LEASE = timedelta(minutes=2)  # longer than a lease lasts
 LIVE = (RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW)
 CHILD_ENDS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
-ENDS = (EventType.TASK_COMPLETED, EventType.TASK_FAILED, EventType.TIMER_FIRED, EventType.SUB_ORCHESTRATION_COMPLETED)
+ENDS = (
+    EventType.TASK_COMPLETED,
+    EventType.TASK_FAILED,
+    EventType.TIMER_FIRED,
+    EventType.SUB_ORCHESTRATION_COMPLETED,
+    EventType.ENTITY_COMPLETED,
+)
 
 choice = st.integers(0, 1_000)  # one of however many there are
 workers = st.sampled_from([0, 1])
@@ -52,6 +60,8 @@ workers = st.sampled_from([0, 1])
 
 class Engine(RuleBasedStateMachine):
     """One hub, two workers, up to three orchestrations."""
+
+    clock: SimulatedClock  # of the test that runs the machine
 
     @initialize()
     def begin(self) -> None:
@@ -79,6 +89,8 @@ class Engine(RuleBasedStateMachine):
                 assert row.status == RuntimeStatus.COMPLETED, self._situation(row)
                 model = [*given["results"], *programs.expected(given["parts"])]
                 assert msgspec.json.decode(row.output) == model, f"{row.instance_id} returned {row.output}, not {model}"
+                noted = {programs.label_of(entry) for entry in invariants.entries()}
+                assert set(programs.noted(given["parts"])) <= noted, f"{row.instance_id} told {given}, noted {noted}"
 
     def _situation(self, row: Instance) -> str:
         """What there is of an instance that does not come to its end."""
@@ -103,7 +115,8 @@ class Engine(RuleBasedStateMachine):
             self._work_a_while(worker)
             worker.park()
         open_roots = Instance.objects.filter(instance_id__in=self.roots)
-        return not open_roots.exclude(status__in=[RuntimeStatus.COMPLETED, RuntimeStatus.TERMINATED]).exists()
+        open_roots = open_roots.exclude(status__in=[RuntimeStatus.COMPLETED, RuntimeStatus.TERMINATED])
+        return not (open_roots.exists() or InboxMessage.objects.filter(instance__is_entity=True).exists())
 
     # Workers -----------------------------------------------------------------------------------------------------
 
@@ -172,20 +185,15 @@ class Engine(RuleBasedStateMachine):
 
     @rule()
     def leases_expire(self) -> None:
-        """Those of dead processes, and those that were lost: as on the clock, but at once."""
-        held = [worker.runtime.lease.token for worker in self.workers]
-        WorkerLease.objects.exclude(token__in=held).update(expires_at="2000-01-01T00:00Z")
+        """Those of dead processes, and of those that are away."""
+        self._pass(2 * LEASE)
         get_store().recover()
 
     # Time and messages -------------------------------------------------------------------------------------------
 
-    @rule()
-    def time_passes(self) -> None:
-        past = get_store().now() - timedelta(seconds=1)
-        Timer.objects.filter(state="Pending").update(due_at=past)
-        InboxMessage.objects.filter(visible_at__gt=past).update(visible_at=past)
-        ActivityWorkItem.objects.filter(visible_at__gt=past).update(visible_at=past)
-        Instance.objects.filter(claimable_at__gt=past).update(claimable_at=past)
+    @rule(hours=st.sampled_from([0.01, 1, 1.5, 30]))
+    def time_passes(self, hours: float = 30) -> None:
+        self._pass(timedelta(hours=hours))
 
     @rule(which=choice)
     def redeliver(self, which: int) -> None:
@@ -291,14 +299,17 @@ class Engine(RuleBasedStateMachine):
                 worker.pool.run(0)
 
     def _tick(self) -> None:
-        """SQLite's clock counts milliseconds: let what was just written be a moment old."""
-        store = get_store()
-        now = store.now()
-        while store.now() <= now:
-            pass
+        """Let what was just written be a moment old."""
+        self._pass(MOMENT)
+
+    def _pass(self, time: timedelta) -> None:
+        """Let time pass, in which the hearts of those who are there beat."""
+        for worker in self.workers:
+            worker.beat(self.clock.now + time + LEASE)
+        self.clock.advance(time)
 
     def _one_of(self, which: int, **where: object) -> Instance | None:
-        rows = list(Instance.objects.filter(**where).order_by("pk"))
+        rows = list(Instance.objects.filter(is_entity=False, **where).order_by("pk"))
         return rows[which % len(rows)] if rows else None
 
     def _is_quiet(self, row: Instance) -> bool:

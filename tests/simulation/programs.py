@@ -4,10 +4,13 @@ A program is the input of the orchestrator ``simulated``: parts, of which each i
 is a tree of these nodes, each a list whose first element says what it is:
 
     ["call", label, retries]     an activity, which fails while its label is broken
-    ["child", [part, ...]]       a sub-orchestration with a program of its own
+    ["child", [part, ...], retries]  a sub-orchestration with a program of its own
+    ["ask", label]               an operation of an entity, and its result
+    ["signal", label]            the same without waiting for it
     ["pause"]                    a timer of an hour
     ["listen", name]             the next external event of that name; the machine numbers them
     ["all", [node, ...]]         these at the same time
+    ["race", [node, ...]]        the first of these to end, and then all of them
     ["steps", [node, ...]]       one after another
     ["undo", node, node]         the second node makes up for what failed in the first one, and the failure goes on
     ["handle", label, node]      an activity that always fails, and what is done instead
@@ -25,7 +28,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from orchestrations import OrchestrationContext, RetryPolicy, TaskFailedError, activity, orchestrator
+from orchestrations import (
+    EntityContext,
+    EntityId,
+    OrchestrationContext,
+    RetryPolicy,
+    TaskFailedError,
+    activity,
+    entity,
+    orchestrator,
+)
 from orchestrations.authoring.registry import registry
 from orchestrations.core.tasks import Task
 
@@ -57,6 +69,12 @@ with registry.preserved():
         ledger.done[label] += 1
         return label
 
+    @entity(name="simulated_tally")
+    def tally(context: EntityContext) -> None:
+        """Notes what it is told: a label, and an id that no other operation has."""
+        context.set_state([*context.get_state(lambda: []), context.get_input()])
+        context.set_result(label_of(context.get_input()))
+
     @orchestrator(name="simulated")
     def simulated(context: OrchestrationContext, given: dict[str, Any]):
         result = yield from _run(context, given["parts"][0])
@@ -73,6 +91,7 @@ def registered() -> Iterator[Ledger]:
     ledger.__init__()
     with registry.preserved():
         registry.add_activity(work.durable)
+        registry.add_entity(tally.durable)
         registry.add_orchestrator(simulated.durable)
         yield ledger
 
@@ -80,6 +99,16 @@ def registered() -> Iterator[Ledger]:
 def given(parts: list[Any]) -> dict[str, Any]:
     """The input that runs the program."""
     return {"parts": parts, "results": []}
+
+
+def label_of(entry: str) -> str:
+    """The label of what the entity has noted."""
+    return entry.partition("|")[0]
+
+
+def _entry(context: OrchestrationContext, label: str) -> tuple[EntityId, str]:
+    """One of two entities, and what it is told."""
+    return EntityId("simulated_tally", str(len(label) % 2)), f"{label}|{context.new_uuid()}"
 
 
 def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
@@ -101,19 +130,37 @@ def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
             except TaskFailedError:
                 return (yield from _run(context, instead))
         case ["crash", label]:
-            if label in ledger.broken:
-                raise BrokenError(f"{label} is broken")
+            return _crash(label)
+        case ["signal", label]:
+            entity_id, told = _entry(context, label)
+            context.signal_entity(entity_id, "note", told)
             return label
+        case ["race", children]:
+            return (yield from _race(context, [_task(context, child) for child in children]))
         case _:
             return (yield _task(context, node))
+
+
+def _crash(label: str) -> str:
+    if label in ledger.broken:
+        raise BrokenError(f"{label} is broken")
+    return label
+
+
+def _race(context: OrchestrationContext, tasks: list[Task]) -> Iterator[Any]:
+    yield context.task_any(tasks)
+    return (yield context.task_all(tasks))
 
 
 def _task(context: OrchestrationContext, node: list[Any]) -> Task:
     match node:
         case ["call", label, retries]:
             return context.call_activity(work, label, retry=RETRIES if retries else None)
-        case ["child", parts]:
-            return context.call_sub_orchestrator(simulated, given(parts))
+        case ["child", parts, retries]:
+            return context.call_sub_orchestrator(simulated, given(parts), retry=RETRIES if retries else None)
+        case ["ask", label]:
+            entity_id, told = _entry(context, label)
+            return context.call_entity(entity_id, "note", told)
         case ["pause"]:
             return context.create_timer(HOUR)
         case ["listen", name]:
@@ -134,16 +181,16 @@ def expected(parts: list[Any]) -> list[Any]:
 
 def _value(node: list[Any], taken: Counter[str]) -> Any:
     match node:
-        case ["call", label, _] | ["crash", label]:
+        case ["call", label, _] | ["crash", label] | ["ask", label] | ["signal", label]:
             return label
-        case ["child", parts]:
+        case ["child", parts, _]:
             return expected(parts)
         case ["pause"]:
             return None
         case ["listen", name]:
             taken[name.casefold()] += 1
             return taken[name.casefold()]
-        case ["all", children] | ["steps", children]:
+        case ["all", children] | ["steps", children] | ["race", children]:
             return [_value(child, taken) for child in children]
         case ["undo", body, _]:
             return _value(body, taken)
@@ -162,6 +209,18 @@ def labels(node: Any) -> Iterator[str]:
                 yield from labels(inner)
 
 
+def noted(node: Any) -> Iterator[str]:
+    """The labels that an entity must have noted once the node has run to its end."""
+    match node:
+        case ["ask" | "signal", str(label)]:
+            yield label
+        case ["undo", body, _]:
+            yield from noted(body)
+        case list():
+            for inner in node:
+                yield from noted(inner)
+
+
 def compensations(node: Any) -> Iterator[str]:
     """The labels of what is done only because something failed, and may be done for each failure."""
     match node:
@@ -178,6 +237,8 @@ def compensations(node: Any) -> Iterator[str]:
 calls = st.builds(lambda retries: ["call", "", retries], st.booleans())
 listens = st.builds(lambda name: ["listen", name], st.sampled_from(["go", "Go", "stop"]))
 pauses = st.just(["pause"])
+asks = st.just(["ask", ""])
+signals = st.just(["signal", ""])
 crashes = st.just(["crash", ""])
 
 
@@ -190,16 +251,18 @@ def parts_of(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(nodes, min_size=1, max_size=2)
 
 
-leaves = calls | listens | pauses
+leaves = calls | listens | pauses | asks
 tasks = st.recursive(
     leaves,
     lambda inner: (
-        st.builds(_node("all"), st.lists(inner, min_size=1, max_size=3)) | st.builds(_node("child"), parts_of(inner))
+        st.builds(_node("all"), st.lists(inner, min_size=1, max_size=3))
+        | st.builds(_node("race"), st.lists(inner, min_size=1, max_size=3))
+        | st.builds(_node("child"), parts_of(inner), st.booleans())
     ),
     max_leaves=4,
 )
 nodes = st.recursive(
-    tasks | crashes | st.builds(_node("handle"), st.just("never"), leaves),
+    tasks | crashes | signals | st.builds(_node("handle"), st.just("never"), leaves),
     lambda inner: (
         st.builds(_node("steps"), st.lists(inner, min_size=1, max_size=3)) | st.builds(_node("undo"), inner, leaves)
     ),
@@ -213,8 +276,8 @@ def labelled(node: Any, prefix: str, numbers: Iterator[int] | None = None) -> An
     match node:
         case ["call", str(), retries]:
             return ["call", f"{prefix}{next(numbers)}", retries]
-        case ["crash", str()]:
-            return ["crash", f"{prefix}{next(numbers)}"]
+        case ["crash" | "ask" | "signal" as kind, str()]:
+            return [kind, f"{prefix}{next(numbers)}"]
         case ["handle", str(), instead]:
             return ["handle", f"never {prefix}{next(numbers)}", labelled(instead, prefix, numbers)]
         case list():

@@ -7,13 +7,19 @@ which are new each time; a failure prints the steps that lead to it.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from orchestrations import OrchestrationClient
+from orchestrations.models import Instance
 from orchestrations.runtime import committer
+from orchestrations.runtime.clock import DatabaseClock
+from orchestrations.store import get_store
 from tests.simulation import programs
+from tests.simulation.clock import BEGINNING, MOMENT, simulated_clock
 from tests.simulation.machine import Engine
 
 EXAMPLES = int(os.environ.get("SIMULATE", "0"))
@@ -36,8 +42,20 @@ def engine(request, settings, transactional_db, monkeypatch):
     durable = {"CACHE_SIZE": request.param, "DISPATCH_ATTEMPTS": 10_000, "BATCH_SIZE": 2}
     settings.DURABLE = {**settings.DURABLE, **durable}
     monkeypatch.setattr(committer, "RETRY_SECONDS", (0.0, 0.0, 0.0))
-    with programs.registered():
-        yield Engine
+    with programs.registered(), simulated_clock(monkeypatch) as clock:
+        yield type("Engine", (Engine,), {"clock": clock})
+
+
+def test_the_database_and_the_workers_read_the_clock_that_is_given(transactional_db, monkeypatch):
+    with simulated_clock(monkeypatch) as clock:
+        client = OrchestrationClient()
+        with programs.registered():
+            client.start_new(programs.simulated, "one", programs.given([["pause"]]))
+        worker_clock = DatabaseClock(get_store().now())
+        clock.advance(timedelta(days=3))
+
+        assert Instance.objects.get().created_at == BEGINNING + MOMENT
+        assert get_store().now() == worker_clock.now() == clock.now == BEGINNING + MOMENT + timedelta(days=3)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 300)

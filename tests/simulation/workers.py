@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -80,6 +81,7 @@ class SteppedWorker:
 
     def begin(self) -> None:
         """A new process: new lease, nothing in memory."""
+        self.is_away = False
         self.store = UncertainStore(get_store())
         runtime = self.runtime = Runtime(self.store)  # type: ignore[arg-type]  # it answers to all of a store's methods
         self.pool = SteppedPool(4, 60.0, self.name, runtime._record_in_transaction)
@@ -121,11 +123,17 @@ class SteppedWorker:
         self.runtime.cache.clear()
 
     def lose_lease(self) -> None:
-        """Be away for so long that the lease expires, without noticing."""
-        WorkerLease.objects.filter(token=self.runtime.lease.token).update(expires_at="2000-01-01T00:00Z")
+        """Be away, without noticing: the lease expires when its time is over."""
+        self.is_away = True
+
+    def beat(self, until: datetime) -> None:
+        """Keep the lease alive that long, unless away."""
+        if not self.is_away:
+            WorkerLease.objects.filter(token=self.runtime.lease.token).update(expires_at=until)
 
     def notice(self) -> None:
-        """See at the next heartbeat that the lease is gone."""
+        """Be back, and see at the next heartbeat whether the lease is gone."""
+        self.is_away = False
         lease = self.runtime.lease
         if not lease.is_lost and not self.store.renew_lease(lease.token, lease._duration, 0):
             lease.is_lost = True
