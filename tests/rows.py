@@ -6,8 +6,11 @@ import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
+from django.utils import timezone
+
 from orchestrations.core.events import EventType
 from orchestrations.models import (
+    ActivityWorkItem,
     Entity,
     HistoryEvent,
     HumanAudience,
@@ -18,6 +21,7 @@ from orchestrations.models import (
     HumanVote,
     Instance,
     OpenWait,
+    WorkerLease,
 )
 from orchestrations.models.human import NEVER
 
@@ -95,4 +99,36 @@ def entity(entity_id: str, state: str | None = None, *, minutes: float = 0, **co
     at = NOON + timedelta(minutes=minutes)
     return Entity.objects.create(
         hub=row.hub, instance=row, name=name, key=key, state=state, last_operation_at=at, **columns
+    )
+
+
+def worker(name: str = "web-1:4711", *, seconds: float = 60, **columns: object) -> WorkerLease:
+    """A worker whose lease holds for that long; one of less than no seconds is dead."""
+    functions = columns.pop(
+        "functions", {"activities": ["charge"], "versions": {"echo": [""]}, "entities": ["account"]}
+    )
+    now = timezone.now()
+    return WorkerLease.objects.create(
+        hub=HUB,
+        worker=name,
+        host=name.partition(":")[0],
+        pid=next(_numbers),
+        heartbeat_at=now + timedelta(seconds=min(seconds, 0)),
+        expires_at=now + timedelta(seconds=seconds),
+        functions=json.dumps(functions),
+        **({"capacity": 16} | columns),
+    )
+
+
+def work_item(instance: Instance, task_id: int, name: str = "charge", **columns: object) -> ActivityWorkItem:
+    """An activity that was scheduled a minute ago, and is not held by anybody."""
+    then = timezone.now() - timedelta(minutes=1)
+    defaults: dict[str, object] = {"sequence": 1, "scheduled_at": then, "visible_at": then}
+    return ActivityWorkItem.objects.create(
+        hub=instance.hub,
+        instance=instance,
+        execution=instance.execution,
+        task_id=task_id,
+        name=name,
+        **(defaults | columns),
     )

@@ -53,7 +53,7 @@ class Fleet:
 
     def has(self, kind: str, name: str) -> bool:
         """Whether a live worker has that function; ``kind`` is ``activities`` or ``entities``."""
-        return any(name in worker.functions.get(kind, ()) for worker in self.live)
+        return any(name in _listed(worker.functions.get(kind)) for worker in self.live)
 
     @property
     def places(self) -> tuple[int, int]:
@@ -80,7 +80,12 @@ class Fleet:
         for worker in self.live:
             versions = worker.functions.get("versions")
             found = versions.get(orchestrator) if isinstance(versions, dict) else None
-            yield from (str(version) for version in found or ())
+            yield from (str(version) for version in _listed(found))
+
+
+def _listed(value: object) -> list[Any]:
+    """What a worker told, where it is a list; it may run another release of the engine."""
+    return value if isinstance(value, list) else []
 
 
 def spoken(versions: list[str]) -> list[str]:

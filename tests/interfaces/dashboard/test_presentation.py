@@ -10,6 +10,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.converters import InstanceIdConverter
 from orchestrations.interfaces.dashboard.presentation.durations import distance, duration, roughly
 from orchestrations.interfaces.dashboard.presentation.payloads import PRETTY_BYTES, show_payload
+from orchestrations.interfaces.dashboard.presentation.redaction import is_secret, redact_text
 from orchestrations.interfaces.dashboard.presentation.spans import Lane, Span
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES
 from orchestrations.interfaces.dashboard.presentation.timeline import LABEL_WIDTH, WIDTH, lay_out
@@ -112,3 +113,29 @@ def test_nothing_is_shrunk_where_nothing_ran():
 
 def test_a_picture_of_one_instant_is_drawn():
     assert lay_out(lanes(), NOON).rows
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"a": [{"apiKey": "x", "b": 1', '{"a": [{"apiKey": "•••", "b": 1'),
+        ('{"password": "cut off he', '{"password": "•••"'),
+        ('{"credentials": {"user": "x"}, "b": 1', '{"credentials": "•••"'),
+        ('{"token": null, "tokens": 7, "TOKEN": 8', '{"token": null, "tokens": 7, "TOKEN": "•••"'),
+        ('["password", "is: here"', '["password", "is: here"'),
+    ],
+)
+def test_secrets_of_a_text_that_is_cut_are_hidden(text, shown):
+    assert redact_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "key", ["password", "Password", "db_password", "apiKey", "X-API-Key", "APIKey", "access_token"]
+)
+def test_keys_of_secrets_are_known_in_any_style(key):
+    assert is_secret(key)
+
+
+@pytest.mark.parametrize("key", ["tokens", "passwordless", "monkey", "keys", ""])
+def test_keys_that_only_sound_alike_are_no_secrets(key):
+    assert not is_secret(key)

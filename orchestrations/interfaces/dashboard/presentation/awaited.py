@@ -12,6 +12,7 @@ from orchestrations.interfaces.dashboard.circumstances import Circumstances, ent
 from orchestrations.interfaces.dashboard.fleet import Fleet
 from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, roughly, spoken
 from orchestrations.interfaces.dashboard.presentation.failures import failure_of
+from orchestrations.interfaces.dashboard.presentation.redaction import redact_text
 from orchestrations.interfaces.dashboard.presentation.waits import Wait
 from orchestrations.models import ActivityWorkItem, Instance
 
@@ -37,8 +38,8 @@ def tell(wait: Wait, about: Circumstances) -> Telling:
 def _human(wait: Wait, about: Circumstances) -> Telling:
     audience = about.audiences.get(wait.task_id or 0)
     whom = "a person"
-    if audience is not None and audience.groups:
-        whom = " or ".join(audience.groups)
+    if audience is not None and (audience.groups or audience.users):
+        whom = " or ".join((*audience.groups, *audience.users))
     elif audience is not None and audience.permission:
         whom = f"somebody with the permission {audience.permission}"
     return Telling(wait.sentence(about.now, whom))
@@ -140,7 +141,7 @@ def _runs(what: str, attempts: str, item: ActivityWorkItem, about: Circumstances
     began = item.started_at or item.scheduled_at
     where = f" on {worker.name}" if worker is not None else ""
     if item.heartbeat_at is not None and item.heartbeat_details:
-        told = _cut(item.heartbeat_details)
+        told = _cut(redact_text(item.heartbeat_details))
         more.append(f"Its last heartbeat, {distance(item.heartbeat_at, now)}, said {told}.")
     if item.timeout_seconds:
         more.append(f"It times out {distance(began + timedelta(seconds=item.timeout_seconds), now)}.")

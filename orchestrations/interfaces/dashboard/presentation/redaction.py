@@ -10,7 +10,9 @@ from orchestrations.conf import get_config
 
 HIDDEN = "•••"
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-PAIR = re.compile(r'"(?P<key>(?:[^"\\]|\\.){1,200})"(?P<colon>\s*:\s*)(?P<value>"(?:[^"\\]|\\.)*"?|[^\s,}\]]+)')
+KEY = re.compile(r'"(?P<key>(?:[^"\\]|\\.){1,200})"\s*:\s*')
+VALUE = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{].*|[^\s,}\]]+', re.DOTALL)  # of an array or object all that follows
+HARMLESS = frozenset({"null", "true", "false", '""'})
 
 
 def redact(value: object) -> object:
@@ -25,8 +27,17 @@ def redact(value: object) -> object:
 
 
 def redact_text(text: str) -> str:
-    """The same for the beginning of a JSON text, which can't be parsed: simple values of such keys are hidden."""
-    return PAIR.sub(_hide, text)
+    """The same for the beginning of a JSON text, which can't be parsed; where such a key holds an array or object, all
+    that follows is hidden."""
+    parts: list[str] = []
+    place = 0
+    for found in KEY.finditer(text):
+        value = VALUE.match(text, found.end())
+        if found.start() < place or value is None or value[0] in HARMLESS or not is_secret(found["key"]):
+            continue
+        parts += [text[place : found.end()], f'"{HIDDEN}"']
+        place = value.end()
+    return "".join([*parts, text[place:]])
 
 
 def is_secret(key: str) -> bool:
@@ -42,12 +53,6 @@ def _is_secret(key: str, secret: tuple[str, ...]) -> bool:
 
 def _held(key: object, value: object) -> bool:
     return value not in (None, "", True, False) and is_secret(str(key))
-
-
-def _hide(found: re.Match[str]) -> str:
-    if not is_secret(found["key"]) or found["value"] in ("null", "true", "false", '""'):
-        return found[0]
-    return f'"{found["key"]}"{found["colon"]}"{HIDDEN}"'
 
 
 def _words(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString, mark_safe
 
 from orchestrations.authoring.registry import registry
+from orchestrations.conf import get_config
 from orchestrations.errors import DurableError
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
@@ -43,8 +44,9 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
     """The payloads, for who may see them; a custom status is for everybody who sees the instance."""
     if not can(person(request), Action.VIEW_PAYLOADS, instance):
         return {"may_view_payloads": False, "parts": [_part(instance, "custom_status")]}
-    instance.refresh_from_db(fields=["input", "output"])
-    return {"may_view_payloads": True, "parts": [_part(instance, slug) for slug in PARTS]}
+    rows = Instance.objects.using(get_config().database)
+    whole = rows.only("name", "status", *PARTS).filter(pk=instance.pk).first() or instance
+    return {"may_view_payloads": True, "parts": [_part(whole, slug) for slug in PARTS]}
 
 
 def _part(instance: Instance, slug: str) -> Part:
