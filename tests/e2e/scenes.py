@@ -62,6 +62,7 @@ def build() -> None:
     retrying(now - timedelta(minutes=27), "ord-7F3A-0002")
     fan_out(now - timedelta(minutes=2), "batch-2026-01-20")
     waiting(now - timedelta(hours=2, minutes=11), "ord-7F3A-0001")
+    long(now - timedelta(hours=30), "etl-2026-01-05", 3_000)
     lease, *_ = workers(now)
     loop(now - timedelta(minutes=9), "mon-31", lease)
     purged("old-order")
@@ -495,6 +496,29 @@ def loop(at: datetime, instance_id: str, lease: WorkerLease) -> Instance:
         details={"restarted": "ref-88"},
         via="Dashboard",
     )
+    return instance
+
+
+def long(at: datetime, instance_id: str, events: int) -> Instance:
+    """An instance with that many events: steps one after the other, now and then one that failed."""
+    instance = add(at, instance_id, "nightly_etl", blocked_at="etl/orchestrations.py:9 in nightly_etl")
+    HistoryEvent.objects.bulk_create(
+        (
+            HistoryEvent(
+                instance=instance,
+                execution=1,
+                sequence=number + 1,
+                type=(EventType.TASK_COMPLETED if number % 2 else EventType.TASK_SCHEDULED).value,
+                timestamp=at + timedelta(seconds=number * 100_000 / events),
+                task_id=number // 2,
+                name=f"load_{number // 2 % 7}",
+            )
+            for number in range(events)
+        ),
+        batch_size=2_000,
+    )
+    instance.last_sequence = events
+    instance.save()
     return instance
 
 
