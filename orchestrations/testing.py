@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import TransactionTestCase
 
@@ -18,16 +20,20 @@ from orchestrations.bulk.runner import BulkRunner, has_open_jobs
 from orchestrations.client import OrchestrationClient
 from orchestrations.core.http_messages import DurableHttpResponse, HttpRequest
 from orchestrations.errors import ConfigurationError, InstanceNotFound
-from orchestrations.models import Instance, Timer
+from orchestrations.models import HumanTask, Instance, Timer
 from orchestrations.orchestration_status import OrchestrationStatus
 from orchestrations.runtime.drain import Runtime
 from orchestrations.runtime.recorded_histories import RecordedHistory, mismatch, record_history
 from orchestrations.store import get_store
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
 __all__ = [
     "DurableTestCase",
     "InProcessWorker",
     "RecordedHistory",
+    "answer_task",
     "answering_http",
     "assert_replays",
     "record_history",
@@ -119,6 +125,28 @@ class InProcessWorker:
         store = self.runtime.store
         rows = Instance.objects.using(store.using).filter(hub=store.hub, completed_at=None).order_by("pk")[:5]
         return " ".join(f"{row.instance_id!r} is {row.status}: {row.waiting_for or 'about to go on'}." for row in rows)
+
+
+def answer_task(
+    instance_id: str, user: User | str, answer: object, comment: str = "", *, event: str | None = None
+) -> HumanTask:
+    """Answer the question that the instance puts to people, in the name of a user (or of the user with that name).
+
+    The same checks as on the dashboard: who is asked, the form, one vote each. ``event`` chooses among several open
+    questions. Raises what ``OrchestrationClient.answer_task`` does, and AssertionError where there is not one question.
+    """
+    store = get_store()
+    person = user if not isinstance(user, str) else get_user_model()._default_manager.get_by_natural_key(user)
+    tasks = HumanTask.objects.using(store.using).filter(
+        hub=store.hub, instance__instance_id=instance_id, state__in=HumanTask.LIVE
+    )
+    if event is not None:
+        tasks = tasks.filter(name__iexact=event)
+    found = list(tasks.order_by("pk")[:2])
+    if len(found) != 1:
+        open_tasks = ", ".join(repr(task.name) for task in found) or "none"
+        raise AssertionError(f"{instance_id!r} is to have one open question to answer, and has {open_tasks}.")
+    return OrchestrationClient(actor=person).answer_task(found[0].pk, answer, comment)
 
 
 @contextmanager

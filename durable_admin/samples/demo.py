@@ -13,6 +13,7 @@ from durable_admin.samples.chaining import Customer, welcome_customer
 from durable_admin.samples.fan_out import Gallery, make_gallery
 from durable_admin.samples.monitor import Parcel, follow_parcel
 from durable_admin.samples.order import Line, Order, fulfil_order
+from durable_admin.samples.purchase import Purchase, buy_for_team
 from durable_admin.samples.retries import Pickup, arrange_pickup
 from durable_admin.samples.rewind import PriceImport, import_prices
 from durable_admin.samples.sub_orchestrations import take_stock
@@ -60,6 +61,7 @@ INSTANCES = (
         "demo-rewind", import_prices, PriceImport(suppliers=["Fjord", "Nordwind", "Sierra"], unreachable=["Nordwind"])
     ),
     # Waits for a person, then ships or refunds.
+    DemoInstance("demo-purchase", buy_for_team, Purchase("six desk lamps", Decimal(297), requested_by="mila")),
     DemoInstance("demo-order-approval", fulfil_order, order("1003", "Mila Petrov", "Porto", CHAIR, LAMP)),
 )
 

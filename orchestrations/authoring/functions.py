@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrations.authoring import payloads
 from orchestrations.authoring.forms import binding
+from orchestrations.authoring.forms.django_forms import is_form_class
 from orchestrations.authoring.registry import Registry, registry
 from orchestrations.core.http_messages import HTTP_ACTIVITY
 
@@ -86,8 +87,14 @@ class RegisteredFunctions:
         return _described(declared)
 
     def decode_answer(self, declared: object, text: str | None, subject: str) -> Any:
-        """Return what the form let through, typed as it declares. Raises PayloadRejected naming the subject."""
-        return binding.decode_answer(text, declared, subject)
+        """Return what the form let through, typed as it declares. Raises PayloadRejected naming the subject.
+
+        Of a Django form it has every field: one that a default answer leaves out is None.
+        """
+        answer = binding.decode_answer(text, declared, subject)
+        if is_form_class(declared) and isinstance(answer, dict):
+            return {field["name"]: None for field in _described(declared)["schema"]["fields"]} | answer
+        return answer
 
 
 @lru_cache(maxsize=FORMS)
