@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrations.core.events import EventType, HistoryEvent
@@ -225,6 +225,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(OPTIONS.filter(lambda options: options.keys() - {"title", "summary"}))
 def test_a_replay_asks_the_same(options):
     driver = run(asking(**options))
