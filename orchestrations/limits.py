@@ -75,3 +75,5 @@ WEBHOOK_OVERLAP_SECONDS = 24 * 60 * 60  # that the secret before the present one
 SIGNALS_WAITING = 10_000  # transitions of one process that wait for receivers; beyond it they are dropped
 NEWEST_ROWS = 100_000  # that a filter of the admin looks at where no index helps: some 50 ms
 ACTED_ON_AT_ONCE = 500  # instances that one action of the admin goes through in one request
+STREAM_SECONDS = 300  # a stream of server-sent events; then the client comes again, and is asked who it is
+STREAMS = 1_000  # of instances' events that one web process serves at a time; each holds memory and a socket

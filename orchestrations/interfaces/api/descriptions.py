@@ -78,6 +78,12 @@ def detail(request: Request, row: Instance, *, payloads: bool) -> dict[str, Any]
     }
 
 
+def streamed(request: Request, row: Instance, *, payloads: bool) -> dict[str, Any]:
+    """An instance as its stream of events tells of it."""
+    custom_status = decode_lenient(row.custom_status) if payloads else None
+    return {**summary(request, row), "custom_status": custom_status, "payloads": payload_state(is_shown=payloads)}
+
+
 def payload_state(*, is_shown: bool) -> str:
     """What tells a payload that is null from one that the caller may not see."""
     return SHOWN if is_shown else WITHHELD

@@ -51,6 +51,7 @@ TITLES = {
     422: "Not as the form wants it",
     429: "Too many requests",
     500: "Server error",
+    501: "Not possible here",
     503: "Unavailable",
 }
 

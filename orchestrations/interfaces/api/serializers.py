@@ -144,6 +144,17 @@ class HistoryQuery(Asked):
     limit = serializers.IntegerField(required=False, min_value=1, max_value=HISTORY_PAGE, default=HISTORY_PAGE)
 
 
+class StreamQuery(Asked):
+    """From where on a stream tells."""
+
+    after = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=999_999_999,
+        help_text="Begin behind that sequence number of the current execution; by default with what comes now.",
+    )
+
+
 class AuditQuery(PageQuery):
     """Which part of the audit trail."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
-from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site
+from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site, stream
 from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer
 
 app_name = "api"
@@ -18,6 +18,7 @@ urlpatterns = [
     path("instance-counts/", instances.InstanceCounts.as_view(), name="instance_counts"),
     path(ONE, instances.InstanceView.as_view(), name="instance"),
     path(f"{ONE}history/", instances.History.as_view(), name="history"),
+    path(f"{ONE}stream/", stream.InstanceStream.as_view(), name="instance_stream"),
     path(f"{ONE}waits/", instances.InstanceWaits.as_view(), name="instance_waits"),
     path(f"{ONE}events/<str:event_name>/", instances.RaiseEvent.as_view(), name="raise_event"),
     path(f"{ONE}terminate/", acts.Terminate.as_view(), name="terminate"),

@@ -98,7 +98,7 @@ class HubView(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Let a browsable page have its own scripts and styles."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        if isinstance(response.accepted_renderer, BrowsableAPIRenderer):
+        if isinstance(getattr(response, "accepted_renderer", None), BrowsableAPIRenderer):
             response.headers["Content-Security-Policy"] = POLICY
         return response
 

@@ -42,13 +42,13 @@ def answer(request: HttpRequest, topics: Mapping[str, Topic]) -> HttpResponseBas
 
 
 def _stream(topics: Mapping[str, Topic], known: Mapping[str, str]) -> HttpResponseBase:
-    _give_connections_back()
+    give_connections_back()
     response = StreamingHttpResponse(_events(topics, known), content_type="text/event-stream; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _give_connections_back() -> None:
+def give_connections_back() -> None:
     """Close this thread's connections, which Django would keep out of the pool until the stream has ended."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
