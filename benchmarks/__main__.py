@@ -68,7 +68,7 @@ def _contenders(
 ) -> dict[str, AbstractContextManager[Contender]]:
     """Those that have the workload, by name, in the order of their turns."""
     contenders: dict[str, AbstractContextManager[Contender]] = {ours.NAME: ours.ours(settings)}
-    if python is not None:
+    if python is not None and workload is not Workload.HTTP:
         contenders[dbos.NAME] = dbos.dbos(settings, python)
         if workload in dbos.REMOTE_WORKLOADS:
             contenders[dbos.REMOTE_NAME] = dbos.dbos_remote(settings, python)

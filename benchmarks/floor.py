@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from benchmarks import over_http
 from benchmarks.contenders import Settings
 from benchmarks.databases import scratch
 from benchmarks.floor_tables import ACTIVITY, ORCHESTRATOR, HistoryRow, Tables, open_tables
-from benchmarks.ours import migrate
+from benchmarks.ours import migrate, site_environment
 from benchmarks.workloads import STEPS, Workload, chain_key, fan_out_key
 
 NAME = "floor"
-WORKLOADS = frozenset({Workload.THROUGHPUT, Workload.FANOUT, Workload.CHAIN})
+WORKLOADS = frozenset({Workload.THROUGHPUT, Workload.FANOUT, Workload.CHAIN, Workload.HTTP})
 GROUP = 100
 """Orchestrations, or activities of a fan-out, in one transaction."""
 
@@ -28,7 +29,7 @@ def floor(settings: Settings) -> Iterator[Floor]:
     with scratch(settings.database, NAME, settings.server, settings.folder) as url:
         migrate(url)
         with open_tables(settings.database, url) as tables:
-            yield Floor(settings, tables)
+            yield Floor(settings, tables, url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Floor:
 
     settings: Settings
     tables: Tables
+    url: str
 
     def measure(self, workload: Workload) -> dict[str, float]:
         """Write the rows of the workload, and nothing else. Raises ValueError for one that is not in ``WORKLOADS``."""
@@ -48,6 +50,8 @@ class Floor:
                 return {fan_out_key(count): _seconds(self._fan_out, count) for count in sizes.fan_outs}
             case Workload.CHAIN:
                 return {chain_key(count): _seconds(self._chain, count) for count in sizes.chains}
+            case Workload.HTTP:
+                return over_http.measure(self.settings, site_environment(self.url, 1), "floor")
             case _:
                 raise ValueError(f"There is no floor for {workload}.")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks import processes
+from benchmarks import over_http, processes
 from benchmarks.contenders import TIMEOUT_SECONDS, Settings
 from benchmarks.databases import scratch
 from benchmarks.workloads import Workload
@@ -35,6 +35,8 @@ class Ours:
 
     def measure(self, workload: Workload) -> dict[str, float]:
         """Start the cluster, warm it up, run the workload from another process, stop the cluster."""
+        if workload is Workload.HTTP:
+            return over_http.measure(self.settings, site_environment(self.url, 1), "start")
         environment = site_environment(self.url, self.settings.workers)
         log = self.settings.log(f"ours-{workload}-cluster")
         command = [sys.executable, "manage.py", "qcluster"]

@@ -22,6 +22,7 @@ class Workload(StrEnum):
     FANOUT = "fanout"
     CHAIN = "chain"
     TIMERS = "timers"
+    HTTP = "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,25 @@ class Sizes:
     samples: int = 100
     timers: int = 10_000
     idle_seconds: float = 15.0
+    http_requests: int = 5_000
 
 
 FULL = Sizes()
-QUICK = Sizes(orchestrations=100, fan_outs=(50, 100), chains=(20, 50), samples=10, timers=100, idle_seconds=2.0)
+QUICK = Sizes(
+    orchestrations=100,
+    fan_outs=(50, 100),
+    chains=(20, 50),
+    samples=10,
+    timers=100,
+    idle_seconds=2.0,
+    http_requests=200,
+)
 
 STEPS = 3
 """Activities of one orchestration in the throughput workload."""
+
+HTTP_CONNECTIONS = 64
+"""Of the client of the HTTP workload, each with one request at a time."""
 
 PAUSE_SECONDS = (0.03, 0.08)
 """Between two latency samples, so that the system is idle again; varied, so that no poll beats in time with it."""
@@ -61,6 +74,7 @@ def rows(sizes: Sizes, selected: Iterable[Workload]) -> list[Row]:
     """All rows of the selected workloads, in the order in which they run."""
     wanted = set(selected)
     starts = f"{sizes.orchestrations:,} orchestrations of {STEPS} activities"
+    http = f"{sizes.http_requests:,} starts over HTTP, {HTTP_CONNECTIONS} connections"
     timers = f"{sizes.timers:,} timers at once"
     every = [
         Row(Workload.IDLE, "idle", f"idle workers, CPU over {sizes.idle_seconds:g} s", "% core"),
@@ -75,6 +89,9 @@ def rows(sizes: Sizes, selected: Iterable[Workload]) -> list[Row]:
         Row(Workload.TIMERS, "timers_p50", f"{timers}, late, p50", "ms"),
         Row(Workload.TIMERS, "timers_p99", f"{timers}, late, p99", "ms"),
         Row(Workload.TIMERS, "timers_drain", f"{timers}, due to all done", "s"),
+        Row(Workload.HTTP, "http_rate", http, "/s", higher_is_better=True),
+        Row(Workload.HTTP, "http_p50", f"{http}, p50", "ms"),
+        Row(Workload.HTTP, "http_p99", f"{http}, p99", "ms"),
     ]
     return [row for row in every if row.workload in wanted]
 

@@ -172,7 +172,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SCHEMA_PATH_PREFIX": "/api/",
-    "POSTPROCESSING_HOOKS": ["orchestrations.interfaces.api.schema.close_bodies"],
+    "POSTPROCESSING_HOOKS": [
+        "orchestrations.interfaces.api.schema.close_bodies",
+        "orchestrations.interfaces.api.schema.add_examples",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

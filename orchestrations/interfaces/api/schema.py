@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.status import HTTP_400_BAD_REQUEST
 
+from orchestrations.interfaces.api.examples import EXAMPLES, Example, problem
 from orchestrations.interfaces.api.problems import MEDIA_TYPE, TITLES
 from orchestrations.interfaces.api.serializers import ProblemAnswer
 from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH
@@ -19,8 +21,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """The problem details that an operation may answer with, beside 401 and what concerns media types."""
-    always = (401, 406)
+    """The problem details that an operation may answer with, beside those that every one may."""
+    always = (401, 406, 429)
     return {(code, MEDIA_TYPE): OpenApiResponse(ProblemAnswer, TITLES[code]) for code in sorted({*always, *statuses})}
 
 
@@ -30,3 +32,40 @@ def close_bodies(result: dict[str, Any], **options: Any) -> dict[str, Any]:
         if name.endswith("Body"):
             component["additionalProperties"] = False
     return result
+
+
+def add_examples(result: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Give every operation its examples, and no answer but a problem the media type of problems."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            example = EXAMPLES.get(operation["operationId"])
+            if example is not None:
+                _add_example(operation, example)
+            for status, response in operation["responses"].items():
+                _add_problem(int(status), response.get("content", {}))
+    _offer_registered(result["components"]["schemas"], result["paths"])
+    return result
+
+
+def _add_example(operation: dict[str, Any], example: Example) -> None:
+    if example.body is not None:
+        operation["requestBody"]["content"]["application/json"]["example"] = example.body
+    for status, answer in example.answers.items():
+        for content in operation["responses"][str(status)].get("content", {}).values():
+            content["example"] = answer
+
+
+def _add_problem(status: int, content: dict[str, Any]) -> None:
+    if status < HTTP_400_BAD_REQUEST:
+        content.pop(MEDIA_TYPE, None)
+    elif MEDIA_TYPE in content:
+        content[MEDIA_TYPE]["example"] = problem(status, TITLES[status])
+
+
+def _offer_registered(schemas: dict[str, Any], paths: dict[str, Any]) -> None:
+    """The example of a start names an orchestrator that this site has."""
+    known = schemas["StartBody"]["properties"]["orchestrator"].get("enum", [])
+    content = next(path for path in paths if path.endswith("/instances/"))
+    start = paths[content]["post"]["requestBody"]["content"]["application/json"]
+    if known and start["example"]["orchestrator"] not in known:
+        start["example"] = {**start["example"], "orchestrator": known[0], "input": None}

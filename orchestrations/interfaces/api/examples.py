@@ -1,0 +1,233 @@
+"""An example of each request and answer, for the schema and for the reference that is made of it.
+
+They tell one story: an order that waits until somebody approves it. A test holds each against the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SITE = "https://durable.example.com"
+ORDER = "order-1042"
+ADDRESS = f"{SITE}/api/instances/{ORDER}/"
+STARTED = {"instance_id": ORDER, "url": ADDRESS}
+REASON = {"reason": "The supplier confirmed by telephone."}
+
+SUMMARY: dict[str, Any] = {
+    "instance_id": ORDER,
+    "name": "fulfil_order",
+    "version": "2",
+    "status": "Running",
+    "tags": {"region": "eu"},
+    "execution": 1,
+    "error": "",
+    "waiting_for": "External event 'approval'",
+    "created_at": "2026-03-01T12:00:00Z",
+    "scheduled_start_at": None,
+    "started_at": "2026-03-01T12:00:00.021000Z",
+    "last_updated_at": "2026-03-01T12:00:02.407000Z",
+    "completed_at": None,
+    "url": ADDRESS,
+}
+DETAIL: dict[str, Any] = {
+    **SUMMARY,
+    "parent_instance_id": None,
+    "blocked_at": "shop/orchestrations.py:31",
+    "waits": [{"kind": "ExternalEvent", "name": "approval", "since": "2026-03-01T12:00:02.407000Z"}],
+    "actions": ["raise_event", "suspend", "terminate"],
+    "input": {"customer": "ada", "amount": "129.90"},
+    "output": None,
+    "custom_status": "waiting for approval",
+    "failure": None,
+    "payloads": "shown",
+    "unavailable_payloads": [],
+}
+EVENT: dict[str, Any] = {
+    "sequence": 2,
+    "type": "TaskScheduled",
+    "timestamp": "2026-03-01T12:00:00.021000Z",
+    "task_id": 1,
+    "attempt": 1,
+    "name": "reserve_stock",
+    "attributes": {},
+    "payload_preview": '{"customer":"ada","amount":"129.90"}',
+    "payload_length": 36,
+}
+WAIT: dict[str, Any] = {
+    "id": 7,
+    "instance_id": ORDER,
+    "event": "approval",
+    "since": "2026-03-01T12:00:02.407000Z",
+    "due_at": "2026-03-03T12:00:00Z",
+    "title": "Approve the order?",
+    "summary": {"Customer": "ada", "Amount": "129.90"},
+    "location": "shop/orchestrations.py:31",
+}
+ENTITY: dict[str, Any] = {
+    "name": "stock",
+    "key": "A-17",
+    "exists": True,
+    "state": {"left": 4},
+    "payloads": "shown",
+    "last_operation_at": "2026-03-01T12:00:01Z",
+    "locked_by": None,
+    "backlog_size": 0,
+}
+BATCH_SUMMARY: dict[str, Any] = {
+    "id": 3,
+    "url": f"{SITE}/api/batches/3/",
+    "action": "terminate",
+    "reason": "The campaign was called off.",
+    "state": "Running",
+    "total": 1200,
+    "total_is_capped": False,
+    "done": 300,
+    "skipped": 1,
+    "failed": 0,
+    "gone": 0,
+    "error": "",
+    "created_by": "ada",
+    "stopped_by": "",
+    "created_at": "2026-03-01T12:00:00Z",
+    "started_at": "2026-03-01T12:00:01Z",
+    "ended_at": None,
+}
+BATCH: dict[str, Any] = {**BATCH_SUMMARY, "parameters": {"recursive": True}, "problems": []}
+STREAM = (
+    "retry: 2000\n\n"
+    "event: history\nid: 1.5\n"
+    'data: {"sequence":5,"type":"EventRaised","name":"approval","…":"…"}\n\n'
+    "event: status\nid: 1.6\n"
+    'data: {"instance_id":"order-1042","status":"Completed","…":"…"}\n\n'
+)
+
+
+def page(*rows: dict[str, Any]) -> dict[str, Any]:
+    """A page with these rows, which has none after it."""
+    return {"next": None, "previous": None, "results": list(rows)}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What somebody sends (in a body and in the query) and is answered, by status; None where a body is empty."""
+
+    answers: dict[int, Any] = field(default_factory=dict)
+    body: Any = None
+    query: str = ""
+
+
+ACCEPTED: dict[int, Any] = {202: None}
+
+EXAMPLES: dict[str, Example] = {
+    "list_instances": Example({200: page(SUMMARY)}, query="status=Running&name=fulfil_order&tag=region:eu"),
+    "start_instance": Example(
+        {201: STARTED, 200: STARTED},
+        {"orchestrator": "fulfil_order", "input": {"customer": "ada", "amount": "129.90"}, "tags": {"region": "eu"}},
+    ),
+    "count_instances": Example(
+        {200: [{"status": "Running", "count": 12, "is_capped": False}]}, query="status=Running&name=fulfil_order"
+    ),
+    "get_instance": Example({200: DETAIL, 304: None}),
+    "purge_instance": Example({200: {"instances_deleted": 1}}, query="recursive=true"),
+    "list_history": Example(
+        {200: {"execution": 1, "next_after": None, "payloads": "shown", "results": [EVENT]}}, query="type=TaskScheduled"
+    ),
+    "stream_instance": Example({200: STREAM, 204: None}, query="after=0"),
+    "list_instance_waits": Example({200: [WAIT]}),
+    "raise_event": Example(ACCEPTED, {"approved": True}),
+    "terminate_instance": Example(ACCEPTED, {**REASON, "recursive": True}),
+    "suspend_instance": Example(ACCEPTED, REASON),
+    "resume_instance": Example(ACCEPTED, REASON),
+    "rewind_instance": Example(ACCEPTED, REASON),
+    "restart_instance": Example({201: {**STARTED, "instance_id": "4b1f2c7d9e"}}, {"with_new_instance_id": True}),
+    "set_instance_tags": Example({200: {"tags": {"region": "eu", "team": "blue"}}}, {"tags": {"team": "blue"}}),
+    "list_batches": Example({200: page(BATCH_SUMMARY)}),
+    "create_batch": Example(
+        {
+            200: {"count": 1200, "is_capped": False, "left_out": 7, "first_instance_ids": [ORDER]},
+            202: BATCH,
+        },
+        {
+            "action": "terminate",
+            "instances": {"name": "fulfil_order", "status": ["Running"]},
+            "reason": "The campaign was called off.",
+        },
+    ),
+    "get_batch": Example({200: BATCH}),
+    "stop_batch": Example({200: {**BATCH, "state": "Stopped", "stopped_by": "ada"}}),
+    "list_waits": Example({200: [WAIT]}),
+    "list_approvals": Example({200: [WAIT]}),
+    "get_approval": Example({200: WAIT}),
+    "answer_approval": Example(ACCEPTED, {"approved": True, "comment": "Known customer."}),
+    "list_entities": Example({200: {"next": None, "results": [ENTITY]}}, query="name=stock"),
+    "get_entity": Example({200: ENTITY}),
+    "signal_entity": Example(ACCEPTED, {"operation": "reserve", "input": 1}),
+    "list_functions": Example(
+        {
+            200: [
+                {
+                    "name": "fulfil_order",
+                    "kind": "orchestrator",
+                    "version": "2",
+                    "description": "Reserve, ask, ship.",
+                    "input_schema": {"type": "object", "properties": {"customer": {"type": "string"}}},
+                }
+            ]
+        }
+    ),
+    "list_workers": Example(
+        {
+            200: [
+                {
+                    "worker": "host-1/4711",
+                    "started_at": "2026-03-01T09:00:00Z",
+                    "heartbeat_at": "2026-03-01T12:00:00Z",
+                    "expires_at": "2026-03-01T12:00:30Z",
+                    "in_flight": 3,
+                    "capacity": 64,
+                    "functions": {},
+                }
+            ]
+        }
+    ),
+    "list_audit_entries": Example(
+        {
+            200: page(
+                {
+                    "id": 99,
+                    "at": "2026-03-01T12:05:00Z",
+                    "instance_id": ORDER,
+                    "action": "terminate",
+                    "actor": "ada",
+                    "reason": REASON["reason"],
+                    "details": {"recursive": True},
+                    "via": "API",
+                }
+            )
+        },
+        query=f"instance_id={ORDER}",
+    ),
+}
+"""By operation."""
+
+PROBLEMS: dict[int, tuple[str, str]] = {
+    400: ("invalid", "Nothing has this name here. Known: reason."),
+    401: ("not_authenticated", "Authentication credentials were not provided."),
+    403: ("permission_refused", "User 'ada' may not terminate. Ask an administrator for the permission …"),
+    404: ("instance_not_found", "No instance 'order-1042' exists."),
+    406: ("not_acceptable", "Could not satisfy the request Accept header."),
+    409: ("instance_ended", "Instance 'order-1042' is Completed."),
+    422: ("answer_rejected", "The answer does not fit the form."),
+    429: ("throttled", "The API key 'robot' allows 60 requests a minute. Try again in the next one."),
+    501: ("no_streams", "This site is served by WSGI, which can't keep streams open."),
+    503: ("unavailable", "The database does not answer at the moment. Try again in a few seconds."),
+}
+"""A typical code and detail of each status."""
+
+
+def problem(status: int, title: str) -> dict[str, Any]:
+    """A typical problem of that status."""
+    code, detail = PROBLEMS[status]
+    told: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    return told | ({"errors": [{"path": "$.reasn", "message": detail}]} if status == 400 else {})
