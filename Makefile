@@ -10,7 +10,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --gen
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 # Tests and checks see the defaults, whatever the shell exports for a site that it runs.
 DEFAULTS := env -u SECRET_KEY -u DEBUG -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u SECURE_SSL -u DATABASE_URL \
-	-u DATABASE_POOL -u VAR_DIR -u HOST -u PORT -u WORKERS -u DURABLE_APPS -u DURABLE_SYSTEM_KEY -u LOG_LEVEL -u LOG_FORMAT
+	-u DATABASE_POOL -u VAR_DIR -u HOST -u PORT -u WORKERS -u DURABLE_APPS -u DURABLE_SYSTEM_KEY -u APPROVALS_ONLY -u LOG_LEVEL -u LOG_FORMAT
 
 .PHONY: help setup run test simulate screenshots lint format bench lock clean
 

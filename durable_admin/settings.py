@@ -93,7 +93,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
-ROOT_URLCONF = "durable_admin.urls"
+# A second web server for people who only approve: it has no page of operations, no API and no admin.
+ROOT_URLCONF = "durable_admin.approval_urls" if switch(env, "APPROVALS_ONLY", default=False) else "durable_admin.urls"
 ASGI_APPLICATION = "durable_admin.asgi.application"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"

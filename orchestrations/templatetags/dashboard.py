@@ -79,6 +79,12 @@ def due(instant: datetime | None) -> str | SafeString:
 
 
 @register.simple_tag
+def ago(instant: datetime | None) -> str | SafeString:
+    """How long ago something was, which ``clocks.js`` keeps up to date, and the instant in the title."""
+    return due(instant) if instant is not None else ""
+
+
+@register.simple_tag
 def took(start: datetime | None, end: datetime | None) -> str | SafeString:
     """How long something took; while it goes on, how long so far, which ``clocks.js`` keeps counting."""
     if start is None:

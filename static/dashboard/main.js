@@ -4,6 +4,7 @@ import "./morphing.js";
 import "./clocks.js";
 import "./rows.js";
 import "./places.js";
+import "./approvals.js";
 import { toast } from "./announcer.js";
 import { close, isOpen } from "./dialogs.js";
 import { pauseOrGoOn } from "./live.js";

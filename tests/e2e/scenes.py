@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from orchestrations.core.events import EventType
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.human import Approval
 from orchestrations.models import (
     ActivityWorkItem,
     AuditEntry,
@@ -19,6 +20,7 @@ from orchestrations.models import (
     OpenWait,
     WorkerLease,
 )
+from tests.asking import ask
 
 HUB = "default"
 PASSWORD = "durable-tests"
@@ -388,27 +390,14 @@ def waiting(at: datetime, instance_id: str) -> Instance:
         *ran(3, "charge_card", 5.5, 0.8, 14.6, at),
         (15.9, EventType.TIMER_CREATED, {"task_id": 5, "attempt": 0, "name": "reminder"}),
     )
-    OpenWait.objects.create(
-        hub=HUB,
-        instance=instance,
-        execution=1,
-        wait_id=4,
+    ask(
+        instance,
+        title,
+        form=Approval,
         name="manager_approval",
-        since=since,
-        due_at=due,
-        title=title,
-        request=json.dumps(
-            {
-                "title": title,
-                "summary": {
-                    "Customer": "Acme GmbH",
-                    "Total": "1,840.00 EUR",
-                    "Reason asked": "Over the 1,000 EUR limit",
-                },
-                "groups": ["Finance approvers"],
-                "permission": None,
-            }
-        ),
+        asked_ago=timezone.now() - since,
+        due_in=timedelta(hours=1, minutes=12),
+        groups=("Finance approvers",),
     )
     return instance
 

@@ -58,14 +58,15 @@ def test_who_approves_sees_the_instance_finish(people, engine, open_page):
     page = open_page("admin", f"/hubs/default/i/{instance_id}/")
     expect(page.locator("#head .badge")).to_have_text("Waiting for human")
 
+    page.get_by_label("Approve").check()
     page.get_by_label("Comment").fill("have a good trip")
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Send decision").click()
 
     expect(page.locator("#head .badge")).to_have_text("Completed")
     expect(page.locator("#tab svg a", has_text="pay_expense")).to_have_attribute(
         "aria-label", re.compile("^pay_expense, completed")
     )
-    assert AuditEntry.objects.get().actor_name == "admin"
+    assert AuditEntry.objects.get(action="voted").actor_name == "admin"
     assert "41.00 EUR to Dana" in Instance.objects.get().output
 
 
@@ -76,12 +77,13 @@ def test_a_question_appears_in_the_inbox_and_its_outcome_on_its_page(people, eng
     OrchestrationClient().start_new(settle_expense, client_input=EXPENSE)
     page.get_by_role("link", name="Pay 41.00 EUR to Dana?").click()
     expect(page.get_by_role("heading", name="Pay 41.00 EUR to Dana?")).to_be_visible()
-    page.get_by_label("Comment").fill("no receipt")
-    page.get_by_role("button", name="Reject").click()
+    page.get_by_label("Reject").check()
+    page.locator("[data-answer]").get_by_label("Comment").fill("no receipt")
+    page.get_by_role("button", name="Send decision").click()
 
-    expect(page.locator("#outcome")).to_contain_text("admin rejected this")
-    expect(page.locator("#outcome")).to_contain_text("no receipt")
-    expect(page.locator("#outcome .badge")).to_have_text("Completed")
+    expect(page.locator("#state")).to_contain_text("admin rejected this")
+    expect(page.locator("#state")).to_contain_text("no receipt")
+    expect(page.locator("#state .badge")).to_have_text("Completed")
 
 
 def test_what_is_typed_into_an_answer_survives_live_updates(people, engine, open_page):
@@ -202,7 +204,8 @@ def test_everything_works_without_javascript(people, engine, open_page, eventual
 
     page.get_by_role("link", name="Approvals").click()
     page.get_by_role("link", name="Pay 41.00 EUR to Dana?").click()
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_label("Approve").check()
+    page.get_by_role("button", name="Send decision").click()
     eventually(lambda: Instance.objects.get().status == "Completed")
     page.reload()
-    expect(page.locator("#outcome")).to_contain_text("admin approved this")
+    expect(page.locator("#state")).to_contain_text("admin approved this")

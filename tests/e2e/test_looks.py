@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from orchestrations.models import OpenWait
+from orchestrations.models import HumanTask
 from tests.e2e.pages import PAGES
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,8 +33,7 @@ def overflow(page: Page) -> int:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_page_is_accessible_and_fits(site, open_page, forgiven, dark, width):
     forgiven |= {"status of 409", "status of 404", "status of 410"}
-    wait = OpenWait.objects.exclude(title="").get()
-    question = f"/approvals/default/{wait.instance.instance_id}/{wait.pk}/"
+    question = f"/approvals/{HumanTask.objects.get().pk}/"
     page = open_page("admin", "/", dark=dark, width=width)
     found: dict[str, object] = {}
     for name, path in {**PAGES, "approval": question}.items():

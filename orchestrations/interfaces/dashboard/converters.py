@@ -1,8 +1,10 @@
-"""Path converters: an instance id as one path segment, whatever characters it holds."""
+"""Path converters, registered by being imported: an instance id as one path segment, whatever characters it holds."""
 
 from __future__ import annotations
 
 import re
+
+from django.urls import register_converter
 
 ESCAPED = re.compile(r"~([0-9A-F]{2})")
 UNSAFE = re.compile(r"[~/\\#?]")
@@ -36,3 +38,7 @@ class HubConverter:
     def to_url(self, value: str) -> str:
         """The name as it stands."""
         return value
+
+
+register_converter(HubConverter, "hub")
+register_converter(InstanceIdConverter, "instance_id")

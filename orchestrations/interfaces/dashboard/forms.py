@@ -87,27 +87,3 @@ class RaiseEventForm(forms.Form):
         except PayloadRejected as rejected:
             raise forms.ValidationError(str(rejected)) from rejected
         return None if checked is None else SerializedJson(checked)
-
-
-class AnswerForm(forms.Form):
-    """The answer to a question: the verdict is the button that was pressed."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-
-    comment = forms.CharField(
-        max_length=REASON_LENGTH,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="The orchestrator receives it, and it stays in the history.",
-    )
-    decision = forms.ChoiceField(
-        choices=[(APPROVE, "Approve"), (REJECT, "Reject")],
-        widget=forms.HiddenInput,
-        error_messages={"required": "Press Approve or Reject."},
-    )
-
-    @property
-    def approved(self) -> bool:
-        """The verdict of a valid form."""
-        return bool(self.cleaned_data["decision"] == self.APPROVE)

@@ -12,9 +12,10 @@ from django.utils import timezone
 from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import person
-from orchestrations.interfaces.dashboard.asks import ASKS_SHOWN, Ask, asks_of
+from orchestrations.interfaces.dashboard.asks import ASKS_SHOWN, asks_of
 from orchestrations.interfaces.dashboard.circumstances import Circumstances, circumstances
 from orchestrations.interfaces.dashboard.facts import facts
+from orchestrations.interfaces.dashboard.human.task_page import Ask
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.presentation.awaited import Telling, tell
 from orchestrations.interfaces.dashboard.presentation.statuses import badge
@@ -97,7 +98,7 @@ def questions(request: HttpRequest, instance: Instance) -> dict[str, object]:
 def _asks_version(instance: Instance, asks: list[Ask]) -> str:
     """The version of what ``asks`` is the beginning of; asked for only where there may be more."""
     if len(asks) < ASKS_SHOWN:
-        return waits_version(ask.wait.pk for ask in asks)
+        return waits_version(ask.task.pk for ask in asks)
     return topics.version(topics.waits(instance.pk))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, path, register_converter
+from django.urls import URLPattern, include, path
 
-from orchestrations.interfaces.dashboard.converters import HubConverter, InstanceIdConverter
+from orchestrations.interfaces.dashboard import human_urls
 from orchestrations.interfaces.dashboard.views import (
     acts,
-    approvals,
     audit,
     boards,
     downloads,
@@ -17,13 +16,9 @@ from orchestrations.interfaces.dashboard.views import (
     preferences,
 )
 
-register_converter(HubConverter, "hub")
-register_converter(InstanceIdConverter, "instance_id")
-
 app_name = "dashboard"
 
 ONE = "hubs/<hub:hub>/i/<instance_id:instance_id>/"
-QUESTION = "approvals/<hub:hub>/<instance_id:instance_id>/<int:wait>/"
 
 
 def board(route: str, name: str, views: boards.BoardViews) -> list[URLPattern]:
@@ -63,10 +58,5 @@ urlpatterns = [
     path(f"{ONE}timeline.svg", downloads.timeline, name="timeline_svg"),
     path(f"{ONE}do/<slug:slug>/", acts.act, name="act"),
     path(f"{ONE}<slug:tab>/", instance.page, name="instance_tab"),
-    path("approvals/", approvals.inbox, name="approvals"),
-    path("approvals/tick/", approvals.inbox_tick, name="approvals_tick"),
-    path("approvals/badge/", approvals.inbox_badge, name="approvals_badge"),
-    path(QUESTION, approvals.approval, name="approval"),
-    path(f"{QUESTION}outcome/", approvals.outcome, name="outcome"),
-    path(f"{QUESTION}tick/", approvals.outcome_tick, name="outcome_tick"),
+    path("approvals/", include(human_urls.urlpatterns)),
 ]

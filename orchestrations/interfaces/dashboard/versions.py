@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
 
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
-from orchestrations.models import InboxMessage, Instance, OpenWait
+from orchestrations.models import HumanTask, InboxMessage, Instance
 
 CONTROL_TYPES = (
     EventType.EXECUTION_TERMINATED.value,
@@ -66,7 +66,18 @@ def coming_of(instance: Instance) -> int | None:
     return instance.coming  # type: ignore[attr-defined, no-any-return]
 
 
+def task_version(row_version: int, state: str, status: str, newest_line: int | None) -> str:
+    """What changes when anything is done or said about a question; ``status`` is that of its instance."""
+    return digest((row_version, state, status, newest_line))
+
+
 def approvals_version(hub: str) -> str:
-    """What changes when a question to a person is asked or closed anywhere in the hub."""
-    asked = OpenWait.objects.using(get_config().database).filter(hub=hub).exclude(title="")
-    return digest(asked.aggregate(count=Count("pk"), newest=Max("pk")).values())
+    """What changes when a question to people is asked, answered or closed anywhere in the hub."""
+    return approvals_pulse(hub)[0]
+
+
+def approvals_pulse(hub: str) -> tuple[str, int]:
+    """That version, and the key of the newest open question, in one query; 0 where none is open."""
+    open_tasks = HumanTask.objects.using(get_config().database).filter(hub=hub, state__in=HumanTask.LIVE)
+    told = open_tasks.aggregate(count=Count("pk"), newest=Max("pk"), changes=Sum("row_version"))
+    return digest(told.values()), told["newest"] or 0

@@ -1,176 +1,227 @@
-"""The approval inbox: what reaches whom, and that a question is answered once."""
+"""The approval inbox: what reaches whom, in which order, and what one answer to many questions does."""
 
 from __future__ import annotations
 
-import json
 import re
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connections
-from django.test import Client
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from orchestrations.models import AuditEntry, HistoryEvent, InboxMessage, Instance, OpenWait
+from orchestrations.models import HumanFollowUp, HumanTask, HumanVote
 from tests import rows
+from tests.asking import Refund, ask, closed, vote
 
 HTMX = {"HX-Request": "true"}
+GROUPS = ("approvers",)
+
+
+def titles(page: str) -> list[str]:
+    return re.findall(r'<td class="main"><a href="[^"]+">([^<]+)</a>', page)
+
+
+def in_tab(browser, tab: str) -> list[str]:
+    return titles(browser.get("/approvals/", {"tab": tab}).text)
 
 
 @pytest.fixture
-def wait(db) -> OpenWait:
+def asked(approver) -> HumanTask:
     """A question to the approvers."""
-    waits = [{"kind": "ExternalEvent", "name": "decision", "title": "Pay 41 EUR?"}]
-    request = {"title": "Pay 41 EUR?", "summary": {"Customer": "Acme"}, "groups": ["approvers"]}
-    return rows.wait(rows.instance("one", waits=json.dumps(waits)), "decision", title="Pay 41 EUR?", request=request)
+    return ask("one", "Pay 41 EUR?", groups=GROUPS)
 
 
-def url(wait: OpenWait) -> str:
-    return f"/approvals/default/one/{wait.pk}/"
-
-
-def taken_up(wait: OpenWait) -> None:
-    """What the engine does with the answer."""
-    message = InboxMessage.objects.get()
-    HistoryEvent.objects.create(
-        instance=wait.instance,
-        execution=1,
-        sequence=1,
-        type=message.type,
-        name=message.name,
-        payload=message.payload,
-        attributes=message.attributes,
-        timestamp=rows.NOON,
-    )
-    message.delete()
-    Instance.objects.filter(pk=wait.instance_id).update(status="Completed")
-    OpenWait.objects.all().delete()
-
-
-def test_the_inbox_holds_what_one_is_asked(approver, operator, wait):
-    assert "Pay 41 EUR?" in approver.get("/approvals/").text
+def test_the_inbox_holds_what_one_is_asked(approver, operator, asked):
+    assert titles(approver.get("/approvals/").text) == ["Pay 41 EUR?"]
     assert "Nothing waits for you" in operator.get("/approvals/").text
-    assert "<strong>1" in approver.get("/approvals/badge/").text
+    assert "<strong>1<" in approver.get("/approvals/badge/").text
+    assert "<strong>" not in operator.get("/approvals/badge/").text
 
 
 def test_a_question_to_nobody_in_particular_reaches_who_may_raise_events(operator, approver):
-    rows.wait(rows.instance("one"), title="Anybody?")
+    ask("one", "Anybody?", groups=())
 
-    assert "Anybody?" in operator.get("/approvals/").text
-    assert "Anybody?" not in approver.get("/approvals/").text
-
-
-def test_an_approver_needs_no_other_right(approver, wait):
-    text = approver.get(url(wait)).text
-
-    assert "Acme" in text
-    assert "Approve" in text
-    assert "/hubs/default/i/one/" not in text
+    assert in_tab(operator, "groups") == ["Anybody?"]
+    assert in_tab(approver, "groups") == []
 
 
-@pytest.mark.parametrize("decision, approved", [("approve", True), ("reject", False)])
-def test_the_answer_is_the_event_that_is_awaited(approver, wait, decision, approved):
-    response = approver.post(url(wait), {"decision": decision, "comment": "as agreed"})
+def test_a_question_by_name_is_mine_and_so_is_one_that_i_took_on(approver, asked):
+    ask("two", "You in person?", groups=(), users=("approver",))
+    assert (in_tab(approver, "mine"), in_tab(approver, "groups")) == (["You in person?"], ["Pay 41 EUR?"])
 
-    assert response.status_code == 302
-    message = InboxMessage.objects.get()
-    assert (message.type, message.name) == ("EventRaised", "decision")
-    assert json.loads(message.payload) == {"approved": approved, "comment": "as agreed", "by": "approver"}
-    assert AuditEntry.objects.get().actor_name == "approver"
+    approver.post(f"/approvals/{asked.pk}/do/claim/")
 
-
-def test_who_is_not_asked_may_look_but_not_answer(operator, wait):
-    page = operator.get(url(wait)).text
-
-    assert "You may look, but not answer" in page
-    assert operator.post(url(wait), {"decision": "approve"}).status_code == 403
-    assert not InboxMessage.objects.exists()
+    assert sorted(in_tab(approver, "mine")) == ["Pay 41 EUR?", "You in person?"]
+    assert in_tab(approver, "groups") == []
 
 
-def test_who_is_neither_asked_nor_may_view_learns_nothing(sign_in, wait):
-    User.objects.create_user("stranger")
-    Group.objects.create(name="strangers")
-    stranger = sign_in("stranger")
+def test_the_most_urgent_is_on_top_and_the_overdue_above_all(approver):
+    ask("later", "later", groups=GROUPS, due_in=timedelta(hours=3))
+    ask("never", "never", groups=GROUPS, due_in=None)
+    ask("over", "over", groups=GROUPS, due_in=-timedelta(minutes=1))
+    ask("soon", "soon", groups=GROUPS, due_in=timedelta(hours=1))
 
-    assert stranger.get(url(wait)).status_code == 404
-    assert stranger.post(url(wait), {"decision": "approve"}).status_code == 404
+    page = approver.get("/approvals/").text
+
+    assert titles(page) == ["over", "soon", "later", "never"]
+    assert "Overdue" in page
 
 
-def test_an_answer_without_a_verdict_is_refused_and_keeps_what_was_typed(approver, wait):
-    response = approver.post(url(wait), {"comment": "hm"})
+def test_whoever_asked_finds_the_question_under_asked_by_me_alone(approver):
+    ask("one", "My own", groups=GROUPS, exclude=("approver",))
+
+    assert in_tab(approver, "asked") == ["My own"]
+    assert in_tab(approver, "groups") == in_tab(approver, "mine") == []
+
+
+def test_what_one_has_answered_is_done_with_what_became_of_it(approver):
+    task = closed("Answered", "one", "answered", timedelta(minutes=3), groups=GROUPS, answered_by="approver",
+                  outcome="reject")  # fmt: skip
+    vote(task, "approver", "reject")
+
+    page = approver.get("/approvals/?tab=done").text
+
+    assert titles(page) == ["Answered"]
+    assert "approver rejected" in page
+    assert in_tab(approver, "groups") == []
+
+
+def test_a_vote_that_others_have_to_join_takes_the_question_out_of_ones_inbox(approver):
+    task = ask("one", "Four eyes", groups=GROUPS, quorum_approve=2)
+    vote(task, "approver", "approve")
+
+    assert in_tab(approver, "groups") == []
+    assert in_tab(approver, "done") == ["Four eyes"]
+
+
+def test_what_is_put_off_comes_back_on_its_day(approver, asked):
+    tomorrow = timezone.now() + timedelta(days=1)
+    approver.post(f"/approvals/{asked.pk}/do/follow-up/", {"until": f"{tomorrow:%Y-%m-%d}"})
+    assert in_tab(approver, "groups") == []
+
+    HumanFollowUp.objects.update(until=timezone.now() - timedelta(seconds=1))
+
+    assert in_tab(approver, "groups") == ["Pay 41 EUR?"]
+
+
+def test_the_empty_inbox_leads_to_where_there_is_something(approver, asked):
+    page = approver.get("/approvals/?tab=mine").text
+
+    assert "Nothing waits for you" in page
+    assert "My groups: 1" in page
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(approver):
+    for number in range(55):
+        ask(f"i-{number}", f"{number:02}", groups=GROUPS, due_in=timedelta(minutes=number + 1))
+
+    first = approver.get("/approvals/?tab=groups").text
+    older = re.search(r'href="([^"]+)" rel="next"', first)[1].replace("&amp;", "&")
+    second = approver.get(older).text
+
+    assert titles(first) + titles(second) == [f"{number:02}" for number in range(55)]
+    assert approver.get("/approvals/?tab=groups&cursor=nonsense").status_code == 404
+    assert approver.get("/approvals/?tab=nonsense").status_code == 404
+
+
+def test_the_inbox_costs_the_same_whatever_it_holds(approver, asked):
+    with CaptureQueriesContext(connection) as one:
+        approver.get("/approvals/")
+    for number in range(40):
+        ask(f"i-{number}", f"Question {number}", groups=GROUPS)
+
+    with CaptureQueriesContext(connection) as many:
+        approver.get("/approvals/")
+
+    assert len(one) == len(many) <= 11
+
+
+def test_rows_change_where_they_stand_and_new_ones_are_only_counted(approver, asked):
+    page = approver.get("/approvals/").text
+    address = re.search(r'hx-get="(/approvals/rows/[^"]+)"', page)[1].replace("&amp;", "&")
+    ask("two", "And this?", groups=GROUPS, due_in=timedelta(minutes=1))
+    HumanTask.objects.filter(pk=asked.pk).update(state="answered", answered_by="dana", outcome="approve")
+
+    again = approver.get(address, headers=HTMX).text
+
+    assert titles(again) == ["Pay 41 EUR?"]
+    assert "dana approved" in again
+    assert "Show 1 new question" in again
+
+
+def test_the_inbox_learns_of_new_questions_by_ticks(approver, asked):
+    watched = re.search(r'data-watch="([^"]+)"', approver.get("/approvals/").text)[1]
+
+    assert approver.get("/approvals/tick/", {"v": watched}).status_code == 204
+    ask("two", "And this?", groups=GROUPS)
+    assert approver.get("/approvals/tick/", {"v": watched})["HX-Trigger"] == '{"dash:approvals": {}}'
+
+
+def test_titles_are_escaped(approver):
+    ask("one", "<script>alert(1)</script>", groups=GROUPS)
+
+    assert "<script>alert" not in approver.get("/approvals/").text
+
+
+def test_one_answer_goes_to_many_questions_once_their_titles_have_been_seen(approver):
+    tasks = [ask(f"i-{number}", f"Question {number}", groups=GROUPS) for number in range(3)]
+    chosen = {"task": [task.pk for task in tasks]}
+
+    shown = approver.post("/approvals/together/", chosen)
+    assert [f"Question {number}" in shown.text for number in range(3)] == [True] * 3
+    assert not HumanVote.objects.exists()
+
+    HumanTask.objects.filter(pk=tasks[1].pk).update(state="withdrawn")
+    sent = approver.post("/approvals/together/", {**chosen, "send": "all", "decision": "approve"})
+
+    assert sent.text.count("Not sent") == 1
+    assert "was withdrawn" in sent.text
+    assert set(HumanVote.objects.values_list("task_id", flat=True)) == {tasks[0].pk, tasks[2].pk}
+
+
+def test_a_bad_answer_to_many_is_sent_to_none(approver):
+    tasks = [ask(f"i-{number}", f"Question {number}", groups=GROUPS) for number in range(2)]
+    chosen = {"task": [task.pk for task in tasks], "send": "all", "decision": "reject"}
+
+    response = approver.post("/approvals/together/", chosen)
 
     assert response.status_code == 422
-    assert "Press Approve or Reject." in response.text
-    assert ">\nhm</textarea>" in response.text
+    assert "Required when you reject." in response.text
+    assert not HumanVote.objects.exists()
 
 
-def test_a_second_answer_is_told_who_was_quicker(sign_in, approver, wait):
-    User.objects.create_user("dana").groups.add(Group.objects.get(name="approvers"))
-    sign_in("dana").post(url(wait), {"decision": "reject", "comment": "over the limit"})
+def test_questions_that_differ_are_not_answered_together(approver):
+    one, other = ask("one", "One", groups=GROUPS), ask("two", "Other", groups=GROUPS, form=Refund)
 
-    response = approver.post(url(wait), {"decision": "approve", "comment": "fine by me"})
-
-    assert response.status_code == 409
-    assert "dana rejected this already" in response.text
-    assert "over the limit" in response.text
-    assert "fine by me" in response.text
-    assert InboxMessage.objects.count() == 1
+    different = approver.post("/approvals/together/", {"task": [one.pk, other.pk]})
+    assert (different.status_code, "different forms" in different.text) == (422, True)
+    single = approver.post("/approvals/together/", {"task": [other.pk]})
+    assert (single.status_code, "answered by itself" in single.text) == (422, True)
+    nothing = approver.post("/approvals/together/", {})
+    assert (nothing.status_code, "No question was chosen" in nothing.text) == (422, True)
 
 
-def test_an_answer_after_it_was_taken_up_is_told_the_same(approver, wait):
-    approver.post(url(wait), {"decision": "approve", "comment": "yes"})
-    taken_up(wait)
+def test_an_open_wait_leads_to_its_question(approver, asked):
+    wait = asked.instance.open_waits.get()
 
-    response = approver.post(url(wait), {"decision": "reject"}, headers=HTMX)
-
-    assert response.status_code == 409
-    assert "approver approved this already" in response.text
+    assert approver.get(f"/approvals/of/default/one/{wait.pk}/")["Location"] == f"/approvals/{asked.pk}/"
+    assert approver.get("/approvals/of/default/one/")["Location"] == f"/approvals/{asked.pk}/"
+    assert approver.get("/approvals/of/default/two/").status_code == 404
 
 
-def test_who_has_answered_sees_what_became_of_it(approver, wait):
-    before = approver.get(url(wait)).text
-    version = re.search(r'data-watch="([^"]+)"', before)[1]
-    assert approver.get(f"{url(wait)}tick/", {"v": version}).status_code == 204
+def test_nobody_gets_in_without_signing_in(sign_in, asked):
+    anonymous = sign_in("anonymous")
 
-    approver.post(url(wait), {"decision": "approve"})
-    on_its_way = approver.get(f"{url(wait)}outcome/").text
-    assert approver.get(f"{url(wait)}tick/", {"v": version})["HX-Trigger"] == '{"dash:arrivals": {}}'
-    taken_up(wait)
-    done = approver.get(f"{url(wait)}outcome/").text
-
-    assert "A worker is about to hand the answer" in on_its_way
-    assert "approver approved this" in done
-    assert "Completed" in done
-    assert "data-tick" not in done
+    assert anonymous.get("/approvals/")["Location"].startswith("/accounts/login/")
+    assert anonymous.get("/approvals/badge/", headers=HTMX).status_code == 401
+    assert anonymous.post("/approvals/together/", {"task": [asked.pk]})["Location"].startswith("/accounts/login/")
 
 
-def test_the_inbox_learns_of_new_questions_by_ticks(approver, wait):
-    version = re.search(r'data-watch="([^"]+)"', approver.get("/approvals/").text)[1]
+def test_who_is_in_no_group_sees_nothing(sign_in, asked):
+    User.objects.create_user("stranger")
+    Group.objects.create(name="strangers")
+    rows.instance("two")
 
-    assert approver.get("/approvals/tick/", {"v": version}).status_code == 204
-    rows.wait(rows.instance("two"), title="And this?", request={"groups": ["approvers"]})
-    assert approver.get("/approvals/tick/", {"v": version})["HX-Trigger"] == '{"dash:approvals": {}}'
-    assert "And this?" in approver.get("/approvals/", headers=HTMX).text
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_two_who_answer_at_once_one_is_told_that_the_other_did(sign_in, wait):
-    browsers = [sign_in("approver")]
-    User.objects.create_user("dana").groups.add(Group.objects.get(name="approvers"))
-    browsers.append(sign_in("dana"))
-    together = threading.Barrier(len(browsers))
-
-    def answer(browser: Client) -> int:
-        together.wait()
-        try:
-            return browser.post(url(wait), {"decision": "approve"}).status_code
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(browsers)) as pool:
-        statuses = sorted(pool.map(answer, browsers))
-
-    assert statuses == [302, 409]
-    assert InboxMessage.objects.count() == 1
-    assert AuditEntry.objects.count() == 1
+    assert titles(sign_in("stranger").get("/approvals/").text) == []

@@ -16,6 +16,7 @@ from django.utils import timezone
 from orchestrations.core.events import EventType
 from orchestrations.models import InboxMessage, Instance
 from tests import rows
+from tests.asking import ask
 
 HOSTILE = """"><script>alert(1)</script><img src=x onerror='alert(2)'>{{ 7|add:7 }}&lt;"""
 TRACE = 'Traceback\n  File "/srv/orders/flows.py", line 48, in order_flow\nValueError: no'
@@ -197,21 +198,20 @@ def test_failures_open_in_place_and_as_a_page(viewer):
 
 
 def test_a_tick_tells_of_changes_to_the_instance_and_to_its_questions(viewer):
-    instance = rows.instance("one", waits=waits({"kind": "ExternalEvent", "name": "decision", "title": "Pay?"}))
+    instance = rows.instance("one")
     text = page(viewer)
     known = ",".join(re.findall(r'data-watch="([^"]+)"', text))
     tick = "/hubs/default/i/one/tick/"
 
     assert viewer.get(tick, {"v": known}).status_code == 204
-    rows.wait(instance, title="Pay?")
+    ask(instance, "Pay?")
     assert viewer.get(tick, {"v": known})["HX-Trigger"] == '{"dash:waits": {}}'
     Instance.objects.filter(pk=instance.pk).update(status="Suspended")
     assert "dash:instance" in viewer.get(tick, {"v": known})["HX-Trigger"]
 
 
 def test_the_region_that_updates_itself_holds_no_form(operator):
-    instance = rows.instance("one", waits=waits({"kind": "ExternalEvent", "name": "decision", "title": "Pay?"}))
-    rows.wait(instance, title="Pay?")
+    ask("one", "Pay?", groups=())
 
     assert "<form" in page(operator)
     assert "<form" not in operator.get("/hubs/default/i/one/live/").text

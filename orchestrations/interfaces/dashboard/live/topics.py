@@ -21,10 +21,11 @@ from orchestrations.interfaces.dashboard.versions import (
     newest_version,
     row_version,
     rows_version,
+    task_version,
     waits_version,
     with_coming,
 )
-from orchestrations.models import InboxMessage, Instance, OpenWait
+from orchestrations.models import HumanComment, HumanTask, InboxMessage, Instance
 from orchestrations.queries import newest_instance
 
 KEYS_IN_ONE_STATEMENT = 1_000
@@ -71,6 +72,11 @@ def approvals(hub: str) -> Topic:
 def region(key: tuple[str, ...]) -> Topic:
     """A region of a board, by all that it depends on."""
     return Topic("region", key)
+
+
+def task(pk: int) -> Topic:
+    """A question to people: its state, its votes, what was said about it, and the status of its instance."""
+    return Topic("task", pk)
 
 
 def version(topic: Topic) -> str:
@@ -127,14 +133,25 @@ def _read_arrivals(pks: Collection[int]) -> dict[int, str]:
 def _read_waits(pks: Collection[int]) -> dict[int, str]:
     asked: dict[int, list[int]] = {pk: [] for pk in pks}
     for some in _batches(pks):
-        found = OpenWait.objects.using(get_config().database).filter(instance_id__in=some).exclude(title="")
+        found = HumanTask.objects.using(get_config().database).filter(instance_id__in=some, state__in=HumanTask.LIVE)
         for instance_pk, pk in found.values_list("instance_id", "pk"):
             asked[instance_pk].append(pk)
-    return {pk: waits_version(wait_pks) for pk, wait_pks in asked.items()}
+    return {pk: waits_version(task_pks) for pk, task_pks in asked.items()}
 
 
 def _read_approvals(hubs: Collection[str]) -> dict[str, str]:
     return {hub: approvals_version(hub) for hub in hubs}
+
+
+def _read_tasks(pks: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for some in _batches(pks):
+        said = HumanComment.objects.using(get_config().database).filter(task_id__in=some).order_by()
+        newest = dict(said.values("task_id").annotate(newest=Max("pk")).values_list("task_id", "newest"))
+        tasks = HumanTask.objects.using(get_config().database).filter(pk__in=some)
+        for asked in tasks.select_related("instance").only("row_version", "state", "instance__status"):
+            found[asked.pk] = task_version(asked.row_version, asked.state, asked.instance.status, newest.get(asked.pk))
+    return {pk: found.get(pk, "") for pk in pks}
 
 
 READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
@@ -145,6 +162,7 @@ READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
     "arrivals": _read_arrivals,
     "waits": _read_waits,
     "approvals": _read_approvals,
+    "task": _read_tasks,
 }
 
 

@@ -1,44 +1,50 @@
-"""The approval inbox, and the page of one question. Answering needs no other right than being asked."""
+"""The approval inbox, kept up to date in place, and one answer for many questions. Being asked is the only right."""
 
 from __future__ import annotations
 
-from django.core.exceptions import PermissionDenied
+from urllib.parse import urlencode
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
-from django_htmx.http import trigger_client_event
+from django.views.decorators.http import require_GET, require_POST
 
 from orchestrations import queries
 from orchestrations.conf import get_config
-from orchestrations.errors import InvalidTransition
-from orchestrations.interfaces.answers import QuestionClosed, answer, answer_given, on_its_way
-from orchestrations.interfaces.dashboard import instance_page
-from orchestrations.interfaces.dashboard.access import client_of, is_partial, person, signed_in
-from orchestrations.interfaces.dashboard.asks import ask_of
-from orchestrations.interfaces.dashboard.forms import AnswerForm
+from orchestrations.errors import InvalidCursor
+from orchestrations.interfaces.dashboard.access import is_partial, person, signed_in
+from orchestrations.interfaces.dashboard.human import bulk, inbox
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer as answer_tick
-from orchestrations.interfaces.dashboard.versions import approvals_version, arrivals_version, instance_version
-from orchestrations.models import Instance, OpenWait
-from orchestrations.permissions import Action, can, can_answer
-
-BADGE_CAP = 99
+from orchestrations.interfaces.dashboard.versions import approvals_pulse
+from orchestrations.limits import LIST_PAGE
+from orchestrations.models import HumanTask
+from orchestrations.paging import CappedCount
 
 
 @require_GET
 @signed_in
-def inbox(request: HttpRequest) -> HttpResponse:
-    """The open questions that this person may answer, the most urgent first."""
-    hub = get_config().task_hub
+def approvals(request: HttpRequest) -> HttpResponse:
+    """The questions of a tab, what is due first on top. Without one, the first tab that has any."""
+    hub, who = get_config().task_hub, person(request)
+    counts = inbox.counts(who, hub)
+    tab = request.GET.get("tab") or next((tab for tab in ("mine", "groups") if counts[tab].value), "mine")
+    if tab not in inbox.TABS:
+        raise Http404("The inbox has no such tab.")
+    cursor = request.GET.get("cursor")
+    try:
+        page = inbox.page_of(who, hub, tab, cursor)
+    except InvalidCursor as invalid:
+        raise Http404(str(invalid)) from invalid
     context = {
-        "hub": hub,
-        "section": "approvals",
-        "waits": queries.answerable_waits(person(request), hub),
-        "now": timezone.now(),
-        "version": approvals_version(hub),
+        **_rows(hub, tab, page.items, is_first=cursor is None),
+        **_tabs(tab, counts),
+        "newer": page.previous_cursor and _url(tab, cursor=page.previous_cursor),
+        "older": page.next_cursor and _url(tab, cursor=page.next_cursor),
+        "is_first_page": cursor is None,
+        "here_url": request.get_full_path(),
     }
     template = "dashboard/approvals/_inbox.html" if is_partial(request) else "dashboard/approvals/page.html"
     response = render(request, template, context)
@@ -48,124 +54,112 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @signed_in
-def inbox_tick(request: HttpRequest) -> HttpResponseBase:
-    """Whether a question was asked or closed."""
+def rows(request: HttpRequest) -> HttpResponse:
+    """The rows that a page shows, as they stand now, and how many questions were asked since."""
+    hub, who = get_config().task_hub, person(request)
+    tab = request.GET.get("tab", "mine")
+    if tab not in inbox.TABS:
+        raise Http404("The inbox has no such tab.")
+    shown = _integers(request.GET.get("ids", ""))
+    newest = next(iter(_integers(request.GET.get("newest", ""))), None)
+    counts = inbox.counts(who, hub)
+    context = {
+        **_rows(hub, tab, inbox.rows_again(who, hub, tab, shown), newest=newest),
+        **_tabs(tab, counts),
+        "newer_count": CappedCount(0) if newest is None else inbox.newer_than(who, hub, tab, newest),
+        "is_refresh": True,
+    }
+    return render(request, "dashboard/approvals/_refreshed.html", context)
+
+
+@require_GET
+@signed_in
+def tick(request: HttpRequest) -> HttpResponseBase:
+    """Whether a question was asked, answered or closed anywhere in the hub."""
     return answer_tick(request, {"approvals": topics.approvals(get_config().task_hub)})
 
 
 @require_GET
 @signed_in
-def inbox_badge(request: HttpRequest) -> HttpResponse:
+def badge(request: HttpRequest) -> HttpResponse:
     """How many questions wait for this person."""
-    waits = queries.answerable_waits(person(request), get_config().task_hub, limit=BADGE_CAP + 1)
-    count = f"{BADGE_CAP}+" if len(waits) > BADGE_CAP else len(waits)
-    return render(request, "dashboard/approvals/_badge.html", {"count": count})
+    counts = inbox.counts(person(request), get_config().task_hub)
+    total = counts["mine"].value + counts["groups"].value
+    is_capped = counts["mine"].is_capped or counts["groups"].is_capped or total > inbox.COUNTED
+    return render(
+        request, "dashboard/approvals/_badge.html", {"count": CappedCount(min(total, inbox.COUNTED), is_capped)}
+    )
 
 
-@require_http_methods(["GET", "POST"])
+@require_POST
 @signed_in
-def approval(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> HttpResponse:
-    """One question with its form; the POST answers it, once, or says who was quicker (409)."""
-    instance, asked = _find(request, hub, instance_id, wait)
-    if request.method != "POST":
-        return _show(request, instance, asked)
-    form = AnswerForm(request.POST, auto_id=f"id_%s_{wait}")
-    if asked is None or on_its_way(asked):
-        return _too_late(request, instance, asked, form)
-    if not can_answer(person(request), asked):
-        raise PermissionDenied("This question is put to other people.")
-    if not form.is_valid():
-        return _show(request, instance, asked, form)
-    comment = form.cleaned_data["comment"]
-    try:
-        answer(client_of(request, hub), person(request), asked, approved=form.approved, comment=comment)
-    except (QuestionClosed, InvalidTransition):
-        return _too_late(request, instance, asked, form)
-    return _sent(request, instance, asked, form)
+def together(request: HttpRequest) -> HttpResponse:
+    """One answer for many questions of one form: first what they are, then the sending, then what became of each."""
+    chosen = bulk.choose(request, _integers(",".join(request.POST.getlist("task"))))
+    context = {"hub": get_config().task_hub, "section": "approvals", "chosen": chosen}
+    if chosen.problem:
+        return render(request, "dashboard/approvals/together.html", context, status=422)
+    if "send" not in request.POST:
+        return render(request, "dashboard/approvals/together.html", {**context, "form": chosen.form()})
+    form = chosen.form(request)
+    outcomes = bulk.answer(request, chosen, form)
+    if outcomes is None:
+        return render(request, "dashboard/approvals/together.html", {**context, "form": form}, status=422)
+    return render(request, "dashboard/approvals/together_sent.html", {**context, "outcomes": outcomes})
 
 
 @require_GET
 @signed_in
-def outcome(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> HttpResponse:
-    """What became of a question so far, and how the instance stands."""
-    instance, asked = _find(request, hub, instance_id, wait)
-    return render(request, "dashboard/approvals/_outcome.html", _outcome(request, instance, asked, wait))
+def of_wait(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> HttpResponse:
+    """The question that an open wait puts, where somebody has its key only."""
+    found = queries.get_wait(hub, wait)
+    if found is None or found.instance.instance_id != instance_id:
+        raise Http404("That question is closed, or there never was one.")
+    asked = HumanTask.objects.using(get_config().database).filter(
+        instance_id=found.instance_id, execution=found.execution, wait_id=found.wait_id
+    )
+    pk = asked.values_list("pk", flat=True).first()
+    if pk is None:
+        raise Http404("That wait asks nobody.")
+    return redirect("dashboard:task", pk=pk)
 
 
-@require_GET
-@signed_in
-def outcome_tick(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> HttpResponseBase:
-    """Whether anything became of a question since."""
-    instance, _ = _find(request, hub, instance_id, wait)
-    return answer_tick(request, {"instance": topics.instance(instance.pk), "arrivals": topics.arrivals(instance.pk)})
-
-
-def _find(request: HttpRequest, hub: str, instance_id: str, wait_pk: int) -> tuple[Instance, OpenWait | None]:
-    """The instance, and the question if it is still open. Raises Http404 where the person may see neither."""
-    instance = instance_page.load(hub, instance_id)
-    asked = queries.get_wait(hub, wait_pk)
-    if asked is not None and asked.instance_id != instance.pk:
-        raise Http404("That instance asks no such question.")
-    is_asked = asked is not None and can_answer(person(request), asked)
-    if not (is_asked or can(person(request), Action.VIEW) or _took_part(request, instance)):
-        raise Http404("That question is not put to you.")
-    return instance, asked
-
-
-def _took_part(request: HttpRequest, instance: Instance) -> bool:
-    """Whether the person has answered this instance, and so may see what became of it."""
-    entries = queries.audit(instance.hub, instance.instance_id).items
-    return any(entry.actor_id == request.user.pk for entry in entries)
-
-
-def _show(
-    request: HttpRequest, instance: Instance, asked: OpenWait | None, form: AnswerForm | None = None
-) -> HttpResponse:
-    if asked is None:
-        context = {**_outcome(request, instance, None, 0), "section": "approvals"}
-        return render(request, "dashboard/approvals/closed.html", context, status=200)
-    ask = ask_of(asked, instance, person(request), form)
-    context = {**_outcome(request, instance, asked, asked.pk), "section": "approvals", "ask": ask}
-    template = "dashboard/approvals/_decision.html" if is_partial(request) else "dashboard/approvals/request.html"
-    return render(request, template, context, status=422 if form is not None else 200)
-
-
-def _sent(request: HttpRequest, instance: Instance, asked: OpenWait, form: AnswerForm) -> HttpResponse:
-    if not is_partial(request):
-        return redirect("dashboard:approval", hub=instance.hub, instance_id=instance.instance_id, wait=asked.pk)
-    context = {"wait_pk": asked.pk, "approved": form.approved}
-    response = render(request, "dashboard/approvals/_sent.html", context)
-    trigger_client_event(response, "dash:done", {"message": "Approved." if form.approved else "Rejected."})
-    trigger_client_event(response, "dash:instance", {})
-    return response
-
-
-def _too_late(request: HttpRequest, instance: Instance, asked: OpenWait | None, form: AnswerForm) -> HttpResponse:
-    """Who was quicker, and what this person had typed; nothing was sent."""
-    wait_pk = asked.pk if asked else 0
-    context = {
-        **_outcome(request, instance, asked, wait_pk),
-        "section": "approvals",
-        "wait_pk": wait_pk,
-        "was_refused": True,
-        "typed": form.data.get("comment", ""),
-    }
-    template = "dashboard/approvals/_closed.html" if is_partial(request) else "dashboard/approvals/closed.html"
-    return render(request, template, context, status=409)
-
-
-def _outcome(request: HttpRequest, instance: Instance, asked: OpenWait | None, wait_pk: int) -> dict[str, object]:
-    where = [instance.hub, instance.instance_id, wait_pk]
-    given = on_its_way(asked) if asked else answer_given(instance)
+def _rows(
+    hub: str, tab: str, items: list[HumanTask], *, is_first: bool = False, newest: int | None = None
+) -> dict[str, object]:
+    """What the table's body needs to be drawn and to keep itself up to date; a first page counts what came since."""
+    now = timezone.now()
+    version, newest_now = approvals_pulse(hub)
+    newest = newest_now if is_first else newest
+    query = {"tab": tab, "ids": ",".join(str(task.pk) for task in items)} | (
+        {} if newest is None else {"newest": newest}
+    )
+    found = [inbox.shown(task, now) for task in items]
     return {
-        "hub": instance.hub,
-        "instance": instance,
-        "asks_person": asked is not None,
-        "answer": given,
-        "is_closed": asked is None,
-        "may_view": can(person(request), Action.VIEW),
-        "version": instance_version(instance),
-        "arrivals_version": arrivals_version(queries.newest_message(instance)),
-        "tick_url": reverse("dashboard:outcome_tick", args=where),
-        "outcome_url": reverse("dashboard:outcome", args=where),
+        "hub": hub,
+        "section": "approvals",
+        "tab": tab,
+        "rows": found,
+        "has_bulk": tab in ("mine", "groups") and any(row.is_bulk for row in found),
+        "rows_url": f"{reverse('dashboard:approvals_rows')}?{urlencode(query)}",
+        "first_url": _url(tab),
+        "version": version,
+        "now": now,
     }
+
+
+def _tabs(tab: str, counts: dict[str, CappedCount]) -> dict[str, object]:
+    return {
+        "tabs": [
+            {"slug": slug, "label": label, "url": _url(slug), "count": counts.get(slug), "current": slug == tab}
+            for slug, label in inbox.TABS.items()
+        ]
+    }
+
+
+def _url(tab: str, **more: str) -> str:
+    return f"{reverse('dashboard:approvals')}?{urlencode({'tab': tab, **more})}"
+
+
+def _integers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",")[:LIST_PAGE] if one.isdecimal() and len(one) < 19]

@@ -1,0 +1,266 @@
+"""What the page of one question shows, gathered with few queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.forms import Form
+from django.forms.boundfield import BoundField
+from django.http import Http404, HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
+
+from orchestrations.authoring.forms import binding
+from orchestrations.authoring.forms.nested import ADD
+from orchestrations.conf import get_config
+from orchestrations.interfaces.dashboard.access import person
+from orchestrations.interfaces.dashboard.human import words
+from orchestrations.interfaces.dashboard.human.standing import Standing, standing_of
+from orchestrations.interfaces.dashboard.versions import task_version
+from orchestrations.models import AuditEntry, HumanComment, HumanTask, HumanVote
+from orchestrations.permissions import Action, can
+
+if TYPE_CHECKING:
+    from orchestrations.permissions import Person
+
+SAID: dict[str, str] = {
+    HumanComment.Kind.CLAIMED: "took this on",
+    HumanComment.Kind.RELEASED: "gave this back",
+    HumanComment.Kind.OVERRIDDEN: "overrode this",
+    HumanComment.Kind.ESCALATED: "asked others besides",
+}
+THREAD_SHOWN = 200  # lines of a thread, the newest
+TRAIL_SHOWN = 50  # entries of the audit, the newest
+
+DEEDS = {
+    "asked": "asked",
+    "seen": "saw it first",
+    "reminded": "reminded",
+    "delegated": "handed it on",
+    "claimed": "took it on",
+    "released": "gave it back",
+    "answer": "answered",
+    "voted": "voted",
+    "expired": "closed it: the time was over",
+    "escalated": "asked others besides",
+    "overridden": "overrode it",
+    "withdrawn": "withdrew it",
+    "commented": "commented",
+    "undone": "took the answer back",
+    "delivered": "handed the answer to the orchestrator",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the thread. ``did`` says what its author did, where it was more than to speak."""
+
+    pk: int
+    username: str
+    did: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A task with what was said about it, and how the person who asks stands to it."""
+
+    task: HumanTask
+    votes: list[HumanVote]
+    standing: Standing
+    now: datetime
+
+    @property
+    def url(self) -> str:
+        """Where its page is."""
+        return reverse("dashboard:task", args=[self.task.pk])
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question with its form, as its own page and the one of its instance show it."""
+
+    task: HumanTask
+    url: str
+    form: Form | None
+    why_not: str
+    may_answer: bool
+    is_stand_in: bool
+    is_overdue: bool
+    summary: list[tuple[str, str]]
+    asked_of: list[str]
+    progress: str
+    if_nobody: str
+    if_nobody_then: str
+
+
+def load(request: HttpRequest, pk: int) -> Question:
+    """The task with its votes. Raises Http404 where there is none, and where this person may not know of it."""
+    rows = HumanTask.objects.using(get_config().database).select_related("instance", "assignee")
+    task = rows.defer("instance__input", "instance__output").filter(pk=pk).first()
+    if task is None:
+        raise Http404("There is no such question, or it went with its instance.")
+    question = question_of(person(request), task, list(task.humanvotes.order_by("pk")))
+    if not question.standing.may_see:
+        raise Http404("That question is not put to you.")
+    return question
+
+
+def question_of(user: Person, task: HumanTask, votes: list[HumanVote]) -> Question:
+    """The task as this person stands to it."""
+    now = timezone.now()
+    return Question(task, votes, standing_of(user, task, votes, now), now)
+
+
+def state_of(request: HttpRequest, question: Question) -> dict[str, object]:
+    """What changes while the page is open: how the question stands. Holds no form."""
+    task, now = question.task, question.now
+    closing = words.closing_of(task, question.votes)
+    thread = thread_of(task)
+    return {
+        "task": task,
+        "instance": task.instance,
+        "hub": task.hub,
+        "section": "approvals",
+        "is_live": task.is_live,
+        "is_overdue": words.is_overdue(task, now),
+        "question_state": task.state if not words.is_overdue(task, now) else "overdue",
+        "closing": closing and closing_lines(closing),
+        "if_nobody": words.without_answer(task),
+        "if_nobody_then": words.then(task),
+        "asked_of": words.asked_of(task),
+        "excluded": words.excluded_from(task),
+        "quorum_words": quorum_words(task),
+        "may_answer": question.standing.may_answer,
+        "summary": summary_of(task),
+        "needs_more_than_one": task.quorum_approve > 1,
+        "progress": words.approvals(task),
+        "votes": [{"username": v.username, "did": words.did(task, v.outcome), "at": v.at, "comment": v.comment}
+                  for v in question.votes],
+        "version": version_of(task, thread),
+        "task_url": question.url,
+        "state_url": reverse("dashboard:task_state", args=[task.pk]),
+        "tick_url": reverse("dashboard:task_tick", args=[task.pk]),
+        "instance_url": _instance_url(request, task),
+        "thread": thread,
+    }  # fmt: skip
+
+
+def answer_of(question: Question, form: Form | None = None) -> Ask:
+    """What is asked and the form of it: as typed where ``form`` is given, else as it begins."""
+    task, standing = question.task, question.standing
+    if form is None and standing.may_answer:
+        form = form_for(task)
+    return Ask(
+        task=task,
+        url=question.url,
+        form=form if standing.may_answer else None,
+        why_not=standing.why_not,
+        may_answer=standing.may_answer,
+        is_stand_in=form is not None and binding.is_stand_in(form),
+        is_overdue=words.is_overdue(task, question.now),
+        summary=summary_of(task),
+        asked_of=words.asked_of(task),
+        progress=words.approvals(task),
+        if_nobody=words.without_answer(task),
+        if_nobody_then=words.then(task),
+    )
+
+
+def form_for(task: HumanTask, request: HttpRequest | None = None) -> Form:
+    """The task's form, bound to what a POST holds. Its ids are the task's own: an instance may ask several."""
+    initial = words.read_json(task.initial, dict) or None
+    data, files = (request.POST, request.FILES) if request is not None else (None, None)
+    return binding.bind_form(words.form_of(task), data, files, initial, auto_id=f"id_{task.pk}_%s")
+
+
+def summary_of(task: HumanTask) -> list[tuple[str, str]]:
+    """The labels and texts beside the question."""
+    return [(str(label), str(text)) for label, text in words.read_json(task.summary, dict).items()]
+
+
+def quorum_words(task: HumanTask) -> str:
+    """How many of whom it takes, as a sentence."""
+    who = ", ".join(words.asked_of(task))
+    if task.quorum_approve == 1 and task.quorum_reject == 1:
+        return f"Any one of {who}."
+    against = "one rejection" if task.quorum_reject == 1 else f"{task.quorum_reject} rejections"
+    return (
+        f"{task.quorum_approve} of {who} have to approve; {against} reject{'s' if task.quorum_reject == 1 else ''} it."
+    )
+
+
+def thread_of(task: HumanTask) -> list[Line]:
+    """What was said and done about the task, oldest first."""
+    newest = task.humancomments.order_by("-pk")[:THREAD_SHOWN]
+    return [Line(line.pk, line.username, _said(line), line.text, line.at) for line in reversed(newest)]
+
+
+def _said(line: HumanComment) -> str:
+    return f"handed this on to {line.to}" if line.kind == HumanComment.Kind.DELEGATED else SAID.get(line.kind, "")
+
+
+def trail_of(task: HumanTask) -> list[dict[str, object]]:
+    """The audit of the task, oldest first."""
+    rows = AuditEntry.objects.using(get_config().database).filter(
+        hub=task.hub, instance_id=task.instance.instance_id, details__title=task.title
+    )
+    return [
+        {"at": row.at, "actor_name": row.actor_name, "words": DEEDS.get(row.action, row.action), "reason": row.reason}
+        for row in reversed(rows.order_by("-pk")[:TRAIL_SHOWN])
+    ]
+
+
+def version_of(task: HumanTask, thread: list[Line]) -> str:
+    """What changes when the page's state does, as the topic of the task reads it."""
+    return task_version(task.row_version, task.state, task.instance.status, thread[-1].pk if thread else None)
+
+
+def closing_lines(closing: words.Closing) -> dict[str, object]:
+    """What became of it, as the page says it."""
+    sentence = f"{closing.who} {closing.did} this" if closing.who else closing.did
+    return {
+        "kind": closing.kind,
+        "sentence": sentence,
+        "at": closing.at,
+        "comment": closing.comment,
+        "is_moot": not closing.who,
+    }
+
+
+def typed_in(form: Form) -> list[tuple[str, str]]:
+    """What somebody typed, for them to copy: the label and the text of each field that holds any."""
+    found = []
+    for field in form:
+        texts = [_label(field, str(text)) for text in _given(form, field.html_name) if text]
+        if texts:
+            found.append((str(field.label), ", ".join(texts)))
+    return found
+
+
+def _given(form: Form, name: str) -> list[Any]:
+    """What was sent for the field and for those inside of it, but for the button that adds a row."""
+    given: list[Any] = []
+    for key in form.data:
+        if key == name or (key.startswith(f"{name}-") and key != f"{name}-{ADD}"):
+            given += form.data.getlist(key) if isinstance(form.data, MultiValueDict) else [form.data[key]]
+    return given
+
+
+def _label(field: BoundField, text: str) -> str:
+    labels = {str(value): str(label) for value, label in getattr(field.field, "choices", ())}
+    return labels.get(text, text)
+
+
+def _instance_url(request: HttpRequest, task: HumanTask) -> str:
+    """The instance's page, where the site has one and the person may see it."""
+    if not can(person(request), Action.VIEW, task.instance):
+        return ""
+    try:
+        return reverse("dashboard:instance", args=[task.hub, task.instance.instance_id])
+    except NoReverseMatch:
+        return ""
