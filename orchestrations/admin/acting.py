@@ -1,8 +1,12 @@
-"""The page between choosing instances and acting on them: says what will happen, and asks why."""
+"""The page between choosing instances and acting on them: says what will happen, and asks why.
+
+A page's selection is acted on at once. A whole filter, whatever its number of instances, becomes a bulk job.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -10,18 +14,24 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
+from orchestrations.admin.looking import hub_of
+from orchestrations.bulk import jobs
+from orchestrations.bulk.acts import checked_parameters
+from orchestrations.bulk.selections import Selection
 from orchestrations.client import OrchestrationClient
 from orchestrations.errors import DurableError
 from orchestrations.interfaces.dashboard.presentation.verbs import Verb
-from orchestrations.limits import ACTED_ON_AT_ONCE, REASON_LENGTH
+from orchestrations.limits import COUNT_CAP, LIST_PAGE_MAXIMUM, REASON_LENGTH
 from orchestrations.models import AuditEntry
+from orchestrations.queries import InstanceFilter
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 CONFIRMED = "confirmed"
-SHOWN = 20  # ids that the page names
 TOLD = 3  # refusals that the next page tells in full
 TEMPLATE = "admin/orchestrations/instance/act.html"
 
@@ -40,18 +50,55 @@ class ReasonForm(forms.Form):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the page says of the selection."""
+
+    count: str
+    shown: list[str]
+    note: str = ""
+
+
 def confirm_and_act(
-    model_admin: Any, request: HttpRequest, rows: QuerySet[Any], verb: Verb, act: Act
+    model_admin: Any, request: HttpRequest, rows: QuerySet[Any], verb: Verb, act: Act, where: InstanceFilter
 ) -> HttpResponse | None:
-    """Ask first; with the answer, act on each of the rows, and say how many took it and why others did not."""
-    chosen = list(rows.order_by("pk").values_list("hub", "instance_id")[: ACTED_ON_AT_ONCE + 1])
+    """Ask first; with the answer, act on each of the rows, or on all of the filter where that was chosen."""
     form = ReasonForm(request.POST if CONFIRMED in request.POST else None)
     form.fields["reason"].required = verb.needs_reason
-    if len(chosen) > ACTED_ON_AT_ONCE or not form.is_valid():
+    is_whole_filter = request.POST.get("select_across") == "1"
+    if not form.is_valid():
+        chosen = _chosen_by_filter(request, verb, where) if is_whole_filter else _chosen_one_by_one(rows)
         return _ask(model_admin, request, chosen, verb, form)
     reason = form.cleaned_data["reason"]
+    if is_whole_filter:
+        _make_job(model_admin, request, verb, where, reason)
+    else:
+        _act_on_each(model_admin, request, rows, act, reason)
+    return None
+
+
+def _chosen_one_by_one(rows: QuerySet[Any]) -> Chosen:
+    ids = list(rows.order_by("pk").values_list("instance_id", flat=True)[:LIST_PAGE_MAXIMUM])
+    return Chosen(_counted(len(ids)), ids)
+
+
+def _chosen_by_filter(request: HttpRequest, verb: Verb, where: InstanceFilter) -> Chosen:
+    preview = jobs.preview(hub_of(request), verb.action, Selection(where))
+    number = f"{COUNT_CAP:,} or more instances" if preview.count.is_capped else _counted(preview.count.value)
+    note = "They are acted on by a job, which can be watched and stopped."
+    if preview.left_out:
+        note += f" {_counted(preview.left_out)} of the filter will be left out: their status does not allow it."
+    return Chosen(number, [row.instance_id for row in preview.first], note)
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} instance{'s' if number != 1 else ''}"
+
+
+def _act_on_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], act: Act, reason: str) -> None:
+    """Say how many took it, and why others did not."""
     done, refused = 0, []
-    for hub, instance_id in chosen:
+    for hub, instance_id in rows.order_by("pk").values_list("hub", "instance_id")[:LIST_PAGE_MAXIMUM]:
         client = OrchestrationClient(
             hub, via=AuditEntry.Via.ADMIN, actor=request.user, address=request.META.get("REMOTE_ADDR")
         )
@@ -61,13 +108,25 @@ def confirm_and_act(
         except DurableError as error:
             refused.append(str(error))
     _tell(model_admin, request, done, refused)
-    return None
 
 
-def _ask(
-    model_admin: Any, request: HttpRequest, chosen: list[tuple[str, str]], verb: Verb, form: ReasonForm
-) -> HttpResponse:
-    is_too_many = len(chosen) > ACTED_ON_AT_ONCE
+def _make_job(model_admin: Any, request: HttpRequest, verb: Verb, where: InstanceFilter, reason: str) -> None:
+    job, _ = jobs.create(
+        request.user,
+        hub_of(request),
+        verb.action,
+        Selection(where),
+        parameters=checked_parameters(verb.action),
+        reason=reason,
+        via=AuditEntry.Via.ADMIN,
+        address=request.META.get("REMOTE_ADDR"),
+    )
+    url = reverse("admin:orchestrations_bulkjob_change", args=[job.pk])
+    text = format_html('Job {} begins. <a href="{}">See how far it has come.</a>', job.pk, url)
+    model_admin.message_user(request, text, messages.SUCCESS)
+
+
+def _ask(model_admin: Any, request: HttpRequest, chosen: Chosen, verb: Verb, form: ReasonForm) -> HttpResponse:
     context = {
         **model_admin.admin_site.each_context(request),
         "title": verb.label,
@@ -75,11 +134,7 @@ def _ask(
         "verb": verb,
         "form": form,
         "media": model_admin.media + form.media,
-        "count": len(chosen),
-        "shown": [instance_id for _, instance_id in chosen[:SHOWN]],
-        "more": max(len(chosen) - SHOWN, 0),
-        "limit": ACTED_ON_AT_ONCE,
-        "is_too_many": is_too_many,
+        "chosen": chosen,
         "action": request.POST.get("action", ""),
         "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
         "checkbox_name": ACTION_CHECKBOX_NAME,
@@ -91,7 +146,7 @@ def _ask(
 def _tell(model_admin: Any, request: HttpRequest, done: int, refused: Iterable[str]) -> None:
     told = list(refused)
     if done:
-        model_admin.message_user(request, f"Sent to {done} instance{'s' if done != 1 else ''}.", messages.SUCCESS)
+        model_admin.message_user(request, f"Sent to {_counted(done)}.", messages.SUCCESS)
     for text in told[:TOLD]:
         model_admin.message_user(request, text, messages.WARNING)
     if len(told) > TOLD:

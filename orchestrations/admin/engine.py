@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from orchestrations.admin.looking import BelongsToInstanceAdmin, HubFilter, OffTheDashboard, hub_of
+from orchestrations.admin.looking import ActionFilter, BelongsToInstanceAdmin, HubFilter, OffTheDashboard, hub_of
 from orchestrations.models import (
     ActivityWorkItem,
     BulkJob,
@@ -107,7 +107,7 @@ class BulkJobAdmin(OffTheDashboard):
     """Acts on many instances, and how far each has come."""
 
     list_display = ("id", "action", "state", "done", "skipped", "failed", "total", "creator_name", "created_at")
-    list_filter = ("state", "action", HubFilter)
+    list_filter = ("state", ActionFilter, HubFilter)
     raw_id_fields = ("created_by",)
 
 

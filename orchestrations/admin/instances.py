@@ -6,18 +6,37 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.http import urlencode
 
 from orchestrations import queries
-from orchestrations.admin.acting import confirm_and_act
-from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, hub_of
+from orchestrations.admin.acting import Act, confirm_and_act
+from orchestrations.admin.looking import OF_INSTANCE, HubFilter, ReadOnlyAdmin, hub_of
 from orchestrations.client import OrchestrationClient
+from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.presentation import verbs
-from orchestrations.models import Instance
+from orchestrations.interfaces.dashboard.presentation.verbs import Verb
+from orchestrations.models import (
+    ActivityWorkItem,
+    AuditEntry,
+    HistoryEvent,
+    HumanTask,
+    InboxMessage,
+    Instance,
+    OpenWait,
+    Timer,
+    WebhookDelivery,
+)
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.permissions import Action, can
+from orchestrations.queries import InstanceFilter
+
+FOUND = 1_000  # instances that a search shows
+OWNED: tuple[type[Model], ...] = (HistoryEvent, OpenWait, HumanTask, InboxMessage, ActivityWorkItem, Timer)
 
 
 class OrchestratorFilter(admin.SimpleListFilter):
@@ -64,10 +83,11 @@ class InstanceAdmin(ReadOnlyAdmin):
     list_display = ("instance_id", "name", "status", "error", "waiting_for", "created_at", "completed_at")
     list_filter = ("status", OrchestratorFilter, CreatedFilter, HubFilter)
     search_fields = ("instance_id",)
-    search_help_text = "The beginning of an instance id, or the whole name of an orchestrator."
+    search_help_text = f"The beginning of an instance id, in its own letter case; the first {FOUND:,} are shown."
     ordering = ("-created_at", "-pk")
     indexed = frozenset({"hub", "status__exact", "name", "created"})
     raw_id_fields = ("parent",)
+    readonly_fields = ("related",)
     actions = ("terminate", "suspend", "resume", "rewind", "purge")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -75,8 +95,27 @@ class InstanceAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).filter(ORCHESTRATION)
 
     def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """By conditions that an index serves."""
-        return rows.filter(Q(instance_id__startswith=term) | Q(name=term))
+        """By the beginning of the id: looked up first, so that no plan goes through the list to find them."""
+        ids = queries.filter_instances(hub_of(request), InstanceFilter(id_prefix=term), using=rows.db)
+        return rows.filter(pk__in=list(ids.order_by("instance_id").values_list("pk", flat=True)[:FOUND]))
+
+    def shown(self, request: HttpRequest) -> InstanceFilter:
+        """What the list shows, as a filter that a bulk job can keep."""
+        status, period = request.GET.get("status__exact"), CreatedFilter.PERIODS.get(request.GET.get("created", ""))
+        return InstanceFilter(
+            statuses=(RuntimeStatus(status),) if status in set(RuntimeStatus) else (),
+            name=request.GET.get("name", ""),
+            id_prefix=request.GET.get("q", "").strip(),
+            created_from=timezone.now() - period[1] if period else None,
+        )
+
+    @admin.display(description="related")
+    def related(self, row: Instance) -> str:
+        """What belongs to the instance, in the lists of this admin."""
+        owned = [(model, {OF_INSTANCE: row.pk}) for model in OWNED]
+        named = [(model, {"q": row.instance_id, "hub": row.hub}) for model in (WebhookDelivery, AuditEntry)]
+        links = ((_list_of(model), urlencode(query), model._meta.verbose_name_plural) for model, query in owned + named)
+        return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
 
     def has_terminate_permission(self, request: HttpRequest) -> bool:
         """Whether the person may terminate."""
@@ -97,27 +136,34 @@ class InstanceAdmin(ReadOnlyAdmin):
     @admin.action(description="Terminate", permissions=["terminate"])
     def terminate(self, request: HttpRequest, rows: QuerySet[Instance]) -> HttpResponse | None:
         """End the chosen instances, and what is below them."""
-        return confirm_and_act(self, request, rows, verbs.TERMINATE, OrchestrationClient.terminate)
+        return self._confirm(request, rows, verbs.TERMINATE, OrchestrationClient.terminate)
 
     @admin.action(description="Suspend", permissions=["suspend"])
     def suspend(self, request: HttpRequest, rows: QuerySet[Instance]) -> HttpResponse | None:
         """Pause the chosen instances."""
-        return confirm_and_act(self, request, rows, verbs.SUSPEND, OrchestrationClient.suspend)
+        return self._confirm(request, rows, verbs.SUSPEND, OrchestrationClient.suspend)
 
     @admin.action(description="Resume", permissions=["suspend"])
     def resume(self, request: HttpRequest, rows: QuerySet[Instance]) -> HttpResponse | None:
         """Let the chosen instances go on."""
-        return confirm_and_act(self, request, rows, verbs.RESUME, OrchestrationClient.resume)
+        return self._confirm(request, rows, verbs.RESUME, OrchestrationClient.resume)
 
     @admin.action(description="Rewind", permissions=["rewind"])
     def rewind(self, request: HttpRequest, rows: QuerySet[Instance]) -> HttpResponse | None:
         """Let the chosen failed instances try again."""
-        return confirm_and_act(self, request, rows, verbs.REWIND, OrchestrationClient.rewind)
+        return self._confirm(request, rows, verbs.REWIND, OrchestrationClient.rewind)
 
     @admin.action(description="Purge", permissions=["purge"])
     def purge(self, request: HttpRequest, rows: QuerySet[Instance]) -> HttpResponse | None:
         """Delete the chosen ended instances with their history."""
-        return confirm_and_act(self, request, rows, verbs.PURGE, _purge)
+        return self._confirm(request, rows, verbs.PURGE, _purge)
+
+    def _confirm(self, request: HttpRequest, rows: QuerySet[Instance], verb: Verb, act: Act) -> HttpResponse | None:
+        return confirm_and_act(self, request, rows, verb, act, self.shown(request))
+
+
+def _list_of(model: type[Model]) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
 def _purge(client: OrchestrationClient, instance_id: str, reason: str) -> None:

@@ -34,6 +34,7 @@ PAYLOADS = frozenset(
     | {"parameters"}  # of bulk jobs
 )
 HUB = "hub"
+OF_INSTANCE = "instance__id__exact"
 
 
 class CappedPaginator(AnyPaginator):
@@ -64,6 +65,22 @@ class HubFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Nothing to do: the list is one hub's already."""
         return rows
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """By what somebody did; the choices are known and not looked for among the rows."""
+
+    title = "action"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """All acts that people can do, but for looking."""
+        acts = [action for action in Action if action not in (Action.VIEW, Action.VIEW_PAYLOADS)]
+        return [(action.value, action.value.replace("_", " ")) for action in acts]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of that act."""
+        return rows.filter(action=self.value()) if self.value() else rows
 
 
 def hub_of(request: HttpRequest) -> str:
@@ -153,6 +170,11 @@ class BelongsToInstanceAdmin(ReadOnlyAdmin):
     search_fields = ("instance__instance_id",)
     search_help_text = "A whole instance id. Filters look at the newest rows alone."
     raw_id_fields: ClassVar[list[str] | tuple[str, ...]] = ("instance",)
+    indexed = frozenset({HUB, OF_INSTANCE})
+
+    def narrowed(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of the chosen hub, where they know theirs; those of one instance, whatever its hub."""
+        return rows if OF_INSTANCE in request.GET else super().narrowed(request, rows)
 
     def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         """The rows of that instance, by the index on its primary key."""

@@ -58,6 +58,6 @@ class HumanNoticeAdmin(BelongsToInstanceAdmin):
     """Messages to people about tasks."""
 
     list_display = ("task", "kind", "channel", "recipient", "created_at", "sent_at", "attempts", "error")
-    list_filter = ("channel", "kind")
+    list_filter = ("kind",)
     list_select_related = ("task", "recipient")
     raw_id_fields = ("instance", "task", "recipient")

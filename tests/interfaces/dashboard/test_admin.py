@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import html
+import re
+from datetime import timedelta
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule, Task
 
+from orchestrations.bulk.selections import Selection
 from orchestrations.core.events import EventType
-from orchestrations.models import ApiKey, AuditEntry, Grant, InboxMessage, IncomingWebhook, Instance, OutgoingWebhook
+from orchestrations.models import (
+    ApiKey,
+    AuditEntry,
+    BulkJob,
+    Grant,
+    InboxMessage,
+    IncomingWebhook,
+    Instance,
+    OutgoingWebhook,
+)
 from tests import rows
 
 LIST = "/admin/orchestrations/instance/"
@@ -151,3 +167,169 @@ def test_the_state_of_an_entity_is_a_payload(db):
     pk = rows.entity("@counter@a", '{"secret": 1}').pk
 
     assert "secret" not in staff("view_entity").get(f"/admin/orchestrations/entity/{pk}/change/").content.decode()
+
+
+# Acting --------------------------------------------------------------------------------------------------------------
+
+
+def test_before_an_act_the_page_says_what_will_happen_and_to_which(admin_client):
+    instance = rows.instance("one")
+
+    page = admin_client.post(LIST, {"action": "terminate", "_selected_action": [instance.pk]})
+
+    assert page.status_code == 200
+    assert "ends for good as Terminated" in page.text
+    assert "<code>one</code>" in page.text
+    assert 'name="csrfmiddlewaretoken"' in page.text
+    assert not InboxMessage.objects.exists()
+
+
+def test_an_instance_is_purged_with_its_reason(admin_client):
+    instance = rows.instance("one", status="Completed")
+
+    admin_client.post(LIST, chosen("purge", instance, reason="no longer needed"))
+
+    assert not Instance.objects.exists()
+    assert (AuditEntry.objects.get().action, AuditEntry.objects.get().reason) == ("purge", "no longer needed")
+
+
+def test_a_whole_filter_becomes_a_bulk_job_that_acts_on_what_was_shown(admin_client):
+    for number in range(3):
+        rows.instance(f"order-{number}", status="Failed" if number else "Running")
+    ours = f"{LIST}?status__exact=Failed&q=order-"
+    form = {"action": "rewind", "_selected_action": [1], "select_across": "1"}
+
+    page = admin_client.post(ours, form)
+    assert "<strong>2 instances</strong>" in page.text
+    assert "order-0" not in page.text
+    assert not BulkJob.objects.exists()
+    told = admin_client.post(ours, {**form, "confirmed": "1", "reason": "mended"}, follow=True).text
+
+    job = BulkJob.objects.get()
+    assert f"/admin/orchestrations/bulkjob/{job.pk}/change/" in told
+    assert (job.action, job.reason, job.via, job.creator_name) == ("rewind", "mended", "Admin", "admin")
+    found = Selection.from_json(job.selection).rows("default", "default")
+    assert {row.instance_id for row in found} == {"order-1", "order-2"}
+    assert not InboxMessage.objects.exists(), "that is for the worker"
+
+
+def test_a_whole_filter_needs_its_reason_and_its_right_too(admin_client, client):
+    rows.instance("one")
+    form = {"action": "terminate", "_selected_action": [1], "select_across": "1", "confirmed": "1"}
+
+    assert "Say why" in admin_client.post(LIST, form).text
+    staff("view_instance").post(LIST, {**form, "reason": "because"})
+
+    assert not BulkJob.objects.exists()
+
+
+# Cheap at any size ---------------------------------------------------------------------------------------------------
+
+READS_ALL = re.compile(r"COUNT\(|DISTINCT|MIN\(|MAX\(|UPPER\(| LIKE ", re.IGNORECASE)
+SMALL = (
+    "durable_worker",
+    "durable_grant",
+    "durable_chore",
+    "durable_api_key",
+    "durable_outgoing_webhook",
+    "durable_incoming_webhook",
+)
+
+
+def whole_tables(queries) -> list[str]:
+    """What Django's own lists do that reads a whole table: counts, distinct values, earliest dates, folded texts."""
+    ours = [query["sql"] or "" for query in queries if "durable_" in (query["sql"] or "")]
+    large = [sql for sql in ours if not any(f'FROM "{name}"' in sql for name in SMALL)]
+    return [sql for sql in large if READS_ALL.search(sql) and "LIMIT" not in sql]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "query", [{}, {"q": "one"}, {"q": "@counter@a"}], ids=["list", "search", "search for an entity"]
+)
+def test_no_list_reads_a_whole_table(admin_client, model, query, django_assert_max_num_queries):
+    instance = rows.instance("one")
+    rows.history(instance, (EventType.TASK_SCHEDULED, {"task_id": 1, "name": "charge"}))
+    rows.wait(instance)
+    rows.entity("@counter@a", "1")
+
+    with django_assert_max_num_queries(16) as captured:
+        assert admin_client.get(f"/admin/orchestrations/{model._meta.model_name}/", query).status_code == 200
+
+    assert whole_tables(captured.captured_queries) == []
+
+
+def test_no_column_can_be_sorted_without_an_index(admin_client):
+    rows.instance("one")
+
+    assert 'class="sortable' not in admin_client.get(LIST, {"o": "4"}).text
+
+
+def test_a_filter_without_an_index_looks_at_the_newest_rows_alone(admin_client, monkeypatch):
+    monkeypatch.setattr("orchestrations.admin.looking.NEWEST_ROWS", 3)
+    instance = rows.instance("one")
+    rows.history(instance, *[(EventType.TASK_SCHEDULED, {"task_id": number, "name": "charge"}) for number in range(9)])
+    listed = "/admin/orchestrations/historyevent/"
+
+    def count(**query: str) -> int:
+        return admin_client.get(listed, query).text.count('class="field-sequence"')
+
+    assert (count(), count(type__exact="TaskScheduled"), count(q="one", type__exact="TaskScheduled")) == (9, 3, 9)
+
+
+def test_a_list_is_of_one_hub_and_others_can_be_chosen(admin_client):
+    rows.instance("ours")
+    rows.instance("theirs", hub="other")
+
+    assert "theirs" not in admin_client.get(LIST).text
+    assert "?hub=other" in admin_client.get(LIST).text
+    page = admin_client.get(LIST, {"hub": "other"}).text
+    assert "theirs" in page
+    assert ">ours<" not in page
+
+
+@pytest.mark.parametrize("period, count", [("hour", 1), ("day", 2), ("week", 3), ("", 4)])
+def test_instances_are_found_by_when_they_were_created(admin_client, period, count):
+    for hours in (0, 2, 48, 24 * 30):
+        rows.instance(created_at=timezone.now() - timedelta(hours=hours, minutes=1))
+
+    assert admin_client.get(LIST, {"created": period} if period else {}).text.count('class="field-name"') == count
+
+
+def test_an_instance_leads_to_what_belongs_to_it_and_the_dashboard_leads_back(admin_client):
+    instance = rows.instance("one & two")
+    page = admin_client.get(f"{LIST}{instance.pk}/change/").text
+
+    links = re.findall(r'href="([^"]+\?(?:q=one|instance__id)[^"]+)"', page)
+    assert [admin_client.get(html.unescape(link)).status_code for link in links] == [200] * 8
+    assert f"{LIST}{instance.pk}/change/" in admin_client.get("/hubs/default/i/one%20%26%20two/").text
+
+
+# No way to run code --------------------------------------------------------------------------------------------------
+
+
+def test_no_request_adds_changes_or_resubmits_a_task_of_the_queue(admin_client):
+    schedule = Schedule.objects.create(func="tests.rows.instance")
+    failed = Task.objects.create(
+        id="1" * 32, name="failed", func="os.system", started=timezone.now(), stopped=timezone.now(), success=False
+    )
+    asked = {
+        "/admin/django_q/schedule/add/": {"func": "os.system", "args": "'id'", "schedule_type": "O"},
+        f"/admin/django_q/schedule/{schedule.pk}/change/": {"func": "os.system"},
+        "/admin/django_q/failure/": {"action": "retry_failed", "_selected_action": [failed.pk]},
+        "/admin/django_q/success/": {"action": "resubmit_task", "_selected_action": [failed.pk]},
+    }
+
+    for path, form in asked.items():
+        assert admin_client.post(path, form).status_code == 404
+    schedule.refresh_from_db()
+    assert schedule.func == "tests.rows.instance"
+    assert not OrmQ.objects.exists()
+    assert "django_q" not in admin_client.get("/admin/").text
+
+
+def test_people_groups_and_keys_are_managed_here(admin_client):
+    page = admin_client.get("/admin/").text
+
+    for path in ("auth/user", "auth/group", "orchestrations/apikey"):
+        assert f"/admin/{path}/add/" in page
