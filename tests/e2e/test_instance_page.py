@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -72,10 +73,30 @@ def test_a_span_that_ends_is_told_as_completed_without_a_reload(one, open_page):
     page = open_page("admin", PAGE)
     span = page.locator("#tab svg a", has_text="charge_card")
     expect(span).to_have_attribute("aria-label", re.compile("^charge_card, queued"))
+    span.focus()
 
     step(one, (9, EventType.TASK_COMPLETED, {"task_id": 1, "name": "charge_card"}))
 
     expect(span).to_have_attribute("aria-label", re.compile("^charge_card, completed"))
+    expect(span).to_be_focused()
+
+
+def test_the_title_of_the_page_follows_the_status(one, open_page):
+    page = open_page("admin", PAGE)
+    expect(page).to_have_title("Running · one · default")
+
+    one.status = "Suspended"
+    step(one, (9, EventType.EXECUTION_SUSPENDED, {}))
+
+    expect(page).to_have_title("Suspended · one · default")
+
+
+@pytest.mark.parametrize("tab", ["", "diagram/"])
+def test_links_of_pictures_are_called_what_is_seen_of_them(site, open_page, tab):
+    for instance_id in ("batch-2026-01-20", "mon-31", "etl-2026-01-05"):
+        page = open_page("admin", f"/hubs/default/i/{instance_id}/{tab}")
+        found = Axe().run(page, options={"runOnly": {"type": "rule", "values": ["label-content-name-mismatch"]}})
+        assert not found.response["violations"]
 
 
 def test_tab_reaches_each_span_and_back_returns_the_focus(one, open_page):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.urls import reverse
 
+from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
@@ -16,7 +17,10 @@ from orchestrations.interfaces.dashboard.presentation.payloads import PayloadVie
 from orchestrations.interfaces.dashboard.presentation.source_links import link_to
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, Badge
 from orchestrations.models import Instance
+from orchestrations.paging import CappedCount
+from orchestrations.queries import InstanceFilter
 
+ALIKE_CAP = 1_000
 CHILDREN_COUNTED = 1_000  # of one instance, for its page; the tree counts them all
 FIRST_SHOWN = (RuntimeStatus.FAILED, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.PENDING)
 SHORT_CUSTOM_STATUS = 300  # characters that fit into the list of facts
@@ -46,10 +50,12 @@ class Facts:
     custom_status_is_long: bool
     source_url: str
     earlier_url: str
+    alike: CappedCount | None
+    """How many other instances have failed with the same error."""
 
 
 def facts(instance: Instance, about: Circumstances) -> Facts:
-    """The facts, by one query."""
+    """The facts, by one query, and another one for an instance that has failed."""
     custom_status = show_payload(instance.custom_status)
     history = reverse("dashboard:instance_tab", args=[instance.hub, instance.instance_id, "history"])
     return Facts(
@@ -60,6 +66,7 @@ def facts(instance: Instance, about: Circumstances) -> Facts:
         custom_status_is_long=custom_status is not None and len(custom_status.text) > SHORT_CUSTOM_STATUS,
         source_url=link_to(instance.blocked_at),
         earlier_url=f"{history}?execution={instance.execution - 1}" if instance.execution > 1 else "",
+        alike=count_alike(instance),
     )
 
 
@@ -74,6 +81,15 @@ def count_children(instance: Instance) -> Children:
         counts=by_urgency(counted),
         live=sum(count for status, count in counted.items() if status not in TERMINAL),
     )
+
+
+def count_alike(instance: Instance) -> CappedCount | None:
+    """How many others have failed with the same error, up to ALIKE_CAP; None for an error that is not known."""
+    if not instance.error_fingerprint:
+        return None
+    where = InstanceFilter(error_fingerprint=instance.error_fingerprint)
+    counted = queries.count_instances(instance.hub, where, cap=ALIKE_CAP)
+    return counted if counted.is_capped else CappedCount(max(counted.value - 1, 0))
 
 
 def by_urgency(counted: dict[RuntimeStatus, int]) -> list[tuple[Badge, int]]:

@@ -466,6 +466,8 @@ def test_others_with_the_same_error_are_counted_and_shown(viewer, one):
     text = viewer.get(f"{ONE}stack/").text
 
     assert "12 others with this error" in text
+    assert f'href="/hubs/default/instances/?fingerprint={"f" * 16}"' in text
+    assert 'stack/">12 others</a>' in viewer.get(ONE).text
     assert len(re.findall(r">alike-\d+<", text)) == 10
     assert "unlike" not in text
 

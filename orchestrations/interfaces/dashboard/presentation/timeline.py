@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from orchestrations.interfaces.dashboard.presentation.durations import duration, roughly
+from orchestrations.interfaces.dashboard.presentation.durations import clock, duration, roughly
 from orchestrations.interfaces.dashboard.presentation.spans import Lane, Span
 
 WIDTH = 1000.0
@@ -22,6 +22,7 @@ IDLE_SHARE = 0.2  # of the whole from which an idle gap is shrunk
 IDLE_WIDTH = 44.0
 INSET_SHARE = 0.04  # of the busy time that stays visible at both ends of an idle gap
 TICKS = 6
+CHARACTER_WIDTH = 7.0  # of the words above the axis, about
 LABEL_CHARACTERS = 27
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 STEPS_SECONDS = (
@@ -118,7 +119,7 @@ def lay_out(lanes: Sequence[Lane], now: datetime) -> Timeline:
     return Timeline(
         height=f"{AXIS_HEIGHT + ROW_HEIGHT * len(lanes) + MARGIN / 2:g}",
         rows=[_row(lane, index, scale, now) for index, lane in enumerate(lanes)],
-        ticks=_ticks(scale, start, end, idle),
+        ticks=_ticks(scale, start, end, idle, clock(start, now)),
         idle=[_idle_band(scale, begin, until) for begin, until in idle],
         began=start,
     )
@@ -186,13 +187,15 @@ def _bar(span: Span, top: float, scale: Scale, now: datetime) -> Bar:
     return Bar(css, _units(left), _units(middle - height / 2), _units(width), _units(height), hatched=is_queued)
 
 
-def _ticks(scale: Scale, start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> list[Tick]:
+def _ticks(
+    scale: Scale, start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]], began: str
+) -> list[Tick]:
     """The beginning with its time, then offsets at round distances; none inside or just beside an idle band."""
     shrunk = sum(((b - a) for a, b in idle), timedelta())
     span = (end - start - shrunk).total_seconds()
     step = next((step for step in STEPS_SECONDS if span / step <= TICKS), STEPS_SECONDS[-1])
-    ticks = [Tick(_units(LABEL_WIDTH), f"{start:%H:%M:%S}")]
-    busy_until = LABEL_WIDTH + 70
+    ticks = [Tick(_units(LABEL_WIDTH), began)]
+    busy_until = LABEL_WIDTH + CHARACTER_WIDTH * len(began) + 14
     bands = [(scale.x(a), scale.x(b)) for a, b in idle]
     last = int(min((end - start).total_seconds() / step, TICKS * 400))
     for count in range(1, last + 1):

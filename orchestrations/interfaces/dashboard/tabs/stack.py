@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from orchestrations import queries
 from orchestrations.core.stack_traces import Frame, frames
@@ -19,11 +21,9 @@ from orchestrations.interfaces.dashboard.presentation.failures import Cause, fai
 from orchestrations.interfaces.dashboard.presentation.source_links import link_to, project_path, source_link
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
 from orchestrations.models import HistoryEvent, Instance
-from orchestrations.paging import CappedCount
 from orchestrations.queries import InstanceFilter
 
 ALIKE_SHOWN = 10
-ALIKE_CAP = 1_000
 RECENT_EVENTS = 2_000  # in which the attempts of the failed call are looked for
 ATTEMPTS_SHOWN = 20
 PATH_PARTS = 4
@@ -66,14 +66,6 @@ class Attempt:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """The other instances that failed alike."""
-
-    count: CappedCount
-    rows: list[ListRow]
-
-
 def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> dict[str, object]:
     """The failure where there is one, else where the code stands."""
     if instance.status == RuntimeStatus.FAILED:
@@ -82,6 +74,8 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
             "causes": [ShownCause(cause, stretches(cause.trace)) for cause in causes],
             "attempts": _attempts(instance),
             "alike": _alike(instance, about),
+            "list_url": f"{reverse('dashboard:instances', args=[instance.hub])}?"
+            f"{urlencode({'fingerprint': instance.error_fingerprint})}",
         }
     waiting: list[Telling] = [tell(wait, about) for wait in about.waits]
     return {"causes": [], "source_url": link_to(instance.blocked_at), "telling": waiting}
@@ -120,12 +114,10 @@ def _attempt(event: HistoryEvent) -> Attempt:
     return Attempt(event.attempt, event.timestamp, event.sequence, causes[-1].line if causes else "")
 
 
-def _alike(instance: Instance, about: Circumstances) -> Alike | None:
+def _alike(instance: Instance, about: Circumstances) -> list[ListRow]:
+    """The newest of the other instances that failed with the same error."""
     if not instance.error_fingerprint:
-        return None
+        return []
     where = InstanceFilter(error_fingerprint=instance.error_fingerprint)
-    counted = queries.count_instances(instance.hub, where, cap=ALIKE_CAP)
-    others = replace(counted, value=counted.value - (0 if counted.is_capped else 1))
     found = queries.list_instances(instance.hub, where, limit=ALIKE_SHOWN + 1).items
-    rows = [shown(row, about.now) for row in found if row.pk != instance.pk][:ALIKE_SHOWN]
-    return Alike(others, rows)
+    return [shown(row, about.now) for row in found if row.pk != instance.pk][:ALIKE_SHOWN]
