@@ -278,12 +278,14 @@ def why_not(user: Person, task: HumanTask) -> str:
 
 
 def may_see_task(user: Person, task: HumanTask) -> bool:
-    """Whether the person may know of the task: asked or left out by name, or allowed to see instances."""
+    """Whether the person may know of the task: asked, or left out by name, or allowed to see instances or override."""
     audience = audience_of(task)
     if not user.is_active:
         return False
     is_theirs = task.assignee_id is not None and task.assignee_id == user.pk
-    return is_theirs or audience.excludes(user) or may_answer(user, audience) or can(user, Action.VIEW)
+    if is_theirs or audience.excludes(user) or may_answer(user, audience):
+        return True
+    return can(user, Action.VIEW) or can(user, Action.OVERRIDE_TASK)
 
 
 def require_answer(user: Person, wait: OpenWait) -> None:

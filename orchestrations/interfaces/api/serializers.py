@@ -228,13 +228,6 @@ class RestartBody(Asked):
     with_new_instance_id = Flag(required=False, default=True)
 
 
-class AnswerBody(Asked):
-    """A person's verdict."""
-
-    approved = Flag()
-    comment = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
-
-
 class SignalBody(Asked):
     """An operation of an entity, to be carried out later."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.contrib.auth.models import Group, User
 
 from orchestrations.models import AuditEntry, InboxMessage, Instance
 from tests import rows
@@ -171,24 +170,6 @@ def test_an_ended_instance_is_purged_and_restarted(api):
     assert restarted.status_code == 201
     assert purged.json() == {"instances_deleted": 1}
     assert Instance.objects.get().instance_id == restarted.json()["instance_id"]
-
-
-def test_who_is_asked_answers_once(caller, api):
-    order = rows.instance("order")
-    asked = rows.wait(order, "decision", title="Pay?", request={"groups": ["managers"]})
-    manager = caller(name="max")
-    User.objects.get(username="max").groups.add(Group.objects.create(name="managers"))
-    address = f"/api/approvals/{asked.pk}/"
-
-    assert [row["id"] for row in manager.get("/api/approvals/").json()] == [asked.pk]
-    assert api.get("/api/approvals/").json() == []
-    assert api.post(address, {"approved": True}, format="json").status_code == 404, "an operator is not asked"
-    assert manager.post(address, {"comment": "?"}, format="json").json()["errors"][0]["path"] == "$.approved"
-    assert manager.post(address, {"approved": False, "comment": "no"}, format="json").status_code == 202
-    second = manager.post(address, {"approved": True}, format="json")
-
-    assert (second.status_code, second.json()["code"]) == (409, "question_closed")
-    assert InboxMessage.objects.get().payload == '{"approved":false,"comment":"no","by":"max"}'
 
 
 def test_a_raw_event_is_no_way_around_the_question(api):

@@ -1,0 +1,99 @@
+"""Inboxes: which questions are whose, the most urgent first, by keyset pages. Nothing here writes or takes a lock."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from orchestrations.conf import get_config
+from orchestrations.limits import LIST_PAGE
+from orchestrations.models import HumanAudience, HumanComment, HumanFollowUp, HumanTask, HumanVote
+from orchestrations.paging import Page, keyset_page
+from orchestrations.permissions import Action, can, group_names, may_see_task
+
+if TYPE_CHECKING:
+    from orchestrations.permissions import Person
+
+AUDIENCE = HumanAudience.objects.filter(
+    instance=OuterRef("instance"), execution=OuterRef("execution"), wait_id=OuterRef("wait_id")
+)
+COLUMNS = (
+    "hub", "name", "title", "form", "form_version", "schema", "assignment", "quorum_approve", "quorum_reject",
+    "approvals", "rejections", "priority", "asked_at", "due_at", "urgent_at", "state", "assignee__username",
+    "escalated_at", "escalation", "closed_at", "answered_by", "outcome", "on_timeout", "row_version", "execution",
+    "wait_id", "instance__name", "instance__instance_id", "instance__hub", "instance__status",
+)  # fmt: skip
+
+
+class Tab(StrEnum):
+    """The parts of an inbox."""
+
+    MINE = "mine"
+    GROUPS = "groups"
+    ASKED = "asked"
+    DONE = "done"
+
+
+def questions(user: Person, hub: str, tab: Tab | str) -> QuerySet[HumanTask]:
+    """The questions of a part of the inbox, in no order.
+
+    ``mine`` are put to or assigned to the person by name, ``groups`` to them among others; both without what they have
+    answered, put off, or must not answer. ``asked`` are open questions that they are left out of, because they asked.
+    ``done`` are those that they answered.
+    """
+    rows = HumanTask.objects.using(get_config().database).filter(hub=hub)
+    name = user.get_username()
+    voted = Exists(HumanVote.objects.filter(task=OuterRef("pk"), username=name))
+    if tab == Tab.DONE:
+        return rows.filter(voted)
+    rows = rows.filter(state__in=HumanTask.LIVE)
+    left_out = Exists(AUDIENCE.filter(key=f"excluded:{name}"))
+    if tab == Tab.ASKED:
+        return rows.filter(left_out)
+    put_off = Exists(HumanFollowUp.objects.filter(task=OuterRef("pk"), user=user.pk, until__gt=timezone.now()))
+    rows = rows.exclude(left_out).exclude(put_off).exclude(voted)
+    by_name = Q(assignee_id=user.pk) | (Q(assignee=None) & Q(Exists(AUDIENCE.filter(key=f"user:{name}"))))
+    if tab == Tab.MINE:
+        return rows.filter(by_name)
+    by_group = Q(assignee=None) | Q(quorum_approve__gt=1)
+    if not user.is_superuser:
+        by_group &= Q(Exists(AUDIENCE.filter(key__in=_keys(user))))
+    return rows.filter(by_group).exclude(by_name)
+
+
+def page(
+    user: Person, hub: str, tab: Tab | str, *, cursor: str | None = None, limit: int = LIST_PAGE
+) -> Page[HumanTask]:
+    """A page: what is due first comes first, and of what is done the newest. Raises InvalidCursor."""
+    rows = questions(user, hub, tab).select_related("instance", "assignee").only(*COLUMNS)
+    if tab == Tab.DONE:
+        return keyset_page(rows, None, cursor=cursor, limit=limit)
+    return keyset_page(rows, "urgent_at", cursor=cursor, limit=limit, oldest_first=True)
+
+
+def find(user: Person, hub: str, task_id: int) -> HumanTask | None:
+    """That question with its instance, or None where there is none that the person may know of."""
+    rows = HumanTask.objects.using(get_config().database).filter(hub=hub, pk=task_id)
+    task = rows.select_related("instance", "assignee").first()
+    return task if task is not None and may_see_task(user, task) else None
+
+
+def votes(task: HumanTask) -> list[HumanVote]:
+    """Everybody's, in order."""
+    return list(HumanVote.objects.using(task._state.db).filter(task_id=task.pk).order_by("at", "pk"))
+
+
+def thread(task: HumanTask, limit: int = LIST_PAGE) -> list[HumanComment]:
+    """What was said and done about it beside answering, in order; of a long one the newest."""
+    rows = HumanComment.objects.using(task._state.db).filter(task_id=task.pk).order_by("-pk")[:limit]
+    return list(reversed(rows))
+
+
+def _keys(user: Person) -> list[str]:
+    """The keys of the audiences that a person belongs to, but for the one of the own name."""
+    keys = [f"group:{name}" for name in group_names(user)]
+    keys += [f"permission:{permission}" for permission in user.get_all_permissions()]
+    return [*keys, "anyone"] if can(user, Action.ANSWER) else keys
