@@ -83,7 +83,7 @@ def _chosen_one_by_one(rows: QuerySet[Any]) -> Chosen:
 
 
 def _chosen_by_filter(request: HttpRequest, verb: Verb, where: InstanceFilter) -> Chosen:
-    preview = jobs.preview(hub_of(request), verb.action, Selection(where))
+    preview = jobs.preview(request.user, hub_of(request), verb.action, Selection(where))
     number = f"{COUNT_CAP:,} or more instances" if preview.count.is_capped else _counted(preview.count.value)
     note = "They are acted on by a job, which can be watched and stopped."
     if preview.left_out:

@@ -13,7 +13,7 @@ from orchestrations.client.many import ActingOnMany, Outcomes
 from orchestrations.client.tagging import tag_changes
 from orchestrations.errors import PayloadRejected
 from orchestrations.models import BulkJob, Instance
-from orchestrations.permissions import Action, can, can_raise_event
+from orchestrations.permissions import Action, can
 
 if TYPE_CHECKING:
     from orchestrations.permissions import Person
@@ -122,11 +122,18 @@ def checked_reason(action: Action, reason: str) -> str:
     return check_reason(reason)
 
 
-def may(user: Person, job: BulkJob, instance: Instance) -> bool:
-    """Whether that person may do the job's act to that instance. Events need ``open_waits``, prefetched."""
+def refusal(user: Person, job: BulkJob, instance: Instance) -> str:
+    """Why that person may not do the job's act to that instance; empty where they may. Events need ``open_waits``.
+
+    A question to people is answered one by one, by its form: no event of a bulk job goes past it.
+    """
     if job.action == Action.RAISE_EVENT:
-        return can_raise_event(user, instance, job.parameters["event_name"])
-    return can(user, Action(job.action), instance)
+        name = job.parameters["event_name"].casefold()
+        if any(wait.title and wait.name.casefold() == name for wait in instance.open_waits.all()):
+            return "It asks people that very question, which is answered on its own page."
+    if can(user, Action(job.action), instance):
+        return ""
+    return f"{job.creator_name!r} may not do this to it any more."
 
 
 def _event_data(name: str, value: object) -> str | None:

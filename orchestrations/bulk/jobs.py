@@ -19,7 +19,7 @@ from orchestrations.limits import COUNT_CAP, LIST_PAGE
 from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.models.bulk_jobs import OPEN_STATES
 from orchestrations.paging import CappedCount, Page, keyset_page
-from orchestrations.permissions import Action, can, require
+from orchestrations.permissions import Action, can, can_somewhere, names_open_to, require
 from orchestrations.store import get_store
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Preview:
         return None if self.chosen.is_capped else self.chosen.value - self.count.value
 
 
-def preview(hub: str, action: Action, selection: Selection) -> Preview:
+def preview(user: Person, hub: str, action: Action, selection: Selection) -> Preview:
     """Count to the cap, and name the first. Three queries, whatever the number of instances."""
     using = get_config().database
+    selection = selection.confined_to(_reach(user, action, hub))
     return Preview(
         count=selection.count(hub, using, action, COUNT_CAP),
         chosen=selection.count(hub, using, None, COUNT_CAP),
@@ -70,7 +71,8 @@ def create(
     ``parameters`` are those of ``acts.checked_parameters``. Raises PermissionRefused, also for who has no account
     whose rights could be looked at while the job runs, and PayloadRejected.
     """
-    require(user, action)
+    if not can_somewhere(user, action, hub):
+        require(user, action)
     if user.pk is None:
         raise PermissionRefused("A bulk job acts with the rights of a user's account. Sign in as one.")
     reason = checked_reason(action, reason)
@@ -85,7 +87,7 @@ def create(
             hub=hub,
             action=action.value,
             parameters=dict(parameters),
-            selection=selection.frozen(store.now()).to_json(),
+            selection=selection.frozen(store.now()).confined_to(_reach(user, action, hub)).to_json(),
             reason=reason,
             created_by_id=user.pk,
             creator_name=actor.name,
@@ -133,6 +135,19 @@ def stop(user: Person, job: BulkJob) -> bool:
     return bool(
         stopped.update(state=BulkJob.State.STOPPED, stopped_by=user.get_username(), ended_at=now, updated_at=now)
     )
+
+
+def _reach(user: Person, action: Action, hub: str) -> tuple[str, ...] | None:
+    """On which names the person may do that, among those that they may see; None for all names."""
+    acted_on, seen = names_open_to(user, action, hub), names_open_to(user, Action.VIEW, hub)
+    if acted_on is None or seen is None:
+        return seen if acted_on is None else acted_on
+    both = [name for name in acted_on if _covered(name, seen)] + [name for name in seen if _covered(name, acted_on)]
+    return tuple(dict.fromkeys(both))
+
+
+def _covered(name: str, by: tuple[str, ...]) -> bool:
+    return any(name == other or (other.endswith("*") and name.startswith(other[:-1])) for other in by)
 
 
 def _jobs() -> QuerySet[BulkJob]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +16,14 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import QuerySet
 
-from orchestrations.bulk.acts import ACTS, may
+from orchestrations.bulk.acts import ACTS, refusal
 from orchestrations.bulk.selections import COLUMNS, Selection, newest_first
 from orchestrations.client.many import ActingOnMany, Outcomes
 from orchestrations.limits import BULK_BATCH, BULK_COUNT_CAP, BULK_JOBS_KEPT, BULK_PROBLEMS
 from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.models.bulk_jobs import OPEN_STATES
 from orchestrations.paging import Cursor
-from orchestrations.permissions import Action, can, legal_actions
+from orchestrations.permissions import Action, legal_actions
 from orchestrations.store.contract import Store
 from orchestrations.store.locking import skip_locked
 
@@ -143,7 +144,7 @@ class BulkRunner:
         if selection.where is None:
             begin = job.cursor or 0
             named = selection.ids[begin : begin + BULK_BATCH]
-            rows = Selection(ids=named).rows(job.hub, self._store.using).only(*columns)
+            rows = replace(selection, ids=named).rows(job.hub, self._store.using).only(*columns)
             found = {row.instance_id: row for row in _with_waits(rows, action)}
             job.cursor = begin + len(named)
             instances = [found[instance_id] for instance_id in named if instance_id in found]
@@ -164,12 +165,11 @@ class BulkRunner:
         action = Action(job.action)
         outcomes = Outcomes()
         ready = []
-        may_all = can(user, action) if action is not Action.RAISE_EVENT else False
         for instance in instances:
             if action not in legal_actions(instance.status):
                 outcomes.skipped[instance.pk] = f"It is {instance.status}."
-            elif not (may_all or may(user, job, instance)):
-                outcomes.skipped[instance.pk] = f"{job.creator_name!r} may not do this to it any more."
+            elif why := refusal(user, job, instance):
+                outcomes.skipped[instance.pk] = why
             else:
                 ready.append(instance)
         if ready:

@@ -26,6 +26,8 @@ class Selection:
 
     where: InstanceFilter | None = None
     ids: tuple[str, ...] = ()
+    visible: tuple[str, ...] | None = None
+    """Names, or beginnings followed by ``*``, to which whoever chooses is confined; None for any."""
 
     @classmethod
     def of_ids(cls, ids: Sequence[str]) -> Selection:
@@ -37,7 +39,11 @@ class Selection:
         if self.where is None:
             return self
         until = min(self.where.created_to or now, now)
-        return Selection(replace(self.where, created_to=until))
+        return replace(self, where=replace(self.where, created_to=until))
+
+    def confined_to(self, names: tuple[str, ...] | None) -> Selection:
+        """The same without instances of other names: for whoever chooses there are none."""
+        return replace(self, visible=names)
 
     def to_json(self) -> str:
         """As text for the job's row."""
@@ -51,9 +57,10 @@ class Selection:
     def rows(self, hub: str, using: str, action: Action | None = None) -> QuerySet[Instance]:
         """The instances, in no order; with an ``action`` those whose status allows it."""
         if self.where is None:
-            named = filter_instances(hub, InstanceFilter(), using=using).filter(instance_id__in=self.ids)
+            seen = InstanceFilter(visible=self.visible)
+            named = filter_instances(hub, seen, using=using).filter(instance_id__in=self.ids)
             return named if action is None else named.filter(status__in=legal_statuses(action))
-        where = self.where
+        where = replace(self.where, visible=self.visible)
         if action is not None:
             legal = [status for status in legal_statuses(action) if not where.statuses or status in where.statuses]
             where = replace(where, statuses=tuple(legal), nothing=where.nothing or not legal)

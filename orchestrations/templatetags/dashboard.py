@@ -11,10 +11,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orchestrations.bulk.acts import ACTS
 from orchestrations.interfaces.dashboard.presentation import durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
+from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
 from orchestrations.interfaces.dashboard.reader import Reader, reader_of
+from orchestrations.permissions import Action, can_somewhere
 from orchestrations.search.language import Mark
 
 register = template.Library()
@@ -123,3 +126,13 @@ def theme(context: Context) -> str:
     chosen = request.COOKIES.get("theme", "") if request else ""
     chosen = chosen or reader(context).theme
     return chosen if chosen in THEMES else "system"
+
+
+@register.simple_tag(takes_context=True)
+def bulk_verbs(context: Context, hub: str) -> list[Verb]:
+    """What the reader may do to several instances at once. Grants count for who sees the list by grants alone."""
+    user = context["request"].user
+    verbs = [verb for verb in BUTTONS if verb.action in ACTS]
+    if user.has_perm(Action.VIEW.permission):  # then its grants have not been read, and are no reason for a query
+        return [verb for verb in verbs if user.has_perm(verb.action.permission)]
+    return [verb for verb in verbs if can_somewhere(user, verb.action, hub)]

@@ -20,6 +20,7 @@ from tests import rows
 from tests.functions import registered
 
 RIGHTS = (
+    "view_instance",
     "terminate_instance",
     "suspend_instance",
     "rewind_instance",

@@ -17,7 +17,7 @@ from orchestrations.bulk.selections import Selection
 from orchestrations.client.many import ActingOnMany
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected, PermissionRefused
-from orchestrations.models import AuditEntry, BulkJob, InboxMessage, Instance
+from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage, Instance
 from orchestrations.permissions import Action
 from orchestrations.queries import InstanceFilter
 from tests import rows
@@ -250,6 +250,24 @@ def test_a_job_needs_the_acts_permission(make_job, ada):
         )
 
 
+def test_a_grant_for_some_names_lets_a_job_reach_those_alone(finish):
+    eve = User.objects.create_user("eve")
+    Grant.objects.create(user=eve, actions=["view", "suspend"], names="bill*")
+    Grant.objects.create(user=eve, actions=["suspend"], names="*")
+    for name in ("bill", "billing", "echo"):
+        rows.instance(f"{name}-1", name=name)
+    rows.instance("bill-2", name="bill")
+
+    for selection in (Selection(InstanceFilter(name="bill")), Selection.of_ids(["billing-1", "echo-1"])):
+        given = {"parameters": checked_parameters(Action.SUSPEND), "via": AuditEntry.Via.DASHBOARD}
+        finish(jobs.create(eve, rows.HUB, Action.SUSPEND, selection, **given)[0])
+
+    assert told() == ["bill-1", "bill-2", "billing-1"]
+    assert BulkJob.objects.latest("pk").problems[0]["why"] == "There is no such instance."
+    with pytest.raises(PermissionRefused):
+        jobs.create(eve, rows.HUB, Action.RESUME, selection, **given)
+
+
 def test_a_right_that_was_taken_away_meanwhile_is_missed_at_once(make_job, finish, runner, ada, monkeypatch):
     monkeypatch.setattr(running, "BULK_BATCH", 1)
     for number in range(3):
@@ -408,13 +426,14 @@ def test_named_instances_are_some_and_not_too_many(ids):
         Selection.of_ids(ids)
 
 
-def test_a_preview_counts_what_the_job_would_reach(make_job, django_assert_num_queries):
+def test_a_preview_counts_what_the_job_would_reach(ada, django_assert_num_queries):
     for number in range(30):
         rows.instance(f"order-{number}", minutes=number)
     rows.instance("ended", status="Completed")
 
+    ada.has_perm("orchestrations.view_instance")  # fills the cache of rights
     with django_assert_num_queries(3):
-        preview = jobs.preview(rows.HUB, Action.TERMINATE, Selection(InstanceFilter()))
+        preview = jobs.preview(ada, rows.HUB, Action.TERMINATE, Selection(InstanceFilter()))
 
     assert (str(preview.count), preview.left_out) == ("30", 1)
     assert [row.instance_id for row in preview.first] == [f"order-{number}" for number in range(29, 9, -1)]

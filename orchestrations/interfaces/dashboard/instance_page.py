@@ -19,7 +19,7 @@ from orchestrations.interfaces.dashboard.human.task_page import Ask
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.presentation.awaited import Telling, tell
 from orchestrations.interfaces.dashboard.presentation.statuses import badge
-from orchestrations.interfaces.dashboard.presentation.verbs import offered
+from orchestrations.interfaces.dashboard.presentation.verbs import Verb, offered, task_verbs
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.interfaces.dashboard.presentation.why import explain
 from orchestrations.interfaces.dashboard.versions import instance_version, waits_version, with_coming
@@ -33,6 +33,14 @@ KEPT = ("execution", "seq", "before", "until", "view", "type", "only", "q", "unf
 
 
 @dataclass(frozen=True, slots=True)
+class TaskAct:
+    """A link to an act on one task."""
+
+    verb: Verb
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class WaitLine:
     """One thing that the instance waits for, with where a person can go about it."""
 
@@ -41,6 +49,8 @@ class WaitLine:
     instance_id: str | None
     child_url: str
     raise_url: str
+    acts: list[TaskAct]
+    """What a person may do about this wait alone."""
 
 
 def load(hub: str, instance_id: str) -> Instance:
@@ -104,7 +114,9 @@ def _asks_version(instance: Instance, asks: list[Ask]) -> str:
 
 def _lines(instance: Instance, about: Circumstances, actions: frozenset[Action]) -> list[WaitLine]:
     """The waits one by one, where the sentence at the top does not say it all."""
-    if len(about.waits) == 1 and about.waits[0].kind != "ExternalEvent":
+    if len(about.waits) == 1 and not (
+        about.waits[0].kind == "ExternalEvent" or task_verbs(about.waits[0].kind, actions)
+    ):
         return []
     return [_line(instance, wait, tell(wait, about), actions) for wait in about.waits]
 
@@ -116,7 +128,18 @@ def _line(instance: Instance, wait: Wait, told: Telling, actions: frozenset[Acti
     if wait.kind == "ExternalEvent" and Action.RAISE_EVENT in actions:
         address = reverse("dashboard:act", args=[instance.hub, instance.instance_id, "raise"])
         raise_url = f"{address}?{urlencode({'name': wait.name})}"
-    return WaitLine(told.text, wait.name, wait.instance_id, child_url, raise_url)
+    acts = _task_acts(instance, wait, actions)
+    return WaitLine(told.text, wait.name, wait.instance_id, child_url, raise_url, acts)
+
+
+def _task_acts(instance: Instance, wait: Wait, actions: frozenset[Action]) -> list[TaskAct]:
+    if wait.task_id is None:
+        return []
+    where = [instance.hub, instance.instance_id]
+    return [
+        TaskAct(verb, f"{reverse('dashboard:act', args=[*where, verb.slug])}?task={wait.task_id}")
+        for verb in task_verbs(wait.kind, actions)
+    ]
 
 
 def _live_url(query: QueryDict, where: list[str], tab: str) -> str:

@@ -19,6 +19,9 @@ ROLES = {
         "suspend_instance",
         "rewind_instance",
         "purge_instance",
+        "tag_instance",
+        "hasten_task",
+        "complete_task",
     ),
     "approver": (),
 }

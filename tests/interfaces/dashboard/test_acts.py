@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from orchestrations.models import AuditEntry, InboxMessage, Instance
+from orchestrations import OrchestrationClient
+from orchestrations.core.events import EventType
+from orchestrations.models import ActivityWorkItem, AuditEntry, InboxMessage, Instance, Timer
 from tests import rows
 
 HTMX = {"HX-Request": "true"}
@@ -49,7 +52,8 @@ def test_a_grave_act_needs_a_reason(operator, slug, status):
 
     assert response.status_code == 422
     assert "Say why" in response.text
-    assert 'href="#id_reason"' in response.text
+    focused = re.findall(r"<(?:textarea|input|div)[^>]*\sautofocus[^>]*>", response.text)
+    assert len(focused) == 1 and 'name="reason"' in focused[0]
     assert Instance.objects.exists()
     assert not InboxMessage.objects.exists()
 
@@ -70,6 +74,150 @@ def test_terminating_spares_the_children_if_told_so(operator, given, recursive):
     operator.post(url("terminate"), {"reason": "done", **given})
 
     assert json.loads(InboxMessage.objects.get().attributes)["recursive"] is recursive
+
+
+def test_a_whole_tree_is_ended_only_by_who_types_its_id(operator):
+    rows.instance(parent=rows.instance("one"))
+    given = {"reason": "done", "recursive": "on"}
+
+    refused = operator.post(url("terminate"), given)
+
+    assert refused.status_code == 422
+    assert "That is not the id of this instance." in refused.text
+    assert not InboxMessage.objects.exists()
+    assert operator.post(url("terminate"), {"reason": "done"}).status_code == 302  # it alone needs none
+    assert operator.post(url("terminate"), {**given, "confirm": "one"}).status_code == 302
+
+
+def test_an_act_tells_its_effect_in_numbers(operator):
+    parent = rows.instance("one")
+    for _ in range(240):
+        rows.instance(parent=parent)
+    for name in ("a", "b", "c"):
+        OrchestrationClient().raise_event("one", name)
+
+    page = operator.get(url("suspend")).text
+
+    assert "240 sub-orchestrations keep running." in page
+    assert "3 buffered events stay." in page
+
+
+def test_a_purge_tells_what_it_removes(operator):
+    parent = rows.instance("one", status="Completed")
+    for _ in range(12):
+        rows.instance(parent=parent, status="Completed")
+    rows.history(parent, *[(EventType.EVENT_RAISED, {"payload": "x" * 1_000}) for _ in range(5)])
+
+    page = operator.get(url("purge")).text
+
+    assert "This removes 5 events with 5.0 KB of payloads." in page
+    assert "It has 12 sub-orchestrations, which stay unless you say otherwise." in page
+
+
+def test_what_is_legal_and_not_allowed_names_the_missing_permission(viewer):
+    rows.instance("one")
+
+    page = viewer.get("/hubs/default/i/one/").text
+
+    assert "Needs the permission orchestrations.terminate_instance" in page
+    assert url("terminate") not in page
+    assert "Purge" not in page  # not while it runs
+
+
+def test_tags_are_edited_a_line_each(operator):
+    rows.instance("one", tags={"team": "a", "old": "x"})
+    assert "old=x\nteam=a" in operator.get(url("tags")).text
+
+    response = operator.post(url("tags"), {"tags": "team=b\r\n\r\nowner = ada\r\n", "reason": "handed over"})
+
+    assert response.status_code == 302
+    assert Instance.objects.get().tags == {"team": "b", "owner": "ada"}
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.details) == ("set_tags", {"set": {"team": "b", "owner": "ada"}, "removed": ["old"]})
+
+
+@pytest.mark.parametrize(
+    "tags, told", [("team", "Line 1 is no tag"), ("=a", "Line 1 is no tag"), ("team=a", "Nothing has changed")]
+)
+def test_what_are_no_tags_is_told_beside_them(operator, tags, told):
+    rows.instance("one", tags={"team": "a"})
+
+    response = operator.post(url("tags"), {"tags": tags})
+
+    assert response.status_code == 422
+    assert told in response.text
+
+
+def waits_for(*waits: dict[str, object]) -> Instance:
+    """A running instance that waits for these."""
+    return rows.instance("one", waits=json.dumps(waits))
+
+
+TIMER = {"kind": "Timer", "name": "", "task_id": 3, "since": "2026-03-01T12:00:00Z", "due_at": "2026-03-02T12:00:00Z"}
+ACTIVITY = {"kind": "Activity", "name": "charge", "task_id": 4, "since": "2026-03-01T12:00:00Z"}
+
+
+def test_a_timer_is_skipped_from_the_page_of_its_wait(operator):
+    instance = waits_for(TIMER)
+    Timer.objects.create(hub=instance.hub, instance=instance, execution=1, task_id=3, due_at=rows.NOON)
+    where = f"{url('skip-timer')}?task=3"
+    assert "Waiting for a timer" in operator.get(where).text
+
+    assert operator.post(where, {"reason": "no need to wait"}).status_code == 302
+
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.reason, entry.details) == ("skip_timer", "no need to wait", {"task": 3})
+
+
+def test_an_activity_is_completed_by_hand_with_json_and_a_reason(operator):
+    instance = waits_for(ACTIVITY)
+    ActivityWorkItem.objects.create(
+        hub=instance.hub,
+        instance=instance,
+        execution=1,
+        task_id=4,
+        sequence=1,
+        name="charge",
+        scheduled_at=rows.NOON,
+        visible_at=rows.NOON,
+    )
+    where = f"{url('complete-task')}?task=4"
+
+    assert operator.post(where, {"result": "41"}).status_code == 422
+    assert operator.post(where, {"result": "{", "reason": "paid by phone"}).status_code == 422
+    assert operator.post(where, {"result": "41", "reason": "paid by phone"}).status_code == 302
+
+    message = InboxMessage.objects.get()
+    assert (message.type, message.payload) == ("TaskCompleted", "41")
+
+
+@pytest.mark.parametrize("where", ["skip-timer/?task=4", "skip-timer/?task=99", "skip-timer/", "retry-now/?task=x"])
+def test_a_task_that_is_not_waited_for_any_more_is_a_conflict(operator, where):
+    waits_for(ACTIVITY)
+
+    response = operator.get(f"/hubs/default/i/one/do/{where}")
+
+    assert response.status_code == 409
+    assert "it has gone on already" in response.text
+
+
+def test_what_is_waited_for_stands_above_the_event_to_raise(operator):
+    instance = rows.instance("one")
+    assert "It waits for no event now" in operator.get(url("raise")).text
+    rows.wait(instance, "paid")
+    rows.wait(instance, "decision", title="Pay order 7?")
+
+    page = operator.get(url("raise")).text
+
+    assert 'href="?name=paid"' in page
+    assert "Pay order 7?" in page
+    assert "It waits for no event now" not in page
+
+
+def test_who_may_do_nothing_learns_nothing_of_what_there_is(viewer):
+    rows.instance("one")
+
+    assert viewer.get(url("terminate")).status_code == viewer.get(url("terminate", "two")).status_code == 403
 
 
 def test_an_event_is_raised_with_its_json(operator):
@@ -121,7 +269,7 @@ def test_purging_needs_the_id_typed_and_leaves_its_audit_row(operator):
     assert operator.post(url("purge"), {"reason": "old", "confirm": "two"}).status_code == 422
     response = operator.post(url("purge"), {"reason": "old", "confirm": "one"})
 
-    assert response["Location"] == "/hubs/default/instances/"
+    assert response["Location"] == "/hubs/default/i/one/"
     assert not Instance.objects.exists()
     assert AuditEntry.objects.get().reason == "old"
 

@@ -79,11 +79,12 @@ class Batches(HubView):
         """
         given = self._given()
         action = Action(given["action"])
-        permissions.require(self.person, action)
+        if not permissions.can_somewhere(self.person, action, self.hub):
+            permissions.require(self.person, action)
         selection = self._selection(given["instances"])
         parameters = _parameters(action, given)
         if given["dry_run"]:
-            return Response(_preview(jobs.preview(self.hub, action, selection)))
+            return Response(_preview(jobs.preview(self.person, self.hub, action, selection)))
         job, _ = jobs.create(
             self.person,
             self.hub,

@@ -17,6 +17,7 @@ from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.versions import (
     approvals_version,
     arrivals_version,
+    digest,
     instance_version,
     newest_version,
     row_version,
@@ -25,7 +26,7 @@ from orchestrations.interfaces.dashboard.versions import (
     waits_version,
     with_coming,
 )
-from orchestrations.models import HumanComment, HumanTask, InboxMessage, Instance
+from orchestrations.models import BulkJob, HumanComment, HumanTask, InboxMessage, Instance
 from orchestrations.queries import newest_instance
 
 KEYS_IN_ONE_STATEMENT = 1_000
@@ -67,6 +68,11 @@ def waits(pk: int) -> Topic:
 def approvals(hub: str) -> Topic:
     """The questions that the hub's instances ask."""
     return Topic("approvals", hub)
+
+
+def bulk_job(pk: int) -> Topic:
+    """How far a bulk job has come."""
+    return Topic("bulk_job", pk)
 
 
 def region(key: tuple[str, ...]) -> Topic:
@@ -154,6 +160,12 @@ def _read_tasks(pks: Collection[int]) -> dict[int, str]:
     return {pk: found.get(pk, "") for pk in pks}
 
 
+def _read_bulk_jobs(pks: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = dict.fromkeys(pks, "")
+    rows = BulkJob.objects.using(get_config().database).filter(pk__in=pks)
+    return found | {pk: digest((state, batches)) for pk, state, batches in rows.values_list("pk", "state", "batches")}
+
+
 READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
     # "region" is added by the boards, which import this module.
     "rows": _read_rows,
@@ -163,6 +175,7 @@ READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
     "waits": _read_waits,
     "approvals": _read_approvals,
     "task": _read_tasks,
+    "bulk_job": _read_bulk_jobs,
 }
 
 

@@ -88,10 +88,68 @@ PURGE = Verb(
     is_dangerous=True,
 )
 
-VERBS = {verb.slug: verb for verb in (RAISE, RESUME, SUSPEND, REWIND, RESTART, TERMINATE, PURGE)}
+TAGS = Verb(
+    Action.SET_TAGS,
+    "tags",
+    "Tags",
+    "The tags are changed.",
+    "An orchestrator that runs goes on seeing the tags with which it began.",
+)
+RETRY_NOW = Verb(
+    Action.RETRY_NOW,
+    "retry-now",
+    "Retry now",
+    "The next attempt is made now.",
+    "The next attempt is made now instead of at its time. It counts like any other.",
+)
+SKIP_TIMER = Verb(
+    Action.SKIP_TIMER,
+    "skip-timer",
+    "Skip the timer",
+    "The timer fires now.",
+    "The timer fires now instead of at its time, and the orchestrator goes on. If it is the deadline of a wait, that "
+    "wait times out.",
+)
+COMPLETE = Verb(
+    Action.COMPLETE_TASK,
+    "complete-task",
+    "Complete by hand",
+    "The result is on its way.",
+    "The activity counts as completed with the result that you give. If it runs now, nobody takes its own result.",
+    needs_reason=True,
+    is_dangerous=True,
+)
+
+BUTTONS = (RAISE, RESUME, SUSPEND, REWIND, RESTART, TAGS, TERMINATE, PURGE)
+TASK_VERBS = (RETRY_NOW, SKIP_TIMER, COMPLETE)
+VERBS = {verb.slug: verb for verb in (*BUTTONS, *TASK_VERBS)}
+WAITS_OF = {
+    RETRY_NOW: frozenset({"Retry"}),
+    SKIP_TIMER: frozenset({"Timer"}),
+    COMPLETE: frozenset({"Activity", "Retry"}),
+}
+"""The kinds of waits that an act on one task is for."""
 
 
-def offered(status: str, actions: Collection[Action]) -> list[Verb]:
-    """The verbs of these actions, in the order of the buttons. Starting again is offered once an instance has ended."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button: an act that is legal in the instance's status. ``missing`` is the permission that the reader lacks."""
+
+    verb: Verb
+    missing: str = ""
+
+
+def offered(status: str, actions: Collection[Action]) -> list[Offer]:
+    """The buttons of an instance of that status, in order, for somebody who may do ``actions`` to it.
+
+    Starting again is offered once an instance has ended.
+    """
     is_live = not RuntimeStatus(status).is_terminal
-    return [verb for verb in VERBS.values() if verb.action in actions and not (verb is RESTART and is_live)]
+    legal = legal_actions(status)
+    shown = [verb for verb in BUTTONS if verb.action in legal and not (verb is RESTART and is_live)]
+    return [Offer(verb, "" if verb.action in actions else verb.action.permission) for verb in shown]
+
+
+def task_verbs(kind: str, actions: Collection[Action]) -> list[Verb]:
+    """The acts for a wait of that kind, for somebody who may do ``actions``."""
+    return [verb for verb in TASK_VERBS if kind in WAITS_OF[verb] and verb.action in actions]

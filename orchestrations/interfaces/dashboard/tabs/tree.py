@@ -66,7 +66,7 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
         "ancestors": [shown(row, about.now) for row in ancestors],
         "root": top,
         "is_root": top.pk == instance.pk,
-        "family_verbs": _family_verbs(top, offered(top.status, actions)),
+        "family_verbs": _family_verbs(top, [offer.verb for offer in offered(top.status, actions) if not offer.missing]),
         "self": Node(shown(instance, about.now), by_urgency(own)),
         "branch": branch(instance, about, *place(request)),
         "is_page": bool(request.GET.get("after")),

@@ -1,0 +1,68 @@
+"""A bulk job in words: what it does, how far it has come, and what became of its instances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, Badge
+from orchestrations.interfaces.dashboard.presentation.verbs import VERBS
+from orchestrations.models import BulkJob
+
+STATES = {
+    BulkJob.State.PENDING: BADGES[RuntimeStatus.PENDING],
+    BulkJob.State.RUNNING: BADGES[RuntimeStatus.RUNNING],
+    BulkJob.State.COMPLETED: BADGES[RuntimeStatus.COMPLETED],
+    BulkJob.State.STOPPED: Badge("terminated", "octagon", "Stopped"),
+    BulkJob.State.FAILED: BADGES[RuntimeStatus.FAILED],
+}
+LABELS = {verb.action.value: verb.label for verb in VERBS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownJob:
+    """A row of the list of jobs."""
+
+    job: BulkJob
+    badge: Badge
+    label: str
+    total: str
+
+
+def show(job: BulkJob) -> ShownJob:
+    """The job as a list shows it."""
+    return ShownJob(job, STATES[BulkJob.State(job.state)], LABELS.get(job.action, job.action), _total(job))
+
+
+def describe(job: BulkJob) -> dict[str, object]:
+    """The job as its page shows it."""
+    shown = show(job)
+    return {
+        "job": job,
+        "badge": shown.badge,
+        "label": shown.label,
+        "total": shown.total,
+        "summary": _summary(job, shown),
+        "more_problems": max(job.skipped + job.failed - len(job.problems), 0),
+    }
+
+
+def _summary(job: BulkJob, shown: ShownJob) -> str:
+    """One sentence that says how it stands."""
+    match job.state:
+        case BulkJob.State.PENDING:
+            return "A worker is about to begin."
+        case BulkJob.State.RUNNING:
+            return f"{job.handled:,} of {shown.total} instances have had their turn."
+        case BulkJob.State.FAILED:
+            return job.error
+        case BulkJob.State.STOPPED:
+            return f"Stopped by {job.stopped_by} after {job.handled:,} of {shown.total} instances."
+    gone = f" {job.gone:,} no longer matched when their turn came." if job.gone else ""
+    return f"All {job.handled:,} instances have had their turn.{gone}"
+
+
+def _total(job: BulkJob) -> str:
+    if job.total is None:
+        return "—"
+    return f"{job.total:,}{'+' if job.total_is_capped else ''}"

@@ -1,0 +1,209 @@
+"""Acts on many instances: previewed and confirmed, followed while workers carry them out, and stopped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from orchestrations.bulk import jobs
+from orchestrations.bulk.acts import ACTS
+from orchestrations.bulk.selections import Selection
+from orchestrations.conf import get_config
+from orchestrations.errors import InvalidCursor, PayloadRejected, PermissionRefused
+from orchestrations.interfaces.dashboard.access import needs, person, require
+from orchestrations.interfaces.dashboard.bulk_forms import BulkForm
+from orchestrations.interfaces.dashboard.live import answering, topics
+from orchestrations.interfaces.dashboard.presentation.bulk_jobs import describe, show
+from orchestrations.interfaces.dashboard.presentation.verbs import VERBS, Verb
+from orchestrations.limits import LIST_PAGE_MAXIMUM
+from orchestrations.models import AuditEntry, BulkJob, Instance
+from orchestrations.permissions import Action, can_somewhere
+from orchestrations.search.filters import filter_of
+from orchestrations.search.language import QueryError, parse
+
+BULK_VERBS = {slug: verb for slug, verb in VERBS.items() if verb.action in ACTS}
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Action.VIEW, narrowed=True)
+def new(request: HttpRequest, *, hub: str) -> HttpResponse:
+    """Preview an act on the instances that the address chooses, and with the form make it a job."""
+    now = timezone.now()
+    try:
+        selection, words = _chosen(request, hub, now)
+    except QueryError as error:
+        return render(request, "dashboard/bulk/choose.html", {**_where(hub), "problem": str(error)}, status=422)
+    verb = BULK_VERBS.get(request.GET.get("action", ""))
+    if verb is None:
+        return _choose(request, hub, selection, words)
+    if not can_somewhere(person(request), verb.action, hub):
+        require(request, verb.action)
+    form = BulkForm(request.POST if request.method == "POST" else None, action=verb.action, now=now)
+    if request.method != "POST" or not form.is_valid():
+        return _ask(request, hub, selection, verb, form, words, 422 if request.method == "POST" else 200)
+    if selection.where is not None:
+        selection = _chosen(request, hub, form.cleaned_data["seen"])[0].frozen(form.cleaned_data["seen"])
+    return _make(request, hub, selection, verb, form, words)
+
+
+@require_GET
+@needs(Action.VIEW)
+def index(request: HttpRequest, *, hub: str) -> HttpResponse:
+    """The jobs of the task hub, newest first."""
+    try:
+        page = jobs.page(hub, cursor=request.GET.get("cursor"))
+    except InvalidCursor as invalid:
+        raise Http404(str(invalid)) from invalid
+    address = reverse("dashboard:bulk", args=[hub])
+    context = {
+        **_where(hub),
+        "jobs": [show(job) for job in page.items],
+        "newer": page.previous_cursor and f"{address}?cursor={page.previous_cursor}",
+        "older": page.next_cursor and f"{address}?cursor={page.next_cursor}",
+    }
+    return render(request, "dashboard/bulk/index.html", context)
+
+
+@require_GET
+@needs(Action.VIEW)
+def one(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
+    """How far a job has come."""
+    return render(request, "dashboard/bulk/job.html", _context(request, hub, _find(hub, job_id)))
+
+
+@require_GET
+@needs(Action.VIEW)
+def live(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
+    """The progress as it stands now."""
+    context = {**_context(request, hub, _find(hub, job_id)), "is_refresh": True}
+    return render(request, "dashboard/bulk/_progress.html", context)
+
+
+@require_GET
+@needs(Action.VIEW)
+def tick(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponseBase:
+    """Whether the job has come further."""
+    return answering.answer(request, {"bulk_job": topics.bulk_job(job_id)})
+
+
+@require_POST
+@needs(Action.VIEW)
+def stop(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
+    """Stop the job: when the next page shows, it acts on nothing more."""
+    job = _find(hub, job_id)
+    try:
+        was_in_time = jobs.stop(person(request), job)
+    except PermissionRefused as refused:
+        raise PermissionDenied(str(refused)) from refused
+    if not was_in_time:
+        return render(request, "dashboard/bulk/over.html", _context(request, hub, _find(hub, job_id)), status=409)
+    messages.success(request, "The job is stopped. What it has done stays done.")
+    return redirect("dashboard:bulk_job", hub=hub, job_id=job_id)
+
+
+def _chosen(request: HttpRequest, hub: str, now: datetime) -> tuple[Selection, str]:
+    """What the address chooses, and in words: rows by ``pk``, or with ``all`` the instances of the query ``q``."""
+    if not request.GET.get("all"):
+        pks = [
+            int(text) for text in request.GET.getlist("pk")[:LIST_PAGE_MAXIMUM] if text.isdecimal() and len(text) < 19
+        ]
+        rows = Instance.objects.using(get_config().database).filter(hub=hub, is_entity=False, pk__in=pks)
+        ids = tuple(rows.order_by("-created_at", "-pk").values_list("instance_id", flat=True))
+        return Selection(ids=ids), "the selected instances"
+    query = request.GET.get("q", "")
+    words = f"all instances that match {query}" if query.strip() else "all instances of the task hub"
+    return Selection(filter_of(parse(query), now)), words
+
+
+def _choose(request: HttpRequest, hub: str, selection: Selection, words: str) -> HttpResponse:
+    """The acts to choose from, where the address names none; or how instances are chosen, where there are none."""
+    offers = [
+        (verb, _with_action(request, verb))
+        for verb in BULK_VERBS.values()
+        if can_somewhere(person(request), verb.action, hub)
+    ]
+    context = {
+        **_where(hub),
+        "words": words,
+        "offers": offers,
+        "is_empty": selection.where is None and not selection.ids,
+    }
+    return render(request, "dashboard/bulk/choose.html", context)
+
+
+def _ask(
+    request: HttpRequest, hub: str, selection: Selection, verb: Verb, form: BulkForm, words: str, status: int
+) -> HttpResponse:
+    context = {
+        **_where(hub),
+        "verb": verb,
+        "form": form,
+        "words": words,
+        "preview": jobs.preview(person(request), hub, verb.action, selection),
+        "action_url": request.get_full_path(),
+        "back_url": _back(request, hub),
+    }
+    return render(request, "dashboard/bulk/new.html", context, status=status)
+
+
+def _make(request: HttpRequest, hub: str, selection: Selection, verb: Verb, form: BulkForm, words: str) -> HttpResponse:
+    try:
+        job, _ = jobs.create(
+            person(request),
+            hub,
+            verb.action,
+            selection,
+            parameters=form.parameters,
+            reason=form.cleaned_data["reason"],
+            via=AuditEntry.Via.DASHBOARD,
+            address=request.META.get("REMOTE_ADDR"),
+            request_key=form.cleaned_data["token"],
+        )
+    except (PayloadRejected, PermissionRefused) as refused:
+        form.add_error(None, str(refused))
+        return _ask(request, hub, selection, verb, form, words, 422)
+    return redirect("dashboard:bulk_job", hub=hub, job_id=job.pk)
+
+
+def _find(hub: str, job_id: int) -> BulkJob:
+    job = jobs.find(hub, job_id)
+    if job is None:
+        raise Http404(f"There is no bulk job {job_id}, or it has been forgotten.")
+    return job
+
+
+def _context(request: HttpRequest, hub: str, job: BulkJob) -> dict[str, object]:
+    where = [hub, job.pk]
+    return {
+        **_where(hub),
+        **describe(job),
+        "may_stop": not job.is_over and jobs.may_stop(person(request), job),
+        "version": topics.version(topics.bulk_job(job.pk)),
+        "tick_url": reverse("dashboard:bulk_tick", args=where),
+        "live_url": reverse("dashboard:bulk_live", args=where),
+        "stop_url": reverse("dashboard:bulk_stop", args=where),
+    }
+
+
+def _where(hub: str) -> dict[str, object]:
+    return {"hub": hub, "section": "bulk"}
+
+
+def _with_action(request: HttpRequest, verb: Verb) -> str:
+    query = request.GET.copy()
+    query["action"] = verb.slug
+    return f"?{query.urlencode()}"
+
+
+def _back(request: HttpRequest, hub: str) -> str:
+    address = reverse("dashboard:instances", args=[hub])
+    query = request.GET.get("q", "")
+    return f"{address}?{request.GET.urlencode()}" if query else address

@@ -1,0 +1,242 @@
+"""Acts on many instances in the dashboard: chosen, previewed, confirmed, followed and stopped."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+
+from orchestrations.bulk.runner import BulkRunner
+from orchestrations.models import AuditEntry, BulkJob, InboxMessage
+from orchestrations.store import get_store
+from tests import rows
+
+HTMX = {"HX-Request": "true"}
+BULK = "/hubs/default/bulk/"
+
+
+def new(action: str = "", **query: object) -> str:
+    return f"{BULK}new/?{urlencode({'action': action, **query}, doseq=True)}"
+
+
+def hidden(page: str) -> dict[str, str]:
+    """The form's hidden values, as a browser sends them back."""
+    return {
+        name: re.search(rf'name="{name}" value="([^"]+)"', page)[1]  # type: ignore[index]
+        for name in ("token", "seen")
+    }
+
+
+def work() -> None:
+    while BulkRunner(get_store()).run_batch():
+        pass
+
+
+def test_the_selected_instances_are_named_and_acted_on(operator):
+    one, two = rows.instance("one"), rows.instance("two", minutes=1)
+    rows.instance("three")
+    where = new("suspend", pk=[one.pk, two.pk])
+
+    page = operator.get(where).text
+
+    assert "Suspend 2 instances" in page
+    assert page.index(">two<") < page.index(">one<")
+    assert ">three<" not in page
+    made = operator.post(where, {**hidden(page), "reason": "outage"})
+    assert made.status_code == 302
+    work()
+    assert sorted(InboxMessage.objects.values_list("instance__instance_id", flat=True)) == ["one", "two"]
+    assert AuditEntry.objects.first().via == "Dashboard"
+
+
+def test_all_that_match_are_as_many_as_were_previewed(operator):
+    for number in range(30):
+        rows.instance(f"order-{number}", name="bill", minutes=number)
+    rows.instance("ended", name="bill", status="Completed")
+    rows.instance("other", name="echo")
+    where = new("terminate", all=1, q="name:bill")
+
+    page = operator.get(where).text
+
+    assert "Terminate 30 instances" in page
+    assert "1 of them is in a status that does not allow it" in page
+    assert "all instances that match name:bill" in page
+    operator.post(where, {**hidden(page), "reason": "wrong prices", "confirm": "terminate", "recursive": "on"})
+    work()
+    assert (BulkJob.objects.get().total, BulkJob.objects.get().done) == (30, 30)
+
+
+def test_what_was_started_after_the_preview_is_left_alone(operator):
+    rows.instance("seen")
+    where = new("suspend", all=1)
+    page = operator.get(where).text
+    from django.utils import timezone
+
+    instance = rows.instance("later")
+    instance.created_at = timezone.now()
+    instance.save()
+
+    operator.post(where, hidden(page))
+    work()
+
+    assert InboxMessage.objects.get().instance.instance_id == "seen"
+
+
+@pytest.mark.parametrize(
+    "slug, given, told",
+    [
+        ("terminate", {"reason": "x"}, "Type the word terminate."),
+        ("terminate", {"confirm": "terminate"}, "Say why"),
+        ("rewind", {}, "Say why"),
+        ("purge", {"reason": "x", "confirm": "terminate"}, "Type the word purge."),
+        ("raise", {"event_name": "paid", "event_data": "{"}, "the value"),
+        ("raise", {}, "Event name"),
+        ("tags", {}, "No tag is named"),
+        ("tags", {"tags": "a=b", "remove_tags": "a"}, "both set and removed"),
+        ("tags", {"tags": "nothing"}, "Line 1 is no tag"),
+    ],
+)
+def test_a_form_that_is_not_filled_in_makes_no_job(operator, slug, given, told):
+    for status in ("Running", "Failed"):
+        rows.instance(status=status)
+    page = operator.get(new(slug, all=1)).text
+
+    response = operator.post(new(slug, all=1), {**hidden(page), **given})
+
+    assert response.status_code == 422
+    assert told in response.text
+    assert not BulkJob.objects.exists()
+
+
+def test_pressing_twice_makes_one_job(operator):
+    rows.instance("one")
+    page = operator.get(new("suspend", all=1)).text
+
+    first, second = (operator.post(new("suspend", all=1), hidden(page)) for _ in range(2))
+
+    assert first["Location"] == second["Location"]
+    assert BulkJob.objects.count() == 1
+
+
+@pytest.mark.parametrize("seen", ["", "2026-01-01T00:00:00+00:00"])
+def test_the_time_of_the_preview_cannot_be_made_up(operator, seen):
+    rows.instance("one")
+    page = operator.get(new("suspend", all=1)).text
+
+    response = operator.post(new("suspend", all=1), {**hidden(page), "seen": seen})
+
+    assert response.status_code == 422
+    assert not BulkJob.objects.exists()
+
+
+def test_without_an_act_those_that_are_allowed_are_offered(operator, viewer):
+    rows.instance("one")
+
+    assert "Terminate…" in operator.get(new(all=1)).text
+    assert "none of the permissions" in viewer.get(new(all=1)).text
+    assert "Nothing is selected" in operator.get(new()).text
+
+
+def test_an_act_that_reaches_nothing_is_not_offered(operator):
+    rows.instance("ended", status="Completed")
+
+    page = operator.get(new("suspend", all=1)).text
+
+    assert "there is nothing to do" in page
+    assert "csrfmiddlewaretoken" in page and '<button class="button primary' not in page
+
+
+def test_a_query_that_cannot_be_read_is_told(operator):
+    response = operator.get(new("suspend", all=1, q="colour:red"))
+
+    assert response.status_code == 422
+    assert "colour" in response.text
+
+
+def test_who_lacks_the_right_previews_nothing(viewer, approver):
+    rows.instance("one")
+
+    assert viewer.get(new("terminate", all=1)).status_code == 403
+    assert approver.get(BULK).status_code == 403
+
+
+def made(browser) -> BulkJob:
+    browser.post(new("suspend", all=1), hidden(browser.get(new("suspend", all=1)).text))
+    return BulkJob.objects.latest("pk")
+
+
+def test_the_page_of_a_job_follows_it_and_comes_to_rest(operator):
+    rows.instance("one")
+    job = made(operator)
+    where = f"{BULK}{job.pk}/"
+    before = operator.get(where).text
+    assert 'data-tick="' in before and ">Stop<" in before
+    version = re.search(r'data-watch="(bulk_job:\w+)"', before)[1]
+    assert operator.get(f"{where}tick/", {"v": version}).status_code == 204
+
+    work()
+
+    assert operator.get(f"{where}tick/", {"v": version})["HX-Trigger"] == '{"dash:bulk_job": {}}'
+    part = operator.get(f"{where}live/", headers=HTMX).text
+    assert "<html" not in part and "data-tick" not in part
+    assert "All 1 instances have had their turn." in part
+    assert 'id="job-stop" hx-swap-oob="true"' in part
+
+
+def test_what_was_not_done_is_listed_with_the_reason(operator):
+    one = rows.instance("one", status="Completed")
+    two = rows.instance("two")
+    where = new("suspend", pk=[one.pk, two.pk])
+    operator.post(where, hidden(operator.get(where).text))
+    work()
+
+    page = operator.get(f"{BULK}{BulkJob.objects.get().pk}/").text
+
+    assert "It is Completed." in page
+
+
+def test_a_job_is_stopped_once(operator):
+    rows.instance("one")
+    job = made(operator)
+
+    assert operator.post(f"{BULK}{job.pk}/stop/").status_code == 302
+    work()
+    assert not InboxMessage.objects.exists()
+    again = operator.post(f"{BULK}{job.pk}/stop/")
+    assert again.status_code == 409
+    assert "over already" in again.text
+    assert "Stopped by operator" in operator.get(f"{BULK}{job.pk}/").text
+
+
+def test_jobs_are_listed_with_few_queries(operator, viewer, django_assert_max_num_queries):
+    rows.instance("one")
+    assert "No bulk jobs yet" in operator.get(BULK).text
+    for _ in range(5):
+        made(operator)
+
+    with django_assert_max_num_queries(6):
+        page = viewer.get(BULK).text
+
+    assert page.count("Suspend (") == 5
+    assert viewer.get(f"{BULK}999/").status_code == 404
+    assert viewer.get(BULK, {"cursor": "made-up"}).status_code == 404
+
+
+def test_a_preview_costs_few_queries(operator, django_assert_max_num_queries):
+    for number in range(30):
+        rows.instance(f"order-{number}", minutes=number)
+
+    with django_assert_max_num_queries(9):
+        operator.get(new("suspend", all=1))
+
+
+def test_the_list_leads_to_what_may_be_done_to_its_rows(operator, viewer):
+    instance = rows.instance("one")
+
+    page = operator.get("/hubs/default/instances/", {"q": "status:running"}).text
+
+    assert f'name="pk" value="{instance.pk}" form="bulk"' in page
+    assert f'formaction="{BULK}new/"' in page
+    assert '<option value="terminate">Terminate</option>' in page
+    assert "formaction" not in viewer.get("/hubs/default/instances/").text
