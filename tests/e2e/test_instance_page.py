@@ -89,6 +89,7 @@ def test_the_title_of_the_page_follows_the_status(one, open_page):
     step(one, (9, EventType.EXECUTION_SUSPENDED, {}))
 
     expect(page).to_have_title("Suspended · one · default")
+    expect(page.locator("#announcer")).to_have_text("The instance is Suspended now")
 
 
 @pytest.mark.parametrize("tab", ["", "diagram/"])

@@ -288,7 +288,9 @@ def test_the_tree_leads_up_to_the_root_and_down_on_demand(viewer, one):
 def test_acts_on_the_whole_family_begin_at_the_root(operator, viewer, one):
     Instance.objects.filter(pk=one.pk).update(parent=rows.instance("top"))
 
-    assert 'href="/hubs/default/i/top/do/terminate/"' in operator.get(f"{ONE}tree/").text
+    address = "/hubs/default/i/top/do/terminate/"
+    assert f'href="{address}"' in operator.get(f"{ONE}tree/").text
+    assert 'name="recursive"' in operator.get(address).text
     assert "family…" not in viewer.get(f"{ONE}tree/").text
 
 
@@ -633,6 +635,15 @@ def test_an_event_tells_of_the_others_of_its_task(viewer, mixed):
     text = text_of(viewer.get(f"{ONE}e/2/").text)
 
     assert "Task 1 also 1 TaskScheduled" in text
+
+
+def test_an_instance_that_ended_before_its_children_says_so(viewer, one):
+    Instance.objects.update(status="Completed", completed_at=rows.NOON)
+    rows.instance("kid-1", parent=one)
+    assert "1 of its sub-orchestrations goes on." in viewer.get(ONE).text
+
+    rows.instance("kid-2", parent=one)
+    assert "2 of its sub-orchestrations go on." in viewer.get(ONE).text
 
 
 def test_seeing_payloads_makes_no_operator(sign_in, one):

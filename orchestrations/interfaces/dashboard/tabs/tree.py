@@ -17,7 +17,7 @@ from orchestrations.interfaces.dashboard.circumstances import Circumstances
 from orchestrations.interfaces.dashboard.facts import by_urgency
 from orchestrations.interfaces.dashboard.listing import ListRow, shown
 from orchestrations.interfaces.dashboard.presentation.statuses import Badge
-from orchestrations.interfaces.dashboard.presentation.verbs import PURGE, RESUME, SUSPEND, TERMINATE, Verb, offered
+from orchestrations.interfaces.dashboard.presentation.verbs import PURGE, TERMINATE, Verb, offered
 from orchestrations.interfaces.dashboard.tabs.reading import number
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import Instance
@@ -25,7 +25,7 @@ from orchestrations.permissions import available_actions
 from orchestrations.queries import LIST_COLUMNS
 
 GENERATIONS = 20  # that are climbed to the root
-FAMILY_VERBS = (TERMINATE, SUSPEND, RESUME, PURGE)  # those that reach everything below
+FAMILY_VERBS = (TERMINATE, PURGE)  # those that can take everything below along
 FAILED_RANK, LIVE_RANK, ENDED_RANK = range(3)
 RANK = Case(
     When(status=RuntimeStatus.FAILED.value, then=Value(FAILED_RANK)),
