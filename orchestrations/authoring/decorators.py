@@ -46,8 +46,8 @@ def orchestrator(
     returned, whatever is still open; with ``wait_for_open_tasks`` once every activity, sub-orchestration and timer
     that it began has ended, well or badly.
 
-    Raises ConfigurationError for a function that
-    can't be run as one, and for a name that is taken.
+    Raises ConfigurationError for a function that can't be run as one, for a name that is taken, and for a question to
+    people whose form no page could show.
     """
 
     def register(function: Function) -> Function:
@@ -58,6 +58,7 @@ def orchestrator(
         signature = orchestrator_signature(function, chosen)
         conversion = Conversion("orchestrator", chosen, function, signature.input)
         conversion.compile_if_resolvable()
+        _check_forms(function)
         definition = RegisteredOrchestrator.of(
             chosen, function, version, conversion, wait_for_open_tasks=wait_for_open_tasks
         )
@@ -176,6 +177,14 @@ def _name(kind: str, function: Any, name: str | None) -> str:
             kind, chosen, function, "has a name of the engine's own", f"Begin it without {BUILT_IN_PREFIX!r}."
         )
     return chosen
+
+
+def _check_forms(function: Callable[..., Any]) -> None:
+    """Refuse a question whose form no page could show. Only code that passes a ``form`` is read, and loads forms."""
+    if any("form" in names for names in function.__code__.co_consts if isinstance(names, tuple)):
+        from orchestrations.authoring.forms.asked import check_forms
+
+        check_forms(function)
 
 
 def _is_plain(name: str) -> bool:
