@@ -107,17 +107,20 @@ def outcomes(hub: str, window: Window, now: datetime, name: str = "") -> dict[st
     return dict(found)
 
 
-def durations(hub: str, name: str = "") -> list[Durations]:
+def durations(hub: str, name: str = "", since: datetime | None = None) -> list[Durations]:
     """How long instances took from their start to their completion, by orchestrator, the slowest first.
 
-    Looks at the SLOWEST_SAMPLED that completed last.
+    Looks at the SLOWEST_SAMPLED that completed last; with ``since``, at those that were created last, from then on.
     """
     rows = Instance.objects.using(get_config().database).filter(
         ORCHESTRATION, hub=hub, status=RuntimeStatus.COMPLETED, completed_at__isnull=False, started_at__isnull=False
     )
     if name:
         rows = rows.filter(name=name)
-    columns = rows.order_by("-completed_at", "-pk").values_list("name", "started_at", "completed_at")
+    order = "-completed_at"
+    if since is not None:
+        rows, order = rows.filter(created_at__gte=since), "-created_at"
+    columns = rows.order_by(order, "-pk").values_list("name", "started_at", "completed_at")
     took = defaultdict(list)
     for flow, started_at, completed_at in columns[:SLOWEST_SAMPLED]:
         assert started_at is not None and completed_at is not None

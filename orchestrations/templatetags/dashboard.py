@@ -108,9 +108,36 @@ def problems(form: BaseForm | None) -> list[Problem]:
 
 
 @register.simple_tag
-def span(length: timedelta | None) -> str:
-    """A measured span of time."""
-    return "—" if length is None else durations.duration(length)
+def span(length: timedelta | str | None) -> str:
+    """A measured span of time; a dash where there is none, which a template gives as an empty text."""
+    return durations.duration(length) if isinstance(length, timedelta) else "—"
+
+
+@register.simple_tag
+def period(length: timedelta) -> str:
+    """A span of time as people say it."""
+    return durations.roughly(length)
+
+
+@register.simple_tag
+def percent(share: float | None) -> str:
+    """A share in percent; what is not quite all of it is never rounded up to it."""
+    if share is None:
+        return "—"
+    return f"{min(share, 99.9):.1f} %" if share < 100 else "100 %"
+
+
+@register.simple_tag
+def rate(count: int, hours: float) -> str:
+    """So many in an hour."""
+    each = count / hours if hours else 0.0
+    return "0" if not each else f"{each:,.0f}" if each >= 10 else f"{each:.2g}"
+
+
+@register.filter
+def share(part: float) -> str:
+    """A share of 1 in percent."""
+    return percent(100 * part)
 
 
 @register.filter

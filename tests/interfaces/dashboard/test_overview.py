@@ -6,15 +6,16 @@ import html
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
 from django.contrib.auth.models import User
-from django.db import OperationalError
 from django.utils import timezone
 
 from orchestrations.interfaces.dashboard.boards import reading
+from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
 from tests import rows
 
@@ -219,7 +220,7 @@ def test_a_region_that_fails_leaves_its_neighbours_alone(viewer, monkeypatch):
     from orchestrations import statistics
 
     def too_long(*arguments: object) -> None:
-        raise OperationalError("canceling statement due to statement timeout")
+        raise TookTooLong("The database did not answer in time.")
 
     rows.instance("there")
     monkeypatch.setattr(statistics, "histogram", too_long)
@@ -244,7 +245,7 @@ def test_a_statement_that_takes_too_long_is_ended(viewer, monkeypatch):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(5)")
 
-    monkeypatch.setattr(reading, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(reading, "bounded", partial(bounded, seconds=0.05))
     monkeypatch.setattr(hub_state, "backlogs", sleep)
 
     text = viewer.get(OVERVIEW).text

@@ -10,18 +10,17 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from orchestrations.conf import get_config
+from orchestrations.interfaces.dashboard.reading import SECONDS, TookTooLong, bounded
 from orchestrations.interfaces.dashboard.versions import digest
-from orchestrations.limits import READ_SECONDS
 
 logger = logging.getLogger("orchestrations.dashboard")
 
@@ -48,7 +47,7 @@ _guard = threading.Lock()
 
 
 def read(key: tuple[str, ...], reader: Reader, *, fresh: bool = False) -> Reading:
-    """Read a region within READ_SECONDS for each statement, or take what was read REMEMBERED_SECONDS ago at most.
+    """Read a region within a second for each statement, or take what was read REMEMBERED_SECONDS ago at most.
 
     ``key`` names the region with all that it depends on; ``fresh`` reads in any case. Never raises a database error.
     """
@@ -69,33 +68,16 @@ def read(key: tuple[str, ...], reader: Reader, *, fresh: bool = False) -> Readin
 def _read(key: tuple[str, ...], reader: Reader) -> Reading:
     now = timezone.now()
     try:
-        with bounded():
+        with bounded(get_config().database):
             facts = reader()
-    except (DatabaseError, InterfaceError) as error:
+    except (TookTooLong, DatabaseError, InterfaceError) as error:
         reference = uuid.uuid4().hex[:8]
         logger.warning("The region %s could not be read (%s): %s", "/".join(key), reference, error)
         return Reading(None, "failed", now, _words(error), reference)
     return Reading(facts, digest((repr(facts),)), now)
 
 
-@contextmanager
-def bounded() -> Iterator[None]:
-    """A transaction whose statements end after READ_SECONDS each, on databases that can end them."""
-    connection = connections[get_config().database]
-    is_inside = connection.in_atomic_block
-    with transaction.atomic(connection.alias):
-        if connection.vendor != "postgresql":
-            yield
-            return
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = %s", [int(READ_SECONDS * 1000)])
-        yield
-        if is_inside:
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = DEFAULT")
-
-
 def _words(error: Exception) -> str:
-    if "statement timeout" in str(error):
-        return f"The database needed more than {READ_SECONDS:g} s for it."
+    if isinstance(error, TookTooLong):
+        return f"The database needed more than {SECONDS:g} s for it."
     return "The database did not answer."

@@ -12,7 +12,9 @@ from django.views.decorators.http import require_GET
 
 from orchestrations.interfaces.dashboard.access import needs
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board
+from orchestrations.interfaces.dashboard.boards.flows import FLOW, FLOWS
 from orchestrations.interfaces.dashboard.boards.overview import OVERVIEW
+from orchestrations.interfaces.dashboard.boards.retention import RETENTION
 from orchestrations.interfaces.dashboard.boards.workers import WORKERS
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.permissions import Action
@@ -64,3 +66,6 @@ def views_of(board: Board) -> BoardViews:
 
 overview = views_of(OVERVIEW)
 workers = views_of(WORKERS)
+flows = views_of(FLOWS)
+flow = views_of(FLOW)
+retention = views_of(RETENTION)

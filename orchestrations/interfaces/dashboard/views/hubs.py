@@ -1,0 +1,43 @@
+"""The task hubs that a person may see: a page with what goes on in each, and the menu of the top bar."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from orchestrations import hubs as task_hubs
+from orchestrations.conf import get_config
+from orchestrations.interfaces.dashboard.access import person, signed_in
+from orchestrations.interfaces.dashboard.boards.reading import read
+from orchestrations.permissions import Action, can, can_somewhere
+
+
+@require_GET
+@signed_in
+def page(request: HttpRequest) -> HttpResponse:
+    """Each hub with its live instances, failures, questions and workers."""
+    names = _open_to(request)
+    reading = read(("hubs", *names), partial(task_hubs.states, names, timezone.now()), fresh=True)
+    context = {"hub": get_config().task_hub, "section": "hubs", "names": names, "reading": reading}
+    return render(request, "dashboard/hubs/page.html", context)
+
+
+@require_GET
+@signed_in
+def menu(request: HttpRequest) -> HttpResponse:
+    """The hubs as links, fetched when the menu is opened, so that no page waits for it."""
+    return render(request, "dashboard/hubs/_menu.html", {"names": _open_to(request)})
+
+
+def _open_to(request: HttpRequest) -> list[str]:
+    names = task_hubs.hub_names()
+    if not can(person(request), Action.VIEW):
+        names = [name for name in names if can_somewhere(person(request), Action.VIEW, name)]
+    if not names:
+        raise PermissionDenied(f"That needs the permission {Action.VIEW.permission}, which your account does not have.")
+    return names
