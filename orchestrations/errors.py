@@ -216,6 +216,12 @@ class HttpRequestRefused(HttpRequestFailed):
     is_non_retriable = True
 
 
+class DeadLetterSettled(DurableError):
+    """A dead letter can't be put back: it was already, or its instance has gone on, or its input was not kept."""
+
+    code = "dead_letter_settled"
+
+
 class SecretUnreadable(DurableError):
     """A webhook's secret can't be decrypted: SECRET_KEY has changed since it was kept."""
 

@@ -77,6 +77,7 @@ WEBHOOK_TIMEOUT_SECONDS = 15.0  # for one delivery; the specification recommends
 WEBHOOK_PAYLOAD_BYTES = 256 * 1024  # of an input or output that is sent along; a larger one is left out
 WEBHOOK_FAILING_SECONDS = 3 * 24 * 60 * 60  # of nothing but failures, after which an address is disabled
 WEBHOOK_OVERLAP_SECONDS = 24 * 60 * 60  # that the secret before the present one counts too
+DEAD_LETTER_SECONDS = 90 * 24 * 60 * 60  # that work which was given up is kept to be put back
 SIGNALS_WAITING = 10_000  # transitions of one process that wait for receivers; beyond it they are dropped
 NEWEST_ROWS = 100_000  # that a filter of the admin looks at where no index helps: some 50 ms
 ACTED_ON_AT_ONCE = 500  # instances that one action of the admin goes through in one request

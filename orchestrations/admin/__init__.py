@@ -5,6 +5,7 @@ What people may do goes through the client, as everywhere. Pages stay cheap at a
 
 from orchestrations.admin import (
     audit,
+    dead_letters,
     engine,
     grants,
     incoming_webhooks,
@@ -18,6 +19,7 @@ from orchestrations.admin import (
 
 __all__ = [
     "audit",
+    "dead_letters",
     "engine",
     "grants",
     "incoming_webhooks",

@@ -5,7 +5,7 @@ A page's selection is acted on at once. A whole filter, whatever its number of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ def confirm_and_act(
     is_whole_filter = request.POST.get("select_across") == "1"
     if not form.is_valid():
         chosen = _chosen_by_filter(request, verb, where) if is_whole_filter else _chosen_one_by_one(rows)
-        return _ask(model_admin, request, chosen, verb, form)
+        return ask(model_admin, request, chosen, verb, form)
     reason = form.cleaned_data["reason"]
     if is_whole_filter:
         _make_job(model_admin, request, verb, where, reason)
@@ -99,15 +99,21 @@ def _act_on_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], ac
     """Say how many took it, and why others did not."""
     done, refused = 0, []
     for hub, instance_id in rows.order_by("pk").values_list("hub", "instance_id")[:LIST_PAGE_MAXIMUM]:
-        client = OrchestrationClient(
-            hub, via=AuditEntry.Via.ADMIN, actor=request.user, address=request.META.get("REMOTE_ADDR")
-        )
         try:
-            act(client, instance_id, reason)
+            act(client_of(request, hub), instance_id, reason)
             done += 1
         except DurableError as error:
             refused.append(str(error))
-    _tell(model_admin, request, done, refused)
+    if done:
+        model_admin.message_user(request, f"Sent to {_counted(done)}.", messages.SUCCESS)
+    tell(model_admin, request, refused)
+
+
+def client_of(request: HttpRequest, hub: str) -> OrchestrationClient:
+    """A client that acts for the signed-in person, so that what it does is in the audit trail under their name."""
+    return OrchestrationClient(
+        hub, via=AuditEntry.Via.ADMIN, actor=request.user, address=request.META.get("REMOTE_ADDR")
+    )
 
 
 def _make_job(model_admin: Any, request: HttpRequest, verb: Verb, where: InstanceFilter, reason: str) -> None:
@@ -126,7 +132,8 @@ def _make_job(model_admin: Any, request: HttpRequest, verb: Verb, where: Instanc
     model_admin.message_user(request, text, messages.SUCCESS)
 
 
-def _ask(model_admin: Any, request: HttpRequest, chosen: Chosen, verb: Verb, form: ReasonForm) -> HttpResponse:
+def ask(model_admin: Any, request: HttpRequest, chosen: Chosen, verb: Verb, form: ReasonForm) -> HttpResponse:
+    """The page that says what will happen to what, and asks why."""
     context = {
         **model_admin.admin_site.each_context(request),
         "title": verb.label,
@@ -143,11 +150,9 @@ def _ask(model_admin: Any, request: HttpRequest, chosen: Chosen, verb: Verb, for
     return TemplateResponse(request, TEMPLATE, context, status=422 if form.errors else 200)
 
 
-def _tell(model_admin: Any, request: HttpRequest, done: int, refused: Iterable[str]) -> None:
-    told = list(refused)
-    if done:
-        model_admin.message_user(request, f"Sent to {_counted(done)}.", messages.SUCCESS)
-    for text in told[:TOLD]:
+def tell(model_admin: Any, request: HttpRequest, refused: Sequence[str]) -> None:
+    """Say why some were refused: the first in full, the others as a number."""
+    for text in refused[:TOLD]:
         model_admin.message_user(request, text, messages.WARNING)
-    if len(told) > TOLD:
-        model_admin.message_user(request, f"{len(told) - TOLD} more were refused.", messages.WARNING)
+    if len(refused) > TOLD:
+        model_admin.message_user(request, f"{len(refused) - TOLD} more were refused.", messages.WARNING)

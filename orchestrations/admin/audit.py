@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 
 from orchestrations.admin.looking import ActionFilter, HubFilter, ReadOnlyAdmin
 from orchestrations.models import AuditEntry
@@ -30,4 +29,4 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     def view_on_site(self, obj: Any) -> str:
         """The dashboard's page of the instance, which may be gone."""
-        return reverse("dashboard:instance", args=[obj.hub, obj.instance_id])
+        return self.instance_url(obj.hub, obj.instance_id)

@@ -124,7 +124,7 @@ class ChoreRunAdmin(OffTheDashboard):
     """What chores have done, by the hour."""
 
     list_display = ("name", "hub", "hour", "runs", "done", "seconds", "last_at", "trouble")
-    list_filter = (HubFilter, "name")
+    list_filter = (HubFilter,)
 
 
 @admin.register(InstanceCount)
@@ -132,7 +132,7 @@ class InstanceCountAdmin(OffTheDashboard):
     """How many instances have ended, by the time of their creation."""
 
     list_display = ("begins_at", "width", "hub", "name", "status", "count")
-    list_filter = (HubFilter, "width", "status")
+    list_filter = (HubFilter, "status")
 
 
 @admin.register(CountMark)

@@ -149,7 +149,12 @@ class ReadOnlyAdmin(AnyModelAdmin):
     def view_on_site(self, obj: Any) -> str:
         """The dashboard's page of the instance."""
         instance = obj if isinstance(obj, Instance) else obj.instance
-        return reverse("dashboard:instance", args=[instance.hub, instance.instance_id])
+        return self.instance_url(instance.hub, instance.instance_id)
+
+    @staticmethod
+    def instance_url(hub: str, instance_id: str) -> str:
+        """Where the dashboard shows that instance."""
+        return reverse("dashboard:instance", args=[hub, instance_id])
 
 
 LAYOUT = frozenset({"p", "q", "o", "all", "e", "_facets", "_popup", "_to_field"})

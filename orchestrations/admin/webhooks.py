@@ -157,7 +157,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     def view_on_site(self, obj: Any) -> str:
         """The dashboard's page of the instance, which may be gone."""
-        return reverse("dashboard:instance", args=[obj.hub, obj.instance_id])
+        return self.instance_url(obj.hub, obj.instance_id)
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
         """Whether the person may have messages sent again: who may change webhooks."""

@@ -5,6 +5,7 @@ from orchestrations.models.audit import AuditEntry
 from orchestrations.models.bulk_jobs import BulkJob
 from orchestrations.models.chores import Chore, ChoreRun
 from orchestrations.models.counts import CountMark, InstanceCount, MovedEnd
+from orchestrations.models.dead_letters import DeadLetter
 from orchestrations.models.entities import Entity
 from orchestrations.models.event_keys import RaisedEventKey
 from orchestrations.models.grants import Grant
@@ -33,6 +34,7 @@ __all__ = [
     "Chore",
     "ChoreRun",
     "CountMark",
+    "DeadLetter",
     "Entity",
     "Grant",
     "HistoryEvent",

@@ -85,6 +85,7 @@ class CheckpointBuilder:
             custom_status=claimed.custom_status,
             consumed=advance.consumed,
             ended_activities=advance.ended_tasks,
+            dead_letters=advance.dead_letters,
             undone_end=advance.undone_end,
         )
         if advance.is_late:

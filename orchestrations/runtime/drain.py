@@ -39,11 +39,11 @@ from orchestrations.runtime.instances import (
     HeldInstance,
     advance_instance,
     needs_history,
-    poison,
     wait_ids,
 )
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
 from orchestrations.runtime.live_workers import LiveWorkers
+from orchestrations.runtime.poison import give_up
 from orchestrations.runtime.rewinding import advance_ended
 from orchestrations.runtime.unknown_activities import UnknownActivities
 from orchestrations.store import get_store
@@ -381,7 +381,7 @@ class Runtime:
             if work.deferred_until is not None:
                 self.pool.refuse(work, not_completed(work, self._clock.now()))
             elif work.dispatches > self.config.dispatch_attempts:
-                self.pool.refuse(work, poison(f"the activity {work.name!r}", work.dispatches - 1))
+                self.pool.refuse(work, give_up(self.store, work))
             elif work.unreadable:
                 self.pool.refuse(work, PayloadUnavailable(work.unreadable))
             elif work.dispatches >= SUSPICIOUS_DISPATCHES:

@@ -26,14 +26,16 @@ from orchestrations.core.entities import (
 )
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
+from orchestrations.limits import LARGE_PAYLOAD_BYTES
+from orchestrations.models import DeadLetter
 from orchestrations.runtime.instances import (
     FUNCTIONS,
     SUSPICIOUS_ATTEMPTS,
     Advance,
     HeldInstance,
-    PoisonMessage,
     unreadable,
 )
+from orchestrations.runtime.poison import PoisonMessage, dead_operation, poison
 from orchestrations.store.contract import (
     Checkpoint,
     ClaimedInstance,
@@ -43,9 +45,11 @@ from orchestrations.store.contract import (
     Message,
     NewInstance,
 )
+from orchestrations.store.outbox_contract import NewDeadLetter
 
 logger = logging.getLogger("orchestrations.runtime")
 
+OPERATIONS = frozenset({EventType.ENTITY_SIGNALED, EventType.ENTITY_CALLED})
 BATCH_SECONDS = 0.5  # of operations of one entity, after which others have their turn
 LAST_VERSION = 2_000_000_000  # of the column that numbers the batches, with room to spare
 
@@ -83,6 +87,8 @@ def advance_entity(
     advance.consumed = [messages[position].pk for position in batch.taken]
     advance.deferred = [messages[position].pk for position in batch.deferred]
     for operation, error in batch.failures:
+        if isinstance(error, PoisonMessage):
+            advance.dead_letters = [_dead(claimed, messages, batch.taken, error)]
         logger.error("The operation %r failed. instance=%s", operation, claimed.instance_id, exc_info=error)
     return advance
 
@@ -112,6 +118,7 @@ def entity_checkpoint(advance: Advance, batch: EntityBatch, now: datetime) -> Ch
         consumed=advance.consumed,
         messages=[deliver(action) for action in batch.actions if isinstance(action, DeliverEvent)],
         children=[_started(action) for action in batch.actions if isinstance(action, CreateSubOrchestration)],
+        dead_letters=advance.dead_letters,
         entity=EntityChange(record, advance.deferred, [lock_key(key) for key in batch.withdrawn], batch.reveals),
     )
 
@@ -121,6 +128,17 @@ def deliver(action: DeliverEvent) -> Message:
     is_request = action.event.type is EventType.ENTITY_LOCK_REQUESTED
     key = lock_key(action.event.attributes["request_id"]) if is_request else None
     return Message(action.event, instance_id=action.instance_id, visible_at=action.visible_at, idempotency_key=key)
+
+
+def _dead(
+    claimed: ClaimedInstance, messages: Sequence[InboxEvent], taken: Sequence[int], error: BaseException
+) -> NewDeadLetter:
+    """Of the first operation that was taken: that is the one which is failed unrun."""
+    operations = (messages[position].event for position in taken if messages[position].event.type in OPERATIONS)
+    event = next(operations)
+    is_kept = len((event.payload or "").encode()) <= LARGE_PAYLOAD_BYTES
+    payload = event.payload if is_kept else DeadLetter.NOT_KEPT
+    return dead_operation(claimed, event.name or "", payload, error)
 
 
 def _standing(claimed: ClaimedInstance, record: EntityRecord | None) -> EntityStanding:
@@ -136,12 +154,9 @@ def _limits(claimed: ClaimedInstance, bounded: Bounded) -> BatchLimits:
     if claimed.attempts < SUSPICIOUS_ATTEMPTS:
         return BatchLimits(bounded, partial(_is_before, time.monotonic() + BATCH_SECONDS))
     deaths = claimed.attempts - 1
-    poison = PoisonMessage(
-        f"Workers died {deaths} times while running this operation. Look at the worker's log for what ended them, and "
-        "mend the entity."
-    )
+    error = poison("this operation", deaths, "mend the entity")
     is_poisoned = claimed.attempts > get_config().dispatch_attempts
-    return BatchLimits(bounded, lambda: False, poison if is_poisoned else None)
+    return BatchLimits(bounded, lambda: False, error if is_poisoned else None)
 
 
 def _is_before(deadline: float) -> bool:

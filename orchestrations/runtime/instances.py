@@ -26,7 +26,9 @@ from orchestrations.core.waits import event_waits
 from orchestrations.errors import FunctionNotRegistered, VersionMismatch
 from orchestrations.models import Instance
 from orchestrations.runtime.code import CodeUnavailable, code_of
+from orchestrations.runtime.poison import Kind, dead_instance, poison
 from orchestrations.store.contract import ClaimedInstance, EntityRecord, InboxEvent, LoadedHistory
+from orchestrations.store.outbox_contract import NewDeadLetter
 from orchestrations.store.upkeep_contract import UndoneEnd
 
 logger = logging.getLogger("orchestrations.runtime")
@@ -38,20 +40,6 @@ PAUSING = frozenset({EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED}
 
 
 SUSPICIOUS_ATTEMPTS = 2  # claimed this often without a commit: advanced alone, after the others
-
-
-class PoisonMessage(Exception):
-    """Work was taken up again and again, and each time its worker died of it."""
-
-    is_non_retriable = True
-
-
-def poison(what: str, deaths: int) -> PoisonMessage:
-    """The error for work that has killed so many workers."""
-    return PoisonMessage(
-        f"Workers died {deaths} times while running {what}. Look at the worker's log for what ended them, mend the "
-        "code and rewind the instance."
-    )
 
 
 @dataclass(slots=True)
@@ -91,6 +79,7 @@ class Advance:
     passed_on: list[HistoryEvent] = field(default_factory=list)  # what its live children are told too
     entity: EntityBatch | None = None
     deferred: list[int] = field(default_factory=list)  # messages that wait for an entity to be unlocked
+    dead_letters: list[NewDeadLetter] = field(default_factory=list)
     abandon_reason: str = ""  # why nothing can be done now
     is_idle: bool = False  # nothing but messages to drop
 
@@ -149,7 +138,9 @@ def advance_instance(
         return result
     if claimed.attempts > get_config().dispatch_attempts:
         undelivered = [*meant_for(messages, claimed, generation_of(held, loaded)), *local]
-        return _fail_undelivered(result, undelivered, poison("the orchestrator", claimed.attempts - 1), now)
+        error = poison("the orchestrator", claimed.attempts - 1)
+        result.dead_letters = [dead_instance(claimed, Kind.ORCHESTRATOR, error)]
+        return _fail_undelivered(result, undelivered, error, now)
     try:
         if held.execution is None:
             open_held(held, loaded)

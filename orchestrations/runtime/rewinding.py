@@ -37,9 +37,9 @@ from orchestrations.runtime.instances import (
     generation_of,
     meant_for,
     number_events,
-    poison,
     unreadable,
 )
+from orchestrations.runtime.poison import Kind, dead_instance, poison
 from orchestrations.store.contract import ClaimedInstance, InboxEvent, LoadedHistory
 from orchestrations.store.upkeep_contract import UndoneEnd
 
@@ -84,7 +84,9 @@ def _advance_rewound(
     held, claimed = result.held, result.held.claimed
     result.undone_end = _end_of(claimed)
     if claimed.attempts > get_config().dispatch_attempts:
-        return _refused(result, facts, poison("the rewind", claimed.attempts - 1), now)
+        died = poison("the rewind", claimed.attempts - 1)
+        result.dead_letters = [dead_instance(claimed, Kind.REWIND, died)]
+        return _refused(result, facts, died, now)
     known = _facts_before(claimed, loaded, generation_of(held, loaded))
     try:
         plan = rewind(code_of(claimed), FUNCTIONS, known, loaded.events)

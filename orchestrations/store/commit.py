@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import models
 
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, OpenWait, Timer, WebhookDelivery
-from orchestrations.store import counting, entities, human_tasks, large_payloads, rows
+from orchestrations.store import counting, dead_letters, entities, human_tasks, large_payloads, rows
 from orchestrations.store.contract import Checkpoint, CommitResult
 from orchestrations.store.messages import send
 from orchestrations.store.starts import start_children
@@ -44,6 +44,7 @@ def commit(tables: Tables, token: int, checkpoints: Sequence[Checkpoint]) -> Com
         send(tables, [message for checkpoint in kept for message in checkpoint.messages] + refused)
         deliveries = [rows.delivery_row(tables.hub, delivery) for c in kept for delivery in c.deliveries]
         _insert(tables, WebhookDelivery, rows.DELIVERY_COLUMNS, deliveries)
+        dead_letters.record(tables, [dead for c in kept for dead in c.dead_letters])
         large_payloads.record_checkpoints(tables, kept)
         large_payloads.forget_unused(tables, [c.pk for c in having_files if c.forgets_history or c.entity is not None])
     return CommitResult(lost={checkpoint.pk for checkpoint in checkpoints} - fenced.held)

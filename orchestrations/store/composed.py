@@ -20,6 +20,7 @@ from orchestrations.store import (
     chores,
     commit,
     counting,
+    dead_letters,
     entities,
     large_payloads,
     leases,
@@ -48,6 +49,7 @@ from orchestrations.store.contract import (
     Store,
 )
 from orchestrations.store.locking import in_order, skip_locked
+from orchestrations.store.outbox_contract import NewDeadLetter
 from orchestrations.store.progress_contract import ActivityAttempt, DeferredActivity, Heartbeat
 from orchestrations.store.tables import BATCH, Tables, chunks
 from orchestrations.store.upkeep_contract import Counted, EndedInstance, Place, Run
@@ -139,6 +141,12 @@ class ComposedStore(Store):
 
     def finish_chore(self, name: str, pause: timedelta, run: Run | None = None) -> None:
         chores.finish(self.tables, name, pause, run)
+
+    def keep_dead_letters(self, dead: Sequence[NewDeadLetter]) -> None:
+        dead_letters.record(self.tables, dead)
+
+    def forget_dead_letters(self, age: timedelta) -> int:
+        return dead_letters.forget(self.tables, age)
 
     def sweep_strays(self, age: timedelta, part: int | None = None) -> int:
         return large_payloads.sweep_strays(self.tables, age, part)

@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.lifecycle import Transition
+from orchestrations.store.outbox_contract import NewDeadLetter, NewDelivery
 from orchestrations.store.progress_contract import ProgressStore
 from orchestrations.store.task_contract import NewTask, SettledTask
 from orchestrations.store.upkeep_contract import UndoneEnd, UpkeepStore
@@ -220,19 +221,6 @@ class NewWait:
     location: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
-    """A message to a webhook, to be sent once the transition that it tells of is committed."""
-
-    webhook_pk: int
-    message_id: str
-    event: str
-    instance_pk: int
-    instance_id: str
-    execution: int
-    body: str
-
-
 @dataclass(slots=True)
 class EntityRecord:
     """An entity as it stands: its state as JSON text (None: there is none), its lock, and what waits for that lock."""
@@ -311,6 +299,7 @@ class Checkpoint:
     """Delete the old execution's history rows (continue-as-new)."""
     transitions: list[Transition] = field(default_factory=list)  # for who listens once it is written
     deliveries: list[NewDelivery] = field(default_factory=list)  # to webhooks, written with it
+    dead_letters: list[NewDeadLetter] = field(default_factory=list)
     undone_end: UndoneEnd | None = None  # that the instance had, where this takes it back (rewind)
 
 

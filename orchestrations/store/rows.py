@@ -14,12 +14,12 @@ from orchestrations.store.contract import (
     Checkpoint,
     EntityRecord,
     Message,
-    NewDelivery,
     NewInstance,
     NewTimer,
     NewWait,
     NewWorkItem,
 )
+from orchestrations.store.outbox_contract import NewDeadLetter, NewDelivery
 
 Row = tuple[Any, ...]
 
@@ -91,6 +91,18 @@ WAIT_COLUMNS = (
     "location",
 )
 
+DEAD_LETTER_COLUMNS = (
+    "hub",
+    "kind",
+    "instance_pk",
+    "instance_id",
+    "execution",
+    "position",
+    "name",
+    "deaths",
+    "error",
+    "payload",
+)
 DELIVERY_COLUMNS = ("hub", "webhook_id", "message_id", "event", "instance_pk", "instance_id", "execution", "body")
 
 ENTITY_COLUMNS = (
@@ -265,3 +277,9 @@ def delivery_row(hub: str, delivery: NewDelivery) -> Row:
     """A row of DELIVERY_COLUMNS, pending and due at once."""
     told = (delivery.event, delivery.instance_pk, delivery.instance_id, delivery.execution, delivery.body)
     return (hub, delivery.webhook_pk, delivery.message_id, *told)
+
+
+def dead_letter_row(hub: str, dead: NewDeadLetter) -> Row:
+    """A row of DEAD_LETTER_COLUMNS."""
+    work = (dead.instance_pk, dead.instance_id, dead.execution, dead.position, dead.name)
+    return (hub, dead.kind, *work, dead.deaths, dead.error, dead.payload)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from orchestrations.store.outbox_contract import NewDeadLetter
 
 Place = tuple[datetime, int]
 """Where a walk over instances stands: the instant that it goes by, and the primary key, of the last one seen."""
@@ -88,3 +91,11 @@ class UpkeepStore(ABC):
         Such files stay behind where a process is killed or a transaction rolled back. ``part`` is one of the
         ``payload_files.PARTS`` that a long walk can be divided into; without it all are looked at.
         """
+
+    @abstractmethod
+    def keep_dead_letters(self, dead: Sequence[NewDeadLetter]) -> None:
+        """Write work that is given up into the table of dead letters; what is there already stays as it is."""
+
+    @abstractmethod
+    def forget_dead_letters(self, age: timedelta) -> int:
+        """Delete dead letters that are older, and return how many went."""

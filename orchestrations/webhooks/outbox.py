@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from orchestrations.core.lifecycle import LifecycleEvent, Transition
 from orchestrations.models import OutgoingWebhook
-from orchestrations.store.contract import NewDelivery
+from orchestrations.store.outbox_contract import NewDelivery
 
 KNOWN_SECONDS = 5.0  # that the configuration is used before it is read again
 

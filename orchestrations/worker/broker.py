@@ -20,7 +20,7 @@ from django_q.signing import SignedPackage
 
 from orchestrations.bulk.runner import has_open_jobs
 from orchestrations.conf import get_config
-from orchestrations.limits import IDEMPOTENCY_KEY_SECONDS
+from orchestrations.limits import DEAD_LETTER_SECONDS, IDEMPOTENCY_KEY_SECONDS
 from orchestrations.runtime.clock import DatabaseClock
 from orchestrations.store import get_store
 from orchestrations.worker.board import board
@@ -121,6 +121,7 @@ class TaskHubBroker(ORM):
         if time.monotonic() - self._forgot_at >= FORGET_SECONDS:
             self._forgot_at = time.monotonic()
             get_store().forget_event_keys(timedelta(seconds=IDEMPOTENCY_KEY_SECONDS))
+            get_store().forget_dead_letters(timedelta(seconds=DEAD_LETTER_SECONDS))
 
     def _has_work(self) -> bool:
         """Whether to call a worker. While one drains, another is called only for what the first can't come round to:

@@ -1,0 +1,41 @@
+"""Putting dead letters back: the work that killed its workers is tried again, once its code is mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from orchestrations.client.hub import SerializedJson
+from orchestrations.errors import DeadLetterSettled
+from orchestrations.models import DeadLetter, Instance
+
+if TYPE_CHECKING:
+    from orchestrations.client import OrchestrationClient
+
+
+def put_back(client: OrchestrationClient, dead: DeadLetter, reason: str) -> None:
+    """Rewind the instance that failed of it, or send the entity's operation again as a signal; in one transaction.
+
+    Raises DeadLetterSettled where it was put back already, its instance has gone on since, or its input was not kept;
+    InvalidTransition and InstanceEnded where the instance has not failed (it has handled the failure, say); and
+    InstanceNotFound.
+    """
+    with transaction.atomic(using=client.using):
+        rows = DeadLetter.objects.using(client.using).filter(pk=dead.pk, put_back_at__isnull=True)
+        if not rows.update(put_back_at=Now(), put_back_by=client.actor.name if client.actor else ""):
+            raise DeadLetterSettled(f"{dead} was put back already. Look at what has become of it.")
+        if dead.kind == DeadLetter.Kind.OPERATION:
+            _send_again(client, dead)
+            return
+        row = Instance.objects.using(client.using).filter(pk=dead.instance_pk).only("execution").first()
+        if row is not None and row.execution != dead.execution:
+            raise DeadLetterSettled(f"{dead.instance_id!r} has gone on since. Nothing of it is left to be put back.")
+        client.rewind(dead.instance_id, reason)
+
+
+def _send_again(client: OrchestrationClient, dead: DeadLetter) -> None:
+    if dead.payload == DeadLetter.NOT_KEPT:
+        raise DeadLetterSettled(f"The input of {dead} was too large to be kept. Send the operation again yourself.")
+    client.signal_entity(dead.instance_id, dead.name, None if dead.payload is None else SerializedJson(dead.payload))
