@@ -37,6 +37,7 @@ FAILURE_MESSAGE_CHARACTERS = 4_000
 FAILURE_CHAIN = 16  # causes kept of one failure
 
 LIST_PAGE = 50  # rows of a list where the caller names no number
+INSTANCES_EXPORTED = 100_000  # in one file of the list; it is sent while it is read
 LIST_PAGE_MAXIMUM = 200  # rows of a list whatever the caller asks for
 COUNT_CAP = 10_000  # rows counted for a filter; beyond it the page says "10,000+" within about a millisecond
 HISTORY_PAGE = 200  # history events of one page

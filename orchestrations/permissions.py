@@ -47,6 +47,7 @@ class Action(StrEnum):
     VIEW = "view"
     VIEW_PAYLOADS = "view_payloads"
     VIEW_AUDIT = "view_audit"
+    PUBLISH_VIEW = "publish_view"
 
     @property
     def permission(self) -> str:
@@ -75,6 +76,7 @@ PERMISSIONS: dict[Action, str] = {
     Action.VIEW: "view_instance",
     Action.VIEW_PAYLOADS: "view_payloads",
     Action.VIEW_AUDIT: "view_auditentry",
+    Action.PUBLISH_VIEW: "publish_savedview",
 }
 
 _LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART, Action.SET_TAGS})

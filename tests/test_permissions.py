@@ -41,7 +41,7 @@ def test_each_action_needs_its_permission(role, action):
 
 
 def test_every_permission_exists():
-    known = {name for name, _ in Instance._meta.permissions} | {"view_instance", "view_auditentry"}
+    known = {name for name, _ in Instance._meta.permissions} | {"view_instance", "view_auditentry", "publish_savedview"}
 
     assert known == ALL
 

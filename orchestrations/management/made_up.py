@@ -109,7 +109,7 @@ class MadeUp:
             "attempt": 1, "max_attempts": None, "instance_id": None, "title": None,
         }  # fmt: skip
         if roll < 0.2:
-            due = since + timedelta(hours=30)
+            due = since + timedelta(hours=6)
             wait.update(kind="ExternalEvent", name="approval", title="Approve the payment?", due_at=due.isoformat())
             self.waits.append((self.hub, pk, 1, 2, "approval", since, due, wait["title"], "orders/flows.py:31"))
         elif roll < 0.3:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, OpenWait, Timer, WorkerLease
+from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.search.language import Mark
 
 LIVE = tuple(status for status in RuntimeStatus if status not in TERMINAL)
@@ -70,7 +71,9 @@ def column_of(mark: Mark) -> str:
 
 def _pks(sign: Sign, hub: str, using: str) -> QuerySet[Any, Any]:
     rows = sign.holder._default_manager.using(using).filter(sign.condition, hub=hub).order_by()
-    return rows.filter(IS_LIVE).values_list("pk") if sign.holder is Instance else rows.values_list("instance_id")
+    if sign.holder is Instance:
+        return rows.filter(ORCHESTRATION, IS_LIVE).values_list("pk")
+    return rows.values_list("instance_id")
 
 
 def _any(signs: list[Sign], using: str) -> Q:

@@ -16,7 +16,7 @@ from orchestrations.interfaces.dashboard.presentation import durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
 from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
-from orchestrations.interfaces.dashboard.reader import Reader, reader_of
+from orchestrations.interfaces.dashboard.reader import PINNED, Reader, View, reader_of
 from orchestrations.permissions import Action, can_somewhere
 from orchestrations.search.language import Mark
 
@@ -48,6 +48,13 @@ def reader(context: Context) -> Reader:
     """Who reads the page: zone, density, columns, views."""
     request = context.get("request")
     return reader_of(request) if request and hasattr(request, "user") else Reader()
+
+
+@register.simple_tag(takes_context=True)
+def pinned_views(context: Context, hub: str) -> list[tuple[View, None]]:
+    """The saved views that the navigation shows of the hub; their counts come later."""
+    views = reader(context).views
+    return [(view, None) for view in views if view.hub == hub and view.is_pinned][:PINNED]
 
 
 @register.simple_tag

@@ -3,6 +3,8 @@
 import "./morphing.js";
 import "./clocks.js";
 import "./rows.js";
+import "./list.js";
+import "./shortcuts.js";
 import "./places.js";
 import "./approvals.js";
 import { toast } from "./announcer.js";

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from orchestrations.interfaces.dashboard.listing import ORDERS, Listing
 from orchestrations.interfaces.dashboard.reader import reader_of
+from orchestrations.permissions import Action, names_open_to
 from orchestrations.search.language import Query, parse, quoted, write
 
 BESIDE_QUERY = ("name", "tag", "version", "parent", "error", "fingerprint")
@@ -25,6 +26,8 @@ class Asked:
     query: Query
     sort: str = ""
     cursor: str = ""
+    visible: tuple[str, ...] | None = None
+    """As in ``InstanceFilter``: names that the person may see. It is theirs, and no part of an address."""
 
     @classmethod
     def of(cls, request: HttpRequest, hub: str) -> Asked:
@@ -33,7 +36,8 @@ class Asked:
         if sort not in ORDERS:
             raise Http404(f"The list has no order {sort}.")
         query = parse(text_of(request.GET), reader_of(request).zone)
-        return cls(hub, query, sort, request.GET.get("cursor", ""))
+        visible = names_open_to(request.user, Action.VIEW, hub)
+        return cls(hub, query, sort, request.GET.get("cursor", ""), visible)
 
     @property
     def text(self) -> str:
@@ -42,7 +46,7 @@ class Asked:
 
     def listing(self) -> Listing:
         """What that is now."""
-        return Listing.of(self.query, self.sort, timezone.now())
+        return Listing.of(self.query, self.sort, timezone.now(), self.visible)
 
     def with_query(self, **changes: object) -> Asked:
         """The first page of the query with these changes."""

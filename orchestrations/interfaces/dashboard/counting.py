@@ -20,7 +20,7 @@ from orchestrations.limits import COUNT_CAP
 from orchestrations.models import Instance
 from orchestrations.paging import CappedCount, CountOf
 from orchestrations.queries import InstanceFilter, filter_instances
-from orchestrations.search.language import Mark
+from orchestrations.search.language import Mark, Query
 from orchestrations.search.marks import ASKED
 
 TOTAL_SECONDS = 30  # that a hub's estimated total is used again
@@ -35,6 +35,17 @@ class Counts:
     waiting_for_human: CappedCount | None = None
     total: str = ""
     """``1,240``, ``10,000+``, or an estimate such as ``≈ 1.0 M``."""
+
+    def of(self, query: Query) -> str:
+        """How many the query finds, as far as these tell; empty where they don't."""
+        if self.by_status is None:
+            return ""
+        if Mark.WAITING_FOR_HUMAN in query.marks:
+            return str(self.waiting_for_human)
+        if not query.statuses:
+            return self.total
+        found = [self.by_status[status] for status in query.statuses]
+        return str(CappedCount(sum(number.value for number in found), any(number.is_capped for number in found)))
 
 
 def count(hub: str, where: InstanceFilter) -> Counts:

@@ -13,3 +13,10 @@ from orchestrations.search.language import Query, write
 def list_url(hub: str, query: Query) -> str:
     """The list with that filter; sub-orchestrations are listed too, as numbers count them."""
     return f"{reverse('dashboard:instances', args=[hub])}?{urlencode({'q': write(replace(query, children=True))})}"
+
+
+def view_url(hub: str, query: str, sort: str) -> str:
+    """The list as a saved view shows it."""
+    given = urlencode({key: value for key, value in (("q", query), ("sort", sort)) if value})
+    address = reverse("dashboard:instances", args=[hub])
+    return f"{address}?{given}" if given else address

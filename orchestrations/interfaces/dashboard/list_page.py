@@ -58,6 +58,8 @@ def results(asked: Asked, request: HttpRequest) -> Context:
         "sorted": SORTED.get(asked.sort, ""),
         "share_url": request.build_absolute_uri(_fixed(asked).url()),
         "fields": _fields(asked),
+        "save_url": asked.url("dashboard:view_new"),
+        "export_url": asked.url("dashboard:export"),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -69,16 +69,20 @@ class Listing:
     order: Order = ORDERS[""]
 
     @classmethod
-    def of(cls, query: Query, sort: str, now: datetime) -> Listing:
-        """What a query shows at that moment; in the usual order where it can't be had in the one that is asked for."""
+    def of(cls, query: Query, sort: str, now: datetime, visible: tuple[str, ...] | None = None) -> Listing:
+        """What a query shows at that moment; in the usual order where it can't be had in the one that is asked for.
+
+        ``visible`` as in ``InstanceFilter``.
+        """
         order = ORDERS.get(sort, ORDERS[""])
         if order.column == "completed_at" and not has_one_end(query):
             order = ORDERS[""]
-        return cls(filter_of(query, now), order)
+        return cls(replace(filter_of(query, now), visible=visible), order)
 
     def rows(self, hub: str) -> QuerySet[Instance]:
         """The instances, in no order."""
-        return filter_instances(hub, self.where, using=database())
+        rows = filter_instances(hub, self.where, using=database())
+        return rows.filter(completed_at__isnull=False) if self.order.column == "completed_at" else rows
 
     def page(self, hub: str, cursor: str | None) -> Page[Instance]:
         """One page, with what a row shows. Raises InvalidCursor."""
@@ -107,9 +111,12 @@ def has_one_end(query: Query) -> bool:
     return len(query.statuses) == 1 and query.statuses[0] in TERMINAL
 
 
-def rows_again(hub: str, pks: Collection[int]) -> list[Instance]:
-    """The instances that a page shows, as they stand now, in the page's order; purged ones are left out."""
-    rows = Instance.objects.using(database()).filter(hub=hub, pk__in=pks)
+def rows_again(hub: str, pks: Collection[int], visible: tuple[str, ...] | None) -> list[Instance]:
+    """The instances that a page shows, as they stand now, in the page's order; purged ones are left out.
+
+    ``visible`` as in ``InstanceFilter``.
+    """
+    rows = filter_instances(hub, InstanceFilter(visible=visible), using=database()).filter(pk__in=pks)
     found = {row.pk: row for row in with_row_columns(rows, hub)}
     return [found[pk] for pk in pks if pk in found]
 

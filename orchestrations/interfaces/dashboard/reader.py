@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from orchestrations.interfaces.dashboard.columns import Column, chosen
+from orchestrations.interfaces.dashboard.links import view_url
 from orchestrations.models import Preferences, SavedView
 
 REMEMBERED_SECONDS = 60
@@ -21,6 +22,7 @@ REMEMBERED_SECONDS = 60
 STAMP = "durable_reader"
 """In the session: renewed with each change, so that who made it sees it at once, whichever process answers."""
 VIEWS_SHOWN = 100
+PINNED = 12  # views that the navigation shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class View:
     sort: str
     is_pinned: bool
     is_mine: bool
+
+    @property
+    def url(self) -> str:
+        """The list as it shows it."""
+        return view_url(self.hub, self.query, self.sort)
 
 
 @dataclass(frozen=True, slots=True)

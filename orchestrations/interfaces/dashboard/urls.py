@@ -12,10 +12,12 @@ from orchestrations.interfaces.dashboard.views import (
     bulk,
     downloads,
     events,
+    exports,
     hubs,
     instance,
     instances,
     preferences,
+    saved_views,
 )
 
 app_name = "dashboard"
@@ -57,6 +59,13 @@ urlpatterns = [
     path("hubs/<hub:hub>/instances/tick/", instances.instances_tick, name="instances_tick"),
     path("hubs/<hub:hub>/instances/names/", instances.names, name="names"),
     path("hubs/<hub:hub>/instances/suggest/", instances.suggest, name="suggest"),
+    path("hubs/<hub:hub>/instances/export/", exports.choose, name="export"),
+    path("hubs/<hub:hub>/instances/export.<slug:kind>", exports.instances, name="instances_export"),
+    path("hubs/<hub:hub>/views/", saved_views.page, name="views"),
+    path("hubs/<hub:hub>/views/nav/", saved_views.navigation, name="views_nav"),
+    path("hubs/<hub:hub>/views/new/", saved_views.new, name="view_new"),
+    path("hubs/<hub:hub>/views/<int:pk>/", saved_views.change, name="view_change"),
+    path("hubs/<hub:hub>/views/<int:pk>/delete/", saved_views.delete, name="view_delete"),
     path("hubs/<hub:hub>/go/", instances.go, name="go"),
     path(ONE, instance.page, name="instance"),
     path(f"{ONE}live/", instance.live, name="live"),

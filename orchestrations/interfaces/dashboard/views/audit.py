@@ -22,7 +22,7 @@ from orchestrations.models import AuditEntry
 from orchestrations.permissions import Action
 
 EXPORTS = {"csv": ("text/csv; charset=utf-8", as_csv), "ndjson": ("application/x-ndjson", as_ndjson)}
-LOOKING = {Action.VIEW, Action.VIEW_PAYLOADS, Action.VIEW_AUDIT}  # leaves no trace
+LOOKING = {Action.VIEW, Action.VIEW_PAYLOADS, Action.VIEW_AUDIT, Action.PUBLISH_VIEW}  # leaves no trace
 ACTIONS = [(act.value, act.value.replace("_", " ").capitalize()) for act in Action if act not in LOOKING]
 
 

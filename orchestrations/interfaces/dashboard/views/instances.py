@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from fnmatch import fnmatchcase
+
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -21,7 +24,7 @@ from orchestrations.interfaces.dashboard.reader import reader_of
 from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.paging import CappedCount
-from orchestrations.permissions import Action, can
+from orchestrations.permissions import Action, can, names_open_to
 from orchestrations.search.language import Query, QueryError, Text, write
 
 SUGGESTIONS = 8
@@ -36,7 +39,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def instances(request: HttpRequest, *, hub: str) -> HttpResponse:
     """A page of instances by the query of the address, the newest first unless asked otherwise."""
     try:
@@ -64,13 +67,13 @@ def instances(request: HttpRequest, *, hub: str) -> HttpResponse:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
     """The rows that a page shows, as they stand now, with the counts and the number of newer instances beside them."""
     asked, pks = _asked(request, hub), _shown(request)
     listing = asked.listing()
     with bounded():
-        found = rows_again(hub, pks)
+        found = rows_again(hub, pks, asked.visible)
         matching = listing.matching(hub, pks)
         newer = _newer(request, asked)
     counts = count(hub, listing.where)
@@ -79,7 +82,7 @@ def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def instances_tick(request: HttpRequest, *, hub: str) -> HttpResponseBase:
     """Whether any of the rows that a page shows has changed, or newer instances may have come."""
     watched = {"instances": topics.rows(hub, _shown(request))}
@@ -89,18 +92,23 @@ def instances_tick(request: HttpRequest, *, hub: str) -> HttpResponseBase:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def names(request: HttpRequest, *, hub: str) -> HttpResponse:
     """The names that the filter suggests, as options."""
-    return render(request, "dashboard/instances/_options.html", {"options": queries.orchestrator_names(hub)})
+    options = queries.orchestrator_names(hub)
+    visible = names_open_to(request.user, Action.VIEW, hub)
+    if visible is not None:
+        options = [name for name in options if any(fnmatchcase(name, pattern) for pattern in visible)]
+    return render(request, "dashboard/instances/_options.html", {"options": options})
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def suggest(request: HttpRequest, *, hub: str) -> HttpResponse:
     """Ids that begin with what is typed into the go-to box, as options."""
     prefix = request.GET.get("id", "").strip()
-    where = queries.InstanceFilter(id_prefix=prefix, nothing=not prefix)
+    visible = names_open_to(request.user, Action.VIEW, hub)
+    where = queries.InstanceFilter(id_prefix=prefix, nothing=not prefix, visible=visible)
     with bounded():
         found = queries.filter_instances(hub, where).order_by("instance_id").values_list("instance_id", flat=True)
         options = list(found[:SUGGESTIONS])
@@ -108,20 +116,20 @@ def suggest(request: HttpRequest, *, hub: str) -> HttpResponse:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def go(request: HttpRequest, *, hub: str) -> HttpResponse:
     """Open the instance whose exact id is given; list those with that tag, or whose ids begin with it."""
     text = request.GET.get("id", "").strip()
-    try:
+    with suppress(InstanceNotFound):
         found = queries.get_instance(hub, text)
-    except InstanceNotFound:
-        name, is_tag, value = text.partition("=")
-        if is_tag and name:
-            query = Query(tags=((name.strip(), value.strip()),), children=True)
-        else:
-            query = Query(id=Text(text, is_prefix=True)) if text else Query()
-        return HttpResponseRedirect(Asked(hub, query).url())
-    return redirect("dashboard:instance", hub=hub, instance_id=found.instance_id)
+        if can(request.user, Action.VIEW, found):
+            return redirect("dashboard:instance", hub=hub, instance_id=found.instance_id)
+    name, is_tag, value = text.partition("=")
+    if is_tag and name:
+        query = Query(tags=((name.strip(), value.strip()),), children=True)
+    else:
+        query = Query(id=Text(text, is_prefix=True)) if text else Query()
+    return HttpResponseRedirect(Asked(hub, query).url())
 
 
 def _refuse(request: HttpRequest, hub: str, error: QueryError) -> HttpResponse:

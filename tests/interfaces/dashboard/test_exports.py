@@ -1,0 +1,79 @@
+"""The instances of a filter as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from orchestrations.interfaces.dashboard.views import exports
+from tests import rows
+
+EXPORT = "/hubs/default/instances/export."
+CHOOSE = "/hubs/default/instances/export/"
+
+
+def read(browser, kind: str, **parameters: object) -> str:
+    response = browser.get(f"{EXPORT}{kind}", parameters)
+    assert response.status_code == 200
+    return b"".join(response.streaming_content).decode()
+
+
+def test_csv_has_a_line_for_each_instance_of_the_filter(viewer):
+    rows.instance("one", status="Failed", error="=cmd()", tags={"a": "b"}, minutes=1)
+    rows.instance("two", status="Failed", minutes=2)
+    rows.instance("three")
+
+    found = list(csv.DictReader(io.StringIO(read(viewer, "csv", q="status:failed"))))
+
+    assert [row["instance_id"] for row in found] == ["two", "one"]
+    assert found[1]["error"] == "'=cmd()"
+    assert json.loads(found[1]["tags"]) == {"a": "b"}
+    assert found[1]["created_at"] == "2026-03-01T12:01:00+00:00"
+    assert "input" not in found[0]
+
+
+def test_json_has_an_object_on_a_line(viewer):
+    parent = rows.instance("one", tags={"a": "b"})
+    rows.instance("child", parent=parent)
+
+    found = [json.loads(line) for line in read(viewer, "ndjson", q="children").splitlines()]
+
+    assert {row["instance_id"]: row["parent_instance_id"] for row in found} == {"one": None, "child": "one"}
+
+
+def test_payloads_need_their_own_right(viewer, operator):
+    rows.instance("one", input='{"order": 7}')
+
+    assert viewer.get(f"{EXPORT}ndjson", {"payloads": "1"}).status_code == 403
+    assert json.loads(read(operator, "ndjson", payloads="1"))["input"] == {"order": 7}
+    assert "view_payloads" in viewer.get(CHOOSE).text
+    assert "view_payloads" not in operator.get(CHOOSE).text
+
+
+def test_it_says_first_what_it_would_be(viewer):
+    rows.instance(status="Failed")
+
+    assert "<strong>1</strong> instances of" in viewer.get(CHOOSE, {"q": "status:failed"}).text
+
+
+def test_the_ticked_ones_are_exported_alone(viewer):
+    chosen = rows.instance("one")
+    rows.instance("two")
+
+    assert [line.split(",")[0] for line in read(viewer, "csv", pk=chosen.pk).splitlines()[1:]] == ["one"]
+
+
+def test_it_ends_at_its_limit(viewer, monkeypatch):
+    monkeypatch.setattr(exports, "INSTANCES_EXPORTED", 3)
+    for number in range(5):
+        rows.instance(minutes=number)
+
+    assert len(read(viewer, "ndjson").splitlines()) == 3
+
+
+@pytest.mark.parametrize("address", [f"{EXPORT}xlsx", f"{EXPORT}csv?q=status:sleepy"])
+def test_what_is_no_export_is_not_found(viewer, address):
+    assert viewer.get(address).status_code == 404
