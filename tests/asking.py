@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from orchestrations import HumanForm
 from orchestrations.authoring.forms.binding import describe_form
-from orchestrations.models import HumanAudience, HumanComment, HumanTask, HumanVote, Instance, OpenWait
+from orchestrations.models import AuditEntry, HumanAudience, HumanComment, HumanTask, HumanVote, Instance, OpenWait
 from orchestrations.models.human import NEVER
 from tests import rows
 
@@ -112,6 +112,10 @@ def ask(
     keys += [f"excluded:{name}" for name in exclude] + ([] if groups or users else ["anyone"])
     for key in keys if task.is_live else ():
         HumanAudience.objects.create(hub=instance.hub, instance=instance, execution=1, wait_id=wait_id, key=key)
+    AuditEntry.objects.create(
+        hub=instance.hub, instance_id=instance.instance_id, action="asked", actor_name="engine", via="Engine",
+        details={"event": task.name, "title": title},
+    )  # fmt: skip
     if task.is_live:
         request = {**assignment, "title": title, "summary": SUMMARY}
         OpenWait.objects.create(

@@ -393,3 +393,19 @@ def test_of_two_who_answer_at_once_one_is_told_that_the_other_did(approver, dana
 def test_a_question_without_a_reader_is_not_there(approver):
     assert approver.get("/approvals/4711/").status_code == 404
     assert rows.instance("two")
+
+
+def test_a_decision_is_taken_back_while_that_is_possible_and_by_its_maker_alone(approver, dana):
+    task = ask("one", "Pay?", groups=GROUPS, undo_seconds=30)
+    approver.post(url(task), YES)
+
+    assert not events()
+    assert "It can be taken back until" in approver.get(url(task)).text
+    assert "Take it back" not in dana.get(url(task)).text
+    assert dana.post(f"{url(task)}do/undo/").status_code == 409
+    approver.post(f"{url(task)}do/undo/")
+
+    assert "You took your answer back." in approver.get(url(task)).text
+    assert dana.post(url(task), YES).status_code == 302
+    HumanTask.objects.update(deliver_at=timezone.now())
+    assert dana.post(f"{url(task)}do/undo/").status_code == 409

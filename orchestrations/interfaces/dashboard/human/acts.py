@@ -14,6 +14,7 @@ from django.utils import timezone
 from orchestrations.client import OrchestrationClient
 from orchestrations.interfaces.dashboard.human.task_page import Question
 from orchestrations.limits import REASON_LENGTH
+from orchestrations.models import HumanTask
 from orchestrations.models.human import USERNAME_LENGTH
 
 FURTHEST_FOLLOW_UP = timedelta(days=366)
@@ -30,9 +31,11 @@ class Act:
     url: str
 
 
+PLAIN = ("claim", "release", "undo")
 EFFECTS = {
     "claim": ("Claim", "You take this on: the others see that, and it moves to your own questions."),
     "release": ("Release", "It goes back to all who were asked."),
+    "undo": ("Take it back", "Your answer has not been delivered yet. The question is open again."),
     "delegate": ("Delegate", "Somebody else is to answer in your place. The deadline stays."),
     "follow-up": ("Follow up", "It is out of your inbox until a date that you choose. The deadline stays."),
 }
@@ -41,6 +44,8 @@ EFFECTS = {
 def acts_of(question: Question, user_pk: int | None) -> list[Act]:
     """What this person can do with the question now."""
     task = question.task
+    if may_undo(task, question.username, question.now):
+        return [act_of("undo", question)]
     if not task.is_live or not question.standing.is_asked:
         return []
     is_mine = task.assignee_id is not None and task.assignee_id == user_pk
@@ -48,11 +53,16 @@ def acts_of(question: Question, user_pk: int | None) -> list[Act]:
     return [act_of(slug, question) for slug in (*slugs, "delegate", "follow-up")]
 
 
+def may_undo(task: HumanTask, username: str, now: datetime) -> bool:
+    """Whether it is this person's decision, and can still be taken back."""
+    return task.answered_by == username and task.deliver_at is not None and task.deliver_at > now
+
+
 def act_of(slug: str, question: Question) -> Act:
     """The act of that name."""
     label, effect = EFFECTS[slug]
     url = reverse("dashboard:task_act", args=[question.task.pk, slug])
-    return Act(slug, label, effect, slug in ("claim", "release"), url)
+    return Act(slug, label, effect, slug in PLAIN, url)
 
 
 class CommentForm(forms.Form):
@@ -116,6 +126,7 @@ class FollowUpForm(forms.Form):
 FORMS: dict[str, type[forms.Form]] = {
     "claim": ReasonlessForm,
     "release": ReasonlessForm,
+    "undo": ReasonlessForm,
     "delegate": DelegateForm,
     "follow-up": FollowUpForm,
 }
@@ -130,6 +141,9 @@ def perform(slug: str, client: OrchestrationClient, pk: int, form: forms.Form) -
     if slug == "release":
         client.release_task(pk)
         return "It is back with all who were asked."
+    if slug == "undo":
+        client.undo_answer(pk)
+        return "You took your answer back. The question is open again."
     if slug == "delegate":
         client.delegate_task(pk, told["to"], told["reason"])
         return f"{told['to'].get_username()} is asked now."

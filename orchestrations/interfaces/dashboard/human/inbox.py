@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -51,24 +51,39 @@ class Row:
 
 
 def questions(user: Person, hub: str, tab: str) -> QuerySet[HumanTask]:
-    """The questions in a tab, or in the first two (ANY), in no order."""
+    """The questions in a tab, or in the first two (ANY), in no order.
+
+    Each condition on the audience stands by itself, so that the database may begin with the few rows of one person
+    instead of walking all that is open: a union, and no OR.
+    """
     rows = HumanTask.objects.using(get_config().database).filter(hub=hub)
     name = user.get_username()
     if tab == "done":
         return rows.filter(Exists(HumanVote.objects.filter(task=OuterRef("pk"), username=name)))
     rows = rows.filter(state__in=HumanTask.LIVE)
-    left_out = Exists(AUDIENCE.filter(key=f"excluded:{name}"))
+    audience = AUDIENCE.filter(hub=hub)  # its index begins with the hub
+    left_out = Exists(audience.filter(key=f"excluded:{name}"))
     if tab == "asked":
         return rows.filter(left_out)
     put_off = HumanFollowUp.objects.filter(task=OuterRef("pk"), user=user.pk, until__gt=timezone.now())
     voted = HumanVote.objects.filter(task=OuterRef("pk"), username=name)
-    rows = rows.exclude(left_out).exclude(Exists(put_off)).exclude(Exists(voted))
-    by_name = Q(assignee_id=user.pk) | (Q(assignee=None) & Q(Exists(AUDIENCE.filter(key=f"user:{name}"))))
+    mine = [
+        rows.filter(assignee_id=user.pk),
+        rows.filter(Exists(audience.filter(key=f"user:{name}")), assignee=None),
+    ]
+    groups = rows if user.is_superuser else rows.filter(Exists(audience.filter(key__in=_keys(user))))
+    groups = groups.filter(Q(assignee=None) | Q(quorum_approve__gt=1))
+    found = rows.exclude(left_out).exclude(Exists(put_off)).exclude(Exists(voted))
     if tab == "mine":
-        return rows.filter(by_name)
-    is_free = Q(assignee=None) | Q(quorum_approve__gt=1)
-    by_group = is_free if user.is_superuser else is_free & Q(Exists(AUDIENCE.filter(key__in=_keys(user))))
-    return rows.filter(by_name | by_group) if tab == ANY else rows.filter(by_group).exclude(by_name)
+        return found.filter(pk__in=_keys_of(*mine))
+    if tab == ANY:
+        return found.filter(pk__in=_keys_of(*mine, groups))
+    return found.filter(pk__in=_keys_of(groups)).exclude(pk__in=_keys_of(*mine))
+
+
+def _keys_of(first: QuerySet[HumanTask], *others: QuerySet[HumanTask]) -> QuerySet[HumanTask, Any]:
+    keys: QuerySet[HumanTask, Any] = first.values("pk")
+    return keys.union(*(other.values("pk") for other in others)) if others else keys
 
 
 def page_of(user: Person, hub: str, tab: str, cursor: str | None) -> Page[HumanTask]:

@@ -72,6 +72,7 @@ class Question:
     task: HumanTask
     votes: list[HumanVote]
     standing: Standing
+    username: str
     now: datetime
 
     @property
@@ -113,7 +114,7 @@ def load(request: HttpRequest, pk: int) -> Question:
 def question_of(user: Person, task: HumanTask, votes: list[HumanVote]) -> Question:
     """The task as this person stands to it."""
     now = timezone.now()
-    return Question(task, votes, standing_of(user, task, votes, now), now)
+    return Question(task, votes, standing_of(user, task, votes, now), user.get_username(), now)
 
 
 def state_of(request: HttpRequest, question: Question) -> dict[str, object]:
@@ -136,6 +137,7 @@ def state_of(request: HttpRequest, question: Question) -> dict[str, object]:
         "excluded": words.excluded_from(task),
         "quorum_words": quorum_words(task),
         "may_answer": question.standing.may_answer,
+        "deliver_at": task.deliver_at if task.deliver_at is not None and task.deliver_at > now else None,
         "summary": summary_of(task),
         "needs_more_than_one": task.quorum_approve > 1,
         "progress": words.approvals(task),

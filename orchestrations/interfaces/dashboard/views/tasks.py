@@ -114,7 +114,7 @@ def act(request: HttpRequest, *, pk: int, slug: str) -> HttpResponse:
         form.add_error(None, str(refused))
         return _ask_act(request, question, chosen, form)
     messages.success(request, said)
-    return _go(request, question.url if slug in ("claim", "release") else reverse("dashboard:approvals"))
+    return _go(request, question.url if chosen.is_plain else reverse("dashboard:approvals"))
 
 
 def _answer(request: HttpRequest, question: Question) -> HttpResponse:
