@@ -118,6 +118,7 @@ KEYS = {setting.name.upper(): setting for setting in fields(DurableConfig)}
 ZERO_ALLOWED = frozenset({"CACHE_SIZE", "UNKNOWN_ACTIVITY_SECONDS"})
 ENDS = ("Completed", "Failed", "Terminated", "Canceled")
 LONGEST_DAYS = 36_500
+SOURCE_SCHEMES = ("https://", "http://", "vscode://", "idea://", "pycharm://")
 EMPTY_ALLOWED = frozenset({"VERSION", "DEFAULT_VERSION"})
 ONE_OF = {
     "VERSION_MATCH": ("none", "strict", "current-or-older"),
@@ -165,8 +166,17 @@ def _checked(key: object, value: Any) -> Any:
         return CONTAINERS[kind](str(key), value)
     if key in ONE_OF:
         return _checked_choice(str(key), value)
+    return _checked_text(str(key), value)
+
+
+def _checked_text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not (value or key in EMPTY_ALLOWED):
         raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__} or empty. Set a string.")
+    if key == "SOURCE_LINK" and not ("{path}" in value and value.startswith(SOURCE_SCHEMES)):
+        raise ConfigurationError(
+            f"DURABLE[{key!r}] is {value!r:.100}. Set an address with {{path}} in it, such as "
+            f"'https://git.example.com/shop/blob/main/{{path}}#L{{line}}'; it begins with {', '.join(SOURCE_SCHEMES)}."
+        )
     return value
 
 

@@ -56,6 +56,9 @@ def test_values_override_defaults_and_are_read_again_when_the_setting_changes():
         ({"HTTP_ALLOWED": [""]}, "DURABLE['HTTP_ALLOWED'] is no list of texts"),
         ({"HTTP_SECRETS": ["hush"]}, "DURABLE['HTTP_SECRETS'] is no dict of texts. Set a dict"),
         ({"HTTP_TOKEN_SOURCES": {"vault": 3}}, "DURABLE['HTTP_TOKEN_SOURCES'] is no dict of texts"),
+        ({"SOURCE_LINK": "https://git.example/"}, "Set an address with {path} in it, such as 'https://git.example.com"),
+        ({"SOURCE_LINK": "javascript:alert('{path}')"}, "it begins with https://, http://"),
+        ({"REDACTED_KEYS": "password"}, "DURABLE['REDACTED_KEYS'] is no list of texts"),
         ([("TASK_HUB", "a")], "The setting DURABLE is a list. Make it a dict"),
     ],
 )

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from orchestrations.conf import get_config
 
 PLACE = re.compile(r"(?P<path>.+):(?P<line>\d+)(?: in .*)?$")
-SCHEMES = ("https://", "http://", "vscode://", "idea://", "pycharm://")
 
 
 def link_to(place: str) -> str:
@@ -23,7 +22,7 @@ def source_link(path: str, line: int) -> str:
     """The address of that line; a path outside the project has none."""
     template = get_config().source_link
     inside = project_path(path)
-    if not template or not inside or not template.startswith(SCHEMES):
+    if not template or not inside:
         return ""
     return template.replace("{path}", quote(inside)).replace("{line}", str(line))
 
