@@ -129,3 +129,11 @@ def test_every_public_member_is_described(name: str) -> None:
     synchronous = {member for member in members if not (member.startswith("a") and member[1:] in members)}
 
     assert synchronous - described == set()
+
+
+def test_the_reference_of_the_rest_api_is_what_the_schema_says() -> None:
+    from durable_admin.management.commands.api_reference import page, written
+
+    text = page().read_text()
+
+    assert text == written(text), "Run manage.py api_reference."

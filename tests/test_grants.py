@@ -191,6 +191,31 @@ def test_the_dashboard_shows_and_does_what_is_granted(two, clerk):
     assert not InboxMessage.objects.exists()
 
 
+def test_the_list_of_the_dashboard_shows_what_is_granted(two, clerk):
+    grant(clerk, "view", names="billing_*")
+    browser = Client()
+    browser.force_login(clerk)
+    bill, pay = two
+
+    assert browser.get("/", follow=True).redirect_chain[-1][0] == "/hubs/default/instances/"
+    for address in (
+        "instances/",
+        "instances/?q=status:running",
+        f"instances/rows/?ids={bill.pk},{pay.pk}",
+        "instances/suggest/?id=p",
+        "instances/suggest/?id=b",
+        "instances/names/",
+    ):
+        page = browser.get(f"/hubs/default/{address}")
+        assert page.status_code == 200, address
+        assert ">pay<" not in page.text and "payroll" not in page.text, address
+        assert "?id=p" in address or "bill" in page.text, address
+    assert browser.get("/hubs/default/go/?id=bill").headers["Location"].endswith("/i/bill/")
+    assert "/i/pay/" not in browser.get("/hubs/default/go/?id=pay").headers["Location"]
+    for board in ("", "workers/", "audit/"):
+        assert browser.get(f"/hubs/default/{board}").status_code in (403, 404)
+
+
 # The admin --------------------------------------------------------------------------------------------------------
 
 GRANTS = "/admin/orchestrations/grant/"

@@ -170,3 +170,10 @@ def bulk_verbs(context: Context, hub: str) -> list[Verb]:
     if user.has_perm(Action.VIEW.permission):  # then its grants have not been read, and are no reason for a query
         return [verb for verb in verbs if user.has_perm(verb.action.permission)]
     return [verb for verb in verbs if can_somewhere(user, verb.action, hub)]
+
+
+@register.simple_tag(takes_context=True)
+def sees_some(context: Context, hub: str | None) -> bool:
+    """Whether the reader may see any instance of the task hub, though perhaps not all."""
+    request = context.get("request")
+    return request is not None and bool(hub) and can_somewhere(request.user, Action.VIEW, hub or "")

@@ -96,7 +96,7 @@ class ApprovalDetail(ApprovalSummary):
     summary = serializers.DictField(child=serializers.CharField())
     form = serializers.JSONField(help_text="The fields of the form.")
     initial = serializers.JSONField(allow_null=True)
-    on_timeout = serializers.JSONField(allow_null=True, help_text="The answer that the deadline gives.")
+    on_timeout = Json(help_text="The answer that the deadline gives.")
     may_not_answer = serializers.CharField(help_text="Why you may not answer; empty where you may.")
     votes = ApprovalVote(many=True)
     thread = ApprovalLine(many=True)

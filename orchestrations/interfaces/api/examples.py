@@ -64,6 +64,54 @@ WAIT: dict[str, Any] = {
     "summary": {"Customer": "ada", "Amount": "129.90"},
     "location": "shop/orchestrations.py:31",
 }
+APPROVAL: dict[str, Any] = {
+    "id": 7,
+    "instance_id": ORDER,
+    "orchestrator": "fulfil_order",
+    "event": "approval",
+    "title": "Approve the order?",
+    "state": "open",
+    "priority": 0,
+    "asked_at": "2026-03-01T12:00:02.407000Z",
+    "due_at": "2026-03-03T12:00:00Z",
+    "approvals": 0,
+    "approvals_needed": 1,
+    "rejections": 0,
+    "rejections_needed": 1,
+    "assignee": None,
+    "answered_by": "",
+    "outcome": "",
+    "closed_at": None,
+    "url": f"{SITE}/api/approvals/7/",
+}
+APPROVAL_DETAIL: dict[str, Any] = {
+    **APPROVAL,
+    "description": "The customer is new.",
+    "summary": {"Customer": "ada", "Amount": "129.90"},
+    "form": {},
+    "initial": {},
+    "on_timeout": None,
+    "may_not_answer": "",
+    "votes": [],
+    "thread": [{"kind": "comment", "by": "bob", "at": "2026-03-01T12:30:00Z", "text": "Is this urgent?", "to": ""}],
+}
+ANSWERED: dict[str, Any] = {
+    **APPROVAL_DETAIL,
+    "state": "answered",
+    "approvals": 1,
+    "answered_by": "ada",
+    "outcome": "approve",
+    "closed_at": "2026-03-01T13:00:00Z",
+    "votes": [
+        {
+            "by": "ada",
+            "at": "2026-03-01T13:00:00Z",
+            "outcome": "approve",
+            "comment": "Known customer.",
+            "via": "API",
+        }
+    ],
+}
 ENTITY: dict[str, Any] = {
     "name": "stock",
     "key": "A-17",
@@ -157,9 +205,15 @@ EXAMPLES: dict[str, Example] = {
     "get_batch": Example({200: BATCH}),
     "stop_batch": Example({200: {**BATCH, "state": "Stopped", "stopped_by": "ada"}}),
     "list_waits": Example({200: [WAIT]}),
-    "list_approvals": Example({200: [WAIT]}),
-    "get_approval": Example({200: WAIT}),
-    "answer_approval": Example(ACCEPTED, {"approved": True, "comment": "Known customer."}),
+    "list_approvals": Example({200: page(APPROVAL)}, query="tab=mine"),
+    "get_approval": Example({200: APPROVAL_DETAIL}),
+    "answer_approval": Example({200: ANSWERED}, {"answer": {"approved": True}, "comment": "Known customer."}),
+    "act_on_approval": Example({200: {**APPROVAL_DETAIL, "assignee": "ada"}}),
+    "comment_approval": Example({200: APPROVAL_DETAIL}, {"text": "Is this urgent?"}),
+    "delegate_approval": Example({200: APPROVAL_DETAIL}, {"to": "bob", "reason": "He knows the customer."}),
+    "override_approval": Example(
+        {200: ANSWERED}, {"answer": {"approved": True}, "reason": "Those who are asked are away."}
+    ),
     "list_entities": Example({200: {"next": None, "results": [ENTITY]}}, query="name=stock"),
     "get_entity": Example({200: ENTITY}),
     "signal_entity": Example(ACCEPTED, {"operation": "reserve", "input": 1}),

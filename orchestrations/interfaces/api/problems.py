@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+ERRORS = 20  # offending values that one answer names
+CHARACTERS = 500  # of the path and the message of each
+
 STATUS_OF_CODE = {
     "function_not_registered": status.HTTP_404_NOT_FOUND,
     "invalid_cursor": status.HTTP_404_NOT_FOUND,
@@ -105,7 +108,7 @@ def _api_exception(error: exceptions.APIException) -> Response:
     if isinstance(error, exceptions.ValidationError):
         errors = list(_flatten(error.detail, "$"))
         detail = errors[0]["message"] if len(errors) == 1 else f"{len(errors)} values are not as they must be."
-        return _response(error.status_code, detail, "invalid", errors, headers)
+        return _response(error.status_code, detail, "invalid", errors[:ERRORS], headers)
     return _response(error.status_code, str(error.detail), str(error.get_codes()), headers=headers)
 
 
@@ -119,7 +122,12 @@ def _flatten(detail: Any, path: str) -> list[dict[str, str]]:
             nested = isinstance(value, dict | list)
             entries += _flatten(value, f"{path}[{index}]" if nested else path)
         return entries
-    return [{"path": path, "message": str(detail)}]
+    return [{"path": _cut(path), "message": _cut(str(detail))}]
+
+
+def _cut(text: str) -> str:
+    """What was sent may be part of it, and is not sent back at any length."""
+    return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"
 
 
 def _below(path: str, key: str | int) -> str:

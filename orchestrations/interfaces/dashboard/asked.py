@@ -20,7 +20,7 @@ BESIDE_QUERY = ("name", "tag", "version", "parent", "error", "fingerprint")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A place of the list."""
+    """A place of the list, for one reader."""
 
     hub: str
     query: Query

@@ -45,6 +45,13 @@ class Schema(SpectacularAPIView):
         """Problem details for every error."""
         return problems.handle
 
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """A problem is JSON, whatever the schema was asked for in."""
+        if getattr(response, "exception", False):
+            request.accepted_renderer = problems.ProblemRenderer()
+            request.accepted_media_type = problems.MEDIA_TYPE
+        return super().finalize_response(request, response, *args, **kwargs)
+
 
 class Root(HubView):
     """Durable Functions for Django: what this API has."""

@@ -13,6 +13,7 @@ from django.urls import reverse
 from orchestrations import queries
 from orchestrations.core.stack_traces import Frame, frames
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
 from orchestrations.interfaces.dashboard.listing import ListRow, shown
 from orchestrations.interfaces.dashboard.presentation import spans
@@ -21,6 +22,7 @@ from orchestrations.interfaces.dashboard.presentation.failures import Cause, fai
 from orchestrations.interfaces.dashboard.presentation.source_links import link_to, project_path, source_link
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
 from orchestrations.models import HistoryEvent, Instance
+from orchestrations.permissions import Action, names_open_to
 from orchestrations.queries import InstanceFilter
 
 ALIKE_SHOWN = 10
@@ -73,7 +75,7 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
         return {
             "causes": [ShownCause(cause, stretches(cause.trace)) for cause in causes],
             "attempts": _attempts(instance),
-            "alike": _alike(instance, about),
+            "alike": _alike(request, instance, about),
             "list_url": f"{reverse('dashboard:instances', args=[instance.hub])}?"
             f"{urlencode({'fingerprint': instance.error_fingerprint})}",
         }
@@ -114,10 +116,11 @@ def _attempt(event: HistoryEvent) -> Attempt:
     return Attempt(event.attempt, event.timestamp, event.sequence, causes[-1].line if causes else "")
 
 
-def _alike(instance: Instance, about: Circumstances) -> list[ListRow]:
-    """The newest of the other instances that failed with the same error."""
+def _alike(request: HttpRequest, instance: Instance, about: Circumstances) -> list[ListRow]:
+    """The newest of the other instances that failed with the same error, among those that the reader may see."""
     if not instance.error_fingerprint:
         return []
-    where = InstanceFilter(error_fingerprint=instance.error_fingerprint)
+    visible = names_open_to(person(request), Action.VIEW, instance.hub)
+    where = InstanceFilter(error_fingerprint=instance.error_fingerprint, visible=visible)
     found = queries.list_instances(instance.hub, where, limit=ALIKE_SHOWN + 1).items
     return [shown(row, about.now) for row in found if row.pk != instance.pk][:ALIKE_SHOWN]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from fnmatch import fnmatchcase
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_GET
 from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, InvalidCursor
+from orchestrations.grants import matches
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.asked import Asked, text_of
 from orchestrations.interfaces.dashboard.counting import count
@@ -24,7 +24,7 @@ from orchestrations.interfaces.dashboard.reader import reader_of
 from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.paging import CappedCount
-from orchestrations.permissions import Action, can, names_open_to
+from orchestrations.permissions import Action, can, can_somewhere, names_open_to
 from orchestrations.search.language import Query, QueryError, Text, write
 
 SUGGESTIONS = 8
@@ -32,9 +32,12 @@ SUGGESTIONS = 8
 
 @signed_in
 def home(request: HttpRequest) -> HttpResponse:
-    """Send people to what they may see: the overview, or their approvals."""
+    """Send people to what they may see: the overview, the list of some instances, or their approvals."""
+    hub = get_config().task_hub
     if can(request.user, Action.VIEW):
-        return redirect("dashboard:overview", hub=get_config().task_hub)
+        return redirect("dashboard:overview", hub=hub)
+    if can_somewhere(request.user, Action.VIEW, hub):
+        return redirect("dashboard:instances", hub=hub)
     return redirect("dashboard:approvals")
 
 
@@ -98,7 +101,7 @@ def names(request: HttpRequest, *, hub: str) -> HttpResponse:
     options = queries.orchestrator_names(hub)
     visible = names_open_to(request.user, Action.VIEW, hub)
     if visible is not None:
-        options = [name for name in options if any(fnmatchcase(name, pattern) for pattern in visible)]
+        options = [name for name in options if any(matches(pattern, name) for pattern in visible)]
     return render(request, "dashboard/instances/_options.html", {"options": options})
 
 
