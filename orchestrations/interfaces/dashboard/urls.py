@@ -11,6 +11,7 @@ from orchestrations.interfaces.dashboard.views import (
     boards,
     bulk,
     downloads,
+    entities,
     events,
     exports,
     hubs,
@@ -18,6 +19,7 @@ from orchestrations.interfaces.dashboard.views import (
     instances,
     preferences,
     saved_views,
+    start,
 )
 
 app_name = "dashboard"
@@ -39,6 +41,14 @@ urlpatterns = [
     path("theme/", preferences.theme, name="theme"),
     *board("hubs/<hub:hub>/", "overview", boards.overview),
     *board("hubs/<hub:hub>/workers/", "workers", boards.workers),
+    path("hubs/<hub:hub>/start/", start.start, name="start"),
+    path("hubs/<hub:hub>/start/check/", start.check, name="start_check"),
+    path("hubs/<hub:hub>/entities/", entities.index, name="entities"),
+    path("hubs/<hub:hub>/entities-clean/", entities.clean, name="entities_clean"),
+    path("hubs/<hub:hub>/entities/<str:name>/", entities.one, name="entity"),
+    path("hubs/<hub:hub>/entities/<str:name>/<instance_id:key>/", entities.one, name="entity"),
+    path("hubs/<hub:hub>/signals/<str:name>/", entities.signal, name="entity_signal"),
+    path("hubs/<hub:hub>/signals/<str:name>/<instance_id:key>/", entities.signal, name="entity_signal"),
     path("hubs/<hub:hub>/bulk/", bulk.index, name="bulk"),
     path("hubs/<hub:hub>/bulk/new/", bulk.new, name="bulk_new"),
     path("hubs/<hub:hub>/bulk/<int:job_id>/", bulk.one, name="bulk_job"),

@@ -22,7 +22,10 @@ ROLES = {
         "tag_instance",
         "hasten_task",
         "complete_task",
+        "signal_entity",
+        "clean_entities",
     ),
+    "starter": ("view_instance", "start_instance"),
     "approver": (),
 }
 SignIn = Callable[[str], Client]

@@ -1,0 +1,167 @@
+"""Entities in the dashboard: found, looked at, signalled and cleaned up."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orchestrations import entity
+from orchestrations.models import AuditEntry, Entity, Grant, InboxMessage
+from orchestrations.testing import InProcessWorker
+from tests import rows
+from tests.functions import registered
+
+LIST = "/hubs/default/entities/"
+
+
+@pytest.fixture(autouse=True)
+def functions():
+    with registered():
+
+        @entity
+        def counter(context):
+            context.set_state((context.get_state(lambda: 0)) + (context.get_input() or 1))
+
+        yield
+
+
+def test_entities_are_found_by_name_and_the_beginning_of_the_key(operator):
+    rows.entity("@counter@north-1", "1")
+    rows.entity("@counter@south-1", "2", minutes=1)
+    rows.entity("@lamp@north-1", "3", minutes=2)
+    rows.entity("@counter@gone", None)
+
+    assert [name for name in ("north-1", "south-1", "@lamp@", "gone") if name in operator.get(LIST).text] == [
+        "north-1",
+        "south-1",
+        "@lamp@",
+    ]
+    page = operator.get(LIST, {"name": "Counter", "key": "no"}).text
+    assert "@counter@north-1" in page
+    assert "south-1" not in page and "@lamp@" not in page
+    assert "@counter@gone" in operator.get(LIST, {"deleted": "on"}).text
+    assert "No entity matches" in operator.get(LIST, {"name": "nothing"}).text
+
+
+def test_the_list_is_paged_by_keyset_with_few_queries(operator, django_assert_max_num_queries):
+    for number in range(60):
+        rows.entity(f"@counter@{number}", "1", minutes=number)
+
+    with django_assert_max_num_queries(5):
+        first = operator.get(LIST).text
+
+    assert "@counter@59<" in first and "@counter@9<" not in first
+    older = first.split('rel="next"')[0].rpartition('href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert "@counter@9<" in operator.get(older).text
+    assert operator.get(LIST, {"cursor": "made-up"}).status_code == 404
+
+
+def test_an_entity_shows_its_state_lock_queue_and_who_asked(operator, django_assert_max_num_queries):
+    rows.instance("order-7")
+    row = rows.entity("@counter@north~1", json.dumps({"count": 41}), locked_by="order-7", backlog=2)
+    InboxMessage.objects.create(
+        hub=row.hub,
+        instance=row.instance,
+        type="EntitySignaled",
+        name="add",
+        created_at=rows.NOON,
+        visible_at=rows.NOON,
+    )
+    AuditEntry.objects.create(
+        hub=row.hub,
+        instance_id="@counter@north~1",
+        action="signal_entity",
+        actor_name="ada",
+        via="API",
+        details={"operation": "add"},
+    )
+
+    with django_assert_max_num_queries(7):
+        page = operator.get(f"{LIST}counter/north~7E1/").text
+
+    assert "&quot;count&quot;: 41" in page
+    assert 'href="/hubs/default/i/order-7/"' in page and "2 messages wait for it" in page
+    assert "EntitySignaled" in page
+    assert "ada" in page
+
+
+def test_its_state_is_for_who_may_see_payloads(viewer):
+    rows.entity("@counter@one", '"secret"')
+
+    page = viewer.get(f"{LIST}counter/one/").text
+
+    assert "secret" not in page
+    assert "orchestrations.view_payloads" in page
+
+
+def test_a_key_may_be_empty(operator):
+    rows.entity("@counter@", "1")
+
+    assert operator.get(f"{LIST}counter/").status_code == 200
+    assert f'href="{LIST}counter/"' in operator.get(LIST).text
+
+
+@pytest.mark.parametrize("where", ["counter/two/", "nothing/one/", "coun@ter/one/"])
+def test_what_there_is_none_of_is_not_found(operator, where):
+    assert operator.get(f"{LIST}{where}").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_signal_is_sent_and_carried_out(operator):
+    url = "/hubs/default/signals/counter/one/"
+    assert "Signal" in operator.get(url).text
+
+    response = operator.post(url, {"operation": "add", "value": "41"})
+
+    assert response["Location"] == f"{LIST}counter/one/"
+    worker = InProcessWorker()
+    worker.run_until_idle()
+    worker.stop()
+    assert Entity.objects.get().state == "41"
+    assert AuditEntry.objects.get().via == "Dashboard"
+
+
+@pytest.mark.parametrize(
+    "name, given, told",
+    [
+        ("counter", {"operation": "", "value": "1"}, "required"),
+        ("counter", {"operation": "add", "value": "{"}, "the value"),
+        ("unknown", {"operation": "add"}, "No entity named"),
+        ("counter", {"operation": "add", "at": "soon"}, "valid date"),
+    ],
+)
+def test_a_signal_that_cannot_be_sent_is_told_in_the_form(operator, name, given, told):
+    response = operator.post(f"/hubs/default/signals/{name}/one/", given)
+
+    assert response.status_code == 422
+    assert told in response.text
+    assert not InboxMessage.objects.exists()
+
+
+def test_cleaning_up_asks_first_and_says_what_it_did(operator):
+    rows.entity("@counter@gone", None)
+    rows.entity("@counter@kept", "1")
+    assert Entity.objects.count() == 2
+    assert operator.get("/hubs/default/entities-clean/").status_code == 200
+    assert Entity.objects.count() == 2
+
+    page = operator.post("/hubs/default/entities-clean/", follow=True).text
+
+    assert "Removed 1 empty entities" in page
+    assert [row.key for row in Entity.objects.all()] == ["kept"]
+
+
+def test_each_needs_its_right(viewer, approver):
+    from django.contrib.auth.models import User
+
+    rows.entity("@counter@one", "1")
+    rows.entity("@lamp@one", "1")
+
+    assert viewer.get("/hubs/default/signals/counter/one/").status_code == 403
+    assert viewer.post("/hubs/default/entities-clean/").status_code == 403
+    assert approver.get(LIST).status_code == approver.get(f"{LIST}counter/one/").status_code == 403
+    Grant.objects.create(user=User.objects.get(username="approver"), actions=["view"], names="lamp")
+    page = approver.get(LIST).text
+    assert "@lamp@one" in page and "@counter@one" not in page
+    assert approver.get(f"{LIST}counter/one/").status_code == 404
