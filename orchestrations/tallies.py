@@ -62,11 +62,14 @@ class Span:
     name: str = ""
 
     def rows(self) -> QuerySet[Instance]:
-        """Those that there are. All statuses are named, so that an index that begins with the status serves it."""
+        """Those that there are. Without a name all statuses are named: the index with the status has all that is asked.
+
+        With one, the index with the name has.
+        """
         rows = Instance.objects.using(get_config().database).filter(
-            ORCHESTRATION, hub=self.hub, status__in=STATUSES, created_at__gte=self.begin, created_at__lt=self.end
+            ORCHESTRATION, hub=self.hub, created_at__gte=self.begin, created_at__lt=self.end
         )
-        return rows.filter(name=self.name) if self.name else rows
+        return rows.filter(name=self.name) if self.name else rows.filter(status__in=STATUSES)
 
     def counted(self, width: int) -> QuerySet[InstanceCount]:
         """What workers have counted, whether or not it has been purged."""

@@ -48,7 +48,7 @@ def count_ends(tables: Tables, status: str, before: datetime, limit: int) -> Cou
         to = _until(ends, mark.counted_to, before, limit)
         moved = MovedEnd.objects.using(tables.using).filter(hub=tables.hub, status=status)
         found = _by_minute(ends.filter(completed_at__lt=to), moved.filter(at__gte=mark.counted_to, at__lt=to))
-        _add(tables, status, found)
+        _add(tables, status, found, before - KEPT[MINUTE])
         moved.filter(at__lt=to).delete()
         marks.update(counted_to=to)
     return Counted(sum(found.values()), has_more=to < before)
@@ -123,12 +123,13 @@ def _by_minute(ends: QuerySet[Instance], moved: QuerySet[MovedEnd]) -> Counter[K
     return found
 
 
-def _add(tables: Tables, status: str, found: Counter[Key]) -> None:
-    """Add to what is counted. Nobody else adds to this status, for the mark is held."""
+def _add(tables: Tables, status: str, found: Counter[Key], oldest: datetime) -> None:
+    """Add to what is counted, by the minute from ``oldest`` on. Nobody else adds to this status: the mark is held."""
     hours: Counter[Key] = Counter()
     for (begins_at, name), total in found.items():
         hours[begins_at.replace(minute=0), name] += total
-    for width, totals in ((MINUTE, found), (HOUR, hours)):
+    minutes = Counter({key: total for key, total in found.items() if key[0] >= oldest})
+    for width, totals in ((MINUTE, minutes), (HOUR, hours)):
         for batch in chunks(sorted(key for key, total in totals.items() if total), BATCH):
             known = _known(tables, status, width, batch)
             InstanceCount.objects.using(tables.using).bulk_create(

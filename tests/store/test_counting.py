@@ -63,6 +63,15 @@ def test_ends_are_counted_by_the_minute_and_the_hour_of_the_creation(store):
     }
 
 
+def test_by_the_minute_only_what_is_young_enough_to_be_asked_for_is_counted(store):
+    end("old", minutes=-3 * 24 * 60, completed_at=NOON)
+    end("young")
+
+    assert count(store) == 2
+    assert counts() == {("12:00", "order", "Completed"): 1}
+    assert sum(counts(3600).values()) == 2
+
+
 def test_nothing_is_counted_twice(store):
     end("a")
 
@@ -150,7 +159,7 @@ def test_an_end_that_is_taken_back_is_not_counted(store, token, running, is_coun
     )
 
     count(store, "Failed", before=datetime.now(UTC) + timedelta(hours=1))
-    assert counts() == {}
+    assert counts(3600) == {}
     assert not MovedEnd.objects.exists()
 
 

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser, OutputWrapp
 from django.utils import timezone
 
 from orchestrations.conf import get_config
+from orchestrations.core.status import TERMINAL
 from orchestrations.limits import HUB_LENGTH
 from orchestrations.management.made_up import (
     EVENT_COLUMNS,
@@ -20,7 +21,8 @@ from orchestrations.management.made_up import (
     large_instance,
 )
 from orchestrations.models import HistoryEvent, Instance, OpenWait, Timer
-from orchestrations.store import bulk
+from orchestrations.runtime.upkeep import COUNTED_AT_ONCE
+from orchestrations.store import bulk, get_store
 
 HELP = "Fills a task hub of its own with made-up instances, to try things out. No worker takes them up."
 
@@ -54,11 +56,20 @@ def run(options: dict[str, Any], stdout: OutputWrapper) -> None:
         pk = bulk.reserve_ids(using, Instance, 1)
         bulk.insert(using, Instance, INSTANCE_COLUMNS, [large_instance(hub, pk, options["events"], now)])
         bulk.insert(using, HistoryEvent, EVENT_COLUMNS, large_history(pk, options["events"], now))
+    _count_ends(hub, using)
     bulk.refresh_statistics(using, (Instance, HistoryEvent, OpenWait, Timer))
     stdout.write(
         f"{options['instances']:,} instances and a history of {options['events']:,} events in the task hub {hub}, "
         f"made in {time.monotonic() - began:.0f} s."
     )
+
+
+def _count_ends(hub: str, using: str) -> None:
+    """As workers would, of whom the hub has none."""
+    store = get_store(hub, using)
+    for status in sorted(TERMINAL):
+        while store.count_ends(status, store.now(), COUNTED_AT_ONCE).has_more:
+            pass
 
 
 def _refuse(hub: str, instances: int, events: int) -> None:
