@@ -11,6 +11,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from playwright.sync_api import Page, sync_playwright
 
+from tests import rows
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Without them the browser asks hosts of its maker's for things that no test needs.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -45,7 +47,9 @@ def test_the_admin_breaks_no_rule_of_the_content_security_policy(page, live_serv
     page.fill("#id_password", "open-sesame")
     page.click("input[type=submit]")
     page.wait_for_selector("#content-main")
-    for path in ("auth/user/", "auth/user/add/", "auth/user/1/change/", "auth/user/1/history/", "auth/group/add/"):
+    people = ("user/", "user/add/", "user/1/change/", "user/1/history/", "group/add/")
+    ours = ("instance/", "deadletter/", "incomingwebhook/add/", "outgoingwebhook/add/")
+    for path in (*(f"auth/{name}" for name in people), *(f"orchestrations/{name}" for name in ours)):
         page.goto(f"{live_server.url}/admin/{path}")
         page.wait_for_selector("#content")
 
@@ -74,3 +78,28 @@ def test_a_browser_runs_no_script_that_is_in_the_page(page, live_server, setting
     page.goto(f"{live_server.url}/no-such-page")
 
     assert page.title() == "calm"
+
+
+def test_a_secret_is_made_told_once_and_instances_are_acted_on_with_the_pages_own_means(page, live_server):
+    get_user_model().objects.create_superuser("root", password="open-sesame")
+    rows.instance("order-1")
+    page.goto(f"{live_server.url}/admin/login/?next=/admin/orchestrations/outgoingwebhook/add/")
+    page.fill("#id_username", "root")
+    page.fill("#id_password", "open-sesame")
+    page.click("input[type=submit]")
+    page.fill("#id_name", "Billing")
+    page.fill("#id_url", "https://billing.example/hook")
+    page.check("input[name=events][value=failed]")
+    page.click("input[name=_save]")
+    assert page.locator("#secret").inner_text().startswith("whsec_")
+
+    page.goto(f"{live_server.url}/admin/orchestrations/instance/")
+    page.check("#action-toggle")
+    page.select_option("select[name=action]", "terminate")
+    page.click("button[name=index]")
+    assert page.evaluate("document.activeElement.name") == "reason"
+    page.fill("textarea[name=reason]", "a mistake")
+    page.click("input[value=Terminate]")
+    page.wait_for_selector(".messagelist .success")
+
+    assert page.locator(".messagelist").inner_text() == "Sent to 1 instance."

@@ -132,7 +132,7 @@ class InstanceCountAdmin(OffTheDashboard):
     """How many instances have ended, by the time of their creation."""
 
     list_display = ("begins_at", "width", "hub", "name", "status", "count")
-    list_filter = (HubFilter, "status")
+    list_filter = (HubFilter,)
 
 
 @admin.register(CountMark)

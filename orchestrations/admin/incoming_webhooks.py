@@ -44,6 +44,7 @@ class IncomingWebhookForm(IncomingForm):
     class Meta:
         model = IncomingWebhook
         exclude = ("created_at",)
+        help_texts = {"slug": "The end of its address: /webhooks/in/…/"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

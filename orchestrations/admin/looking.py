@@ -93,6 +93,7 @@ class ReadOnlyAdmin(AnyModelAdmin):
 
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would count the whole table
     list_per_page = 50
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
     actions: Any = None

@@ -245,7 +245,9 @@ def whole_tables(queries) -> list[str]:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 @pytest.mark.parametrize(
-    "query", [{}, {"q": "one"}, {"q": "@counter@a"}], ids=["list", "search", "search for an entity"]
+    "query",
+    [{}, {"q": "one"}, {"q": "@counter@a"}, {"_facets": "True"}],
+    ids=["list", "search", "search for an entity", "counts beside filters"],
 )
 def test_no_list_reads_a_whole_table(admin_client, model, query, django_assert_max_num_queries):
     instance = rows.instance("one")
