@@ -25,6 +25,7 @@ class AuditFilter:
     actor: str = ""
     action: str = ""
     via: str = ""
+    instance_id: str = ""
     instance_prefix: str = ""
     at_from: datetime | None = None
     at_to: datetime | None = None
@@ -53,7 +54,7 @@ def all_entries(hub: str, where: AuditFilter) -> Iterator[AuditEntry]:
 
 def _filtered(hub: str, where: AuditFilter) -> QuerySet[AuditEntry]:
     rows = AuditEntry.objects.using(get_config().database).filter(hub=hub)
-    texts = {"actor_name": where.actor, "action": where.action, "via": where.via}
+    texts = {"actor_name": where.actor, "action": where.action, "via": where.via, "instance_id": where.instance_id}
     if not all(storable(text) for text in (*texts.values(), where.instance_prefix)):
         return rows.none()
     rows = rows.filter(**{column: text for column, text in texts.items() if text})

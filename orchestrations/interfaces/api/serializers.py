@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from orchestrations.audit import ACTOR_NAME_LENGTH
 from orchestrations.authoring.registry import registry
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
@@ -20,6 +21,8 @@ from orchestrations.limits import (
     REASON_LENGTH,
     VERSION_LENGTH,
 )
+from orchestrations.models import AuditEntry
+from orchestrations.permissions import Action
 from orchestrations.store.contract import OnDuplicate
 
 ERROR_LINE = 300  # characters of the line
@@ -156,9 +159,15 @@ class StreamQuery(Asked):
 
 
 class AuditQuery(PageQuery):
-    """Which part of the audit trail."""
+    """Which part of the audit trail; what is left out narrows nothing."""
 
-    instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH)
+    instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="Whether or not it still exists.")
+    instance_prefix = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="What the id begins with.")
+    actor = Text(required=False, max_length=ACTOR_NAME_LENGTH, help_text="The name of a user, or API key and its name.")
+    action = serializers.ChoiceField([action.value for action in Action], required=False)
+    via = serializers.ChoiceField(AuditEntry.Via.values, required=False)
+    at_from = serializers.DateTimeField(required=False)
+    at_to = serializers.DateTimeField(required=False, help_text="Exclusive.")
 
 
 class EntityQuery(PageQuery):

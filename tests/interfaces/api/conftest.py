@@ -21,6 +21,7 @@ OPERATOR = (
     "rewind_instance",
     "purge_instance",
     "signal_entity",
+    "view_auditentry",
 )
 
 

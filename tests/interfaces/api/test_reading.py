@@ -182,3 +182,29 @@ def test_the_site_tells_of_its_workers_and_of_who_did_what(api):
 
     assert (entry["actor"], entry["action"], entry["reason"], entry["via"]) == ("ada", "terminate", "too late", "API")
     assert api.get("/api/workers/").json() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, ["suspend", "terminate"]),
+        ({"action": "suspend"}, ["suspend"]),
+        ({"instance_id": "order"}, ["terminate"]),
+        ({"instance_prefix": "or"}, ["terminate"]),
+        ({"actor": "ada"}, ["suspend", "terminate"]),
+        ({"actor": "bob"}, []),
+        ({"via": "Dashboard"}, []),
+        ({"at_from": "2020-01-01T00:00:00Z", "at_to": "2020-01-02T00:00:00Z"}, []),
+        ({"limit": 1}, ["suspend"]),
+    ],
+)
+def test_the_audit_trail_can_be_narrowed(api, query, expected):
+    for instance_id, verb in (("order", "terminate"), ("parcel", "suspend")):
+        rows.instance(instance_id)
+        assert api.post(f"{INSTANCES}{instance_id}/{verb}/").status_code == 202
+
+    assert [entry["action"] for entry in api.get("/api/audit/", query).json()["results"]] == expected
+
+
+def test_the_audit_trail_is_a_right_of_its_own(caller):
+    assert caller("view_instance").get("/api/audit/").status_code == 403
