@@ -64,7 +64,7 @@ def test_ends_are_counted_by_the_minute_and_the_hour_of_the_creation(store):
 
 
 def test_by_the_minute_only_what_is_young_enough_to_be_asked_for_is_counted(store):
-    end("old", minutes=-3 * 24 * 60, completed_at=NOON)
+    end("old", minutes=-3 * 24 * 60 - 60, completed_at=NOON)
     end("young")
 
     assert count(store) == 2
