@@ -330,6 +330,18 @@ def test_an_attempt_that_ends_late_does_not_undo_a_later_one(message, courier):
     assert (sent.state, sent.last_error) == ("Delivered", "")
 
 
+def test_an_attempt_that_ends_late_does_not_speak_for_the_one_that_is_on_its_way(message, courier):
+    sent = message()
+    [(webhook, first)] = courier._claim([])
+    make_due()
+    courier._claim([])
+
+    courier._record(webhook, first, sending.Answer(None, "too late"))
+
+    sent.refresh_from_db()
+    assert (sent.attempts, sent.last_error) == (2, "")
+
+
 def test_two_couriers_share_the_work(message, courier, listen, receiver):
     webhook = listen()
     for _ in range(3):
