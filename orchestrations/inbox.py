@@ -62,23 +62,19 @@ def questions(user: Person, hub: str, tab: Tab | str) -> QuerySet[HumanTask]:
     if tab == Tab.ASKED:
         return rows.filter(left_out)
     put_off = Exists(HumanFollowUp.objects.filter(task=OuterRef("pk"), user=user.pk, until__gt=timezone.now()))
-    mine = [
-        rows.filter(assignee_id=user.pk),
-        rows.filter(Exists(audience.filter(key=f"user:{name}")), assignee=None),
-    ]
+    by_name = Exists(audience.filter(key=f"user:{name}"))
+    is_free = Q(assignee=None) | Q(quorum_approve__gt=1)
+    mine = [rows.filter(assignee_id=user.pk), rows.filter(by_name, is_free)]
     groups = rows if user.is_superuser else rows.filter(Exists(audience.filter(key__in=_keys(user))))
-    groups = groups.filter(Q(assignee=None) | Q(quorum_approve__gt=1))
-    found = rows.exclude(left_out).exclude(put_off).exclude(voted)
-    if tab == Tab.MINE:
-        return found.filter(pk__in=_keys_of(*mine))
-    if tab == ANY:
-        return found.filter(pk__in=_keys_of(*mine, groups))
-    return found.filter(pk__in=_keys_of(groups)).exclude(pk__in=_keys_of(*mine))
+    groups = groups.filter(is_free).exclude(assignee_id=user.pk).exclude(by_name)
+    parts = {Tab.MINE: mine, Tab.GROUPS: [groups], ANY: [*mine, groups]}[tab]
+    found = parts[0] if len(parts) == 1 else rows.filter(pk__in=_keys_of(*parts))
+    return found.exclude(left_out).exclude(put_off).exclude(voted)
 
 
 def _keys_of(first: QuerySet[HumanTask], *others: QuerySet[HumanTask]) -> QuerySet[HumanTask, Any]:
     keys: QuerySet[HumanTask, Any] = first.values("pk")
-    return keys.union(*(other.values("pk") for other in others)) if others else keys
+    return keys.union(*(other.values("pk") for other in others))
 
 
 def page(
