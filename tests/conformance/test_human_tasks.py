@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from orchestrations import HumanAnswer, HumanTimeout, Quorum, Reviewers, orchestrator
+from orchestrations.authoring.registry import registry
 from orchestrations.integrity import CHECKS, TaskHub
 from orchestrations.models import AuditEntry, HistoryEvent, HumanAudience, HumanTask, OpenWait
 from tests.runtime import functions
@@ -29,31 +30,47 @@ class Decision:
     limit: int = 100
 
 
-@orchestrator
-def asks(context, options):
-    for number in range(options.get("episodes", 0)):
-        yield context.call_activity(functions.work, number)
-    answer: HumanAnswer = yield context.wait_for_external_event(
-        "approval",
-        form=Decision,
-        title="Pay 7 EUR?",
-        description="It is urgent.",
-        summary={"Total": 7},
-        initial={"limit": 50},
-        assign=TEAM,
-        quorum=Quorum(approve=2),
-        due=HOUR,
-        remind=[HOUR / 2],
-        escalate=Reviewers(groups=["Leads"]),
-        notify=["inbox", "email"],
-        priority=2,
-    )
-    return [answer.data.decision, answer.data.limit, answer.by]
+with registry.preserved():
+
+    @orchestrator
+    def asks(context, options):
+        for number in range(options.get("episodes", 0)):
+            yield context.call_activity(functions.work, number)
+        answer: HumanAnswer = yield context.wait_for_external_event(
+            "approval",
+            form=Decision,
+            title="Pay 7 EUR?",
+            description="It is urgent.",
+            summary={"Total": 7},
+            initial={"limit": 50},
+            assign=TEAM,
+            quorum=Quorum(approve=2),
+            due=HOUR,
+            remind=[HOUR / 2],
+            escalate=Reviewers(groups=["Leads"]),
+            notify=["inbox", "email"],
+            priority=2,
+        )
+        return [answer.data.decision, answer.data.limit, answer.by]
+
+
+class NoChores:
+    """For a worker that tells nobody of what it asks: these cases are about the asking."""
+
+    def run(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def quiet(worker):
+    worker.runtime.chores = NoChores()
 
 
 @pytest.fixture
 def task(client, worker):
     """The task of an instance that has just asked."""
+    registry.add_orchestrator(asks.durable)
 
     def ask(orchestrator: object = asks, client_input: object = None) -> HumanTask:
         client.start_new(orchestrator, "order", client_input or {})
