@@ -189,6 +189,9 @@ EXAMPLES: dict[str, Example] = {
     "resume_instance": Example(ACCEPTED, REASON),
     "rewind_instance": Example(ACCEPTED, REASON),
     "restart_instance": Example({201: {**STARTED, "instance_id": "4b1f2c7d9e"}}, {"with_new_instance_id": True}),
+    "retry_task": Example(ACCEPTED, REASON),
+    "skip_timer": Example(ACCEPTED, REASON),
+    "complete_task": Example(ACCEPTED, {**REASON, "result": {"receipt": "R-1"}}),
     "set_instance_tags": Example({200: {"tags": {"region": "eu", "team": "blue"}}}, {"tags": {"team": "blue"}}),
     "list_batches": Example({200: page(BATCH_SUMMARY)}),
     "create_batch": Example(

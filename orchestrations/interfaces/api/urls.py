@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
-from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site, stream
+from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site, stream, tasks
 from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer
 
 app_name = "api"
@@ -26,6 +26,9 @@ urlpatterns = [
     path(f"{ONE}resume/", acts.Resume.as_view(), name="resume"),
     path(f"{ONE}rewind/", acts.Rewind.as_view(), name="rewind"),
     path(f"{ONE}restart/", acts.Restart.as_view(), name="restart"),
+    path(f"{ONE}tasks/<int:task_id>/retry/", tasks.RetryTask.as_view(), name="retry_task"),
+    path(f"{ONE}tasks/<int:task_id>/skip/", tasks.SkipTimer.as_view(), name="skip_timer"),
+    path(f"{ONE}tasks/<int:task_id>/complete/", tasks.CompleteTask.as_view(), name="complete_task"),
     path(f"{ONE}tags/", batches.Tags.as_view(), name="instance_tags"),
     path("batches/", batches.Batches.as_view(), name="batches"),
     path("batches/<int:batch_id>/", batches.Batch.as_view(), name="batch"),
