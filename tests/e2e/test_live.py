@@ -176,17 +176,17 @@ def test_a_paused_page_asks_nothing(people, open_page):
 
 def test_filtering_keeps_the_address_and_going_back_restores_it(site, open_page):
     page = open_page("admin", LIST)
-    page.get_by_label("Id begins with").fill("clm")
-    page.get_by_label("Id begins with").press("Enter")
+    page.get_by_label("Query").fill("id:clm*")
+    page.get_by_label("Query").press("Enter")
     expect(page.locator("#rows tr")).to_have_count(1)
-    expect(page).to_have_url(re.compile("id=clm"))
+    expect(page).to_have_url(re.compile("q=id%3Aclm"))
 
     page.get_by_role("link", name="clm-1B09").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("clm-1B09")
     page.go_back()
 
     expect(page.locator("#rows tr")).to_have_count(1)
-    expect(page.get_by_label("Id begins with")).to_have_value("clm")
+    expect(page.get_by_label("Query")).to_have_value("id:clm*")
 
 
 def test_everything_works_without_javascript(people, engine, open_page, eventually):
