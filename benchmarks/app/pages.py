@@ -20,7 +20,7 @@ from benchmarks.protocol import await_go, report
 
 HUB = "trial"
 LIST = f"/hubs/{HUB}/instances/"
-DEPTH = 20  # pages that "older" is pressed before the page that is measured
+DEPTH = 200  # pages that "older" is pressed before the page that is measured
 WARM_UP = 3
 
 

@@ -45,7 +45,8 @@ def refresh_statistics(using: str, models_filled: Iterable[type[models.Model]]) 
     is_postgresql = connections[using].vendor == "postgresql"
     with connections[using].cursor() as cursor:
         for model in models_filled if is_postgresql else ():
-            cursor.execute(f"VACUUM (ANALYZE) {model._meta.db_table}")
+            vacuum = "ANALYZE" if connections[using].in_atomic_block else "VACUUM (ANALYZE)"
+            cursor.execute(f"{vacuum} {model._meta.db_table}")
         if not is_postgresql:
             cursor.execute("ANALYZE")
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from orchestrations.models import Grant, Instance
+from orchestrations.interfaces.dashboard import counting, list_page
+from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
+from orchestrations.models import ActivityWorkItem, Grant, Instance, Timer, WorkerLease
 from tests import rows
 
 LIST = "/hubs/default/instances/"
@@ -217,3 +223,142 @@ def test_a_grant_shows_the_instances_of_its_names_alone(approver):
     assert approver.get("/hubs/default/go/", {"id": "order-1"})["Location"].startswith(LIST)
     foreign = Instance.objects.get(name="order").pk
     assert ids(approver.get(re.sub("ids=[^&]*", f"ids={foreign}", rows_url(page))).text) == []
+
+
+def test_the_last_page_costs_what_the_second_does_and_no_row_is_missed(viewer):
+    call_command("durable", "fill", "--instances", "1030")
+    address, seen, costs = "/hubs/trial/instances/?q=children", [], []
+    while address:
+        with CaptureQueriesContext(connection) as asked:
+            page = viewer.get(address).text
+        seen += ids(page)
+        costs.append(len(statements(asked)))
+        assert not [statement for statement in statements(asked) if "OFFSET" in statement]
+        address = older(page) if 'rel="next"' in page else ""
+
+    assert len(set(seen)) == len(seen) == 1_030
+    assert len(costs) == 21
+    assert max(costs[1:]) == min(costs[1:])
+
+
+def test_what_takes_too_long_says_so_and_offers_less(viewer, monkeypatch):
+    rows.instance("one")
+    monkeypatch.setattr(list_page, "bounded", took_too_long)
+
+    refused = viewer.get(LIST, {"q": "tag:region=eu"})
+
+    assert refused.status_code == 422
+    assert "The list took too long" in refused.text
+    assert "?q=tag%3Aregion%3Deu%20created%3A-24h" in refused.text
+
+
+def test_a_count_that_takes_too_long_leaves_the_rows(viewer, monkeypatch):
+    for number in range(60):
+        rows.instance(minutes=number)
+    monkeypatch.setattr(counting, "bounded", took_too_long)
+
+    page = viewer.get(LIST).text
+
+    assert len(ids(page)) == 50
+    assert "Count not available" in page
+
+
+@contextmanager
+def took_too_long():
+    raise TookTooLong("The database did not answer in time.")
+    yield
+
+
+def test_a_statement_is_ended_in_time_and_the_connection_stays_of_use(db):
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e9) SELECT max(i) FROM n"
+    )
+
+    with pytest.raises(TookTooLong), bounded(seconds=0.05), connection.cursor() as cursor:
+        cursor.execute(endless)
+
+    assert not Instance.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "query, expected",
+    [
+        ("retrying", ["timer", "attempt"]),
+        ("stuck", ["claimable", "died", "queued"]),
+        ("overdue", ["late"]),
+        ("no-worker", ["no-code"]),
+        ("stuck retrying", []),
+    ],
+)
+def test_marks_find_what_they_say(viewer, query, expected):
+    long_ago = timezone.now() - timedelta(minutes=5)
+    soon = timezone.now() + timedelta(minutes=5)
+    WorkerLease.objects.create(hub="default", worker="w", host="h", pid=1, expires_at=soon)
+    found = {
+        name: rows.instance(name, minutes=-number, **columns)
+        for number, (name, columns) in enumerate(
+            {
+                "timer": {},
+                "attempt": {},
+                "claimable": {"status": "Pending", "claimable_at": long_ago},
+                "died": {"attempts": 2},
+                "queued": {},
+                "late": {},
+                "no-code": {"waiting_for": "no worker has the code of orchestrator bill"},
+                "ended": {"status": "Completed", "attempts": 2},
+            }.items()
+        )
+    }
+    work = {"hub": "default", "execution": 1, "sequence": 1, "name": "charge", "scheduled_at": long_ago}
+    Timer.objects.create(hub="default", instance=found["timer"], execution=1, task_id=1, attempt=1, due_at=soon)
+    ActivityWorkItem.objects.create(instance=found["attempt"], task_id=1, attempt=2, visible_at=soon, **work)
+    ActivityWorkItem.objects.create(instance=found["queued"], task_id=1, visible_at=long_ago, **work)
+    rows.wait(found["late"], due_at=long_ago)
+
+    page = viewer.get(LIST, {"q": query}).text
+
+    assert ids(page) == expected
+    if expected and query != "no-worker":
+        assert page.count(f"</svg>{query.capitalize()}</span>") == len(expected)
+
+
+@pytest.mark.parametrize(
+    "sort, query, expected",
+    [
+        ("created", "", ["a", "c", "b"]),
+        ("id", "", ["a", "b", "c"]),
+        ("-id", "", ["c", "b", "a"]),
+        ("-completed", "status:completed", ["b", "a", "c"]),
+        ("completed", "", ["b", "c", "a"]),
+    ],
+)
+def test_it_sorts_by_what_an_index_has(viewer, sort, query, expected):
+    for number, (name, ended) in enumerate((("a", 20), ("c", 10), ("b", 30))):
+        rows.instance(name, minutes=number, status="Completed", completed_at=rows.NOON + timedelta(minutes=ended))
+
+    assert ids(viewer.get(LIST, {"sort": sort, "q": query}).text) == expected
+
+
+def test_heads_of_sorted_columns_say_so(viewer):
+    rows.instance("one")
+
+    page = viewer.get(LIST, {"sort": "id"}).text
+
+    assert re.search(r'aria-sort="ascending"[^>]*><a href="[^"]*sort=-id[^"]*">Instance', page)
+    assert viewer.get(LIST, {"sort": "error"}).status_code == 404
+
+
+def test_the_link_to_share_has_fixed_times(viewer):
+    rows.instance("one", created_at=timezone.now())
+
+    page = viewer.get(LIST, {"q": "created:-24h"}).text
+
+    assert re.search(r'data-copy="http://testserver/hubs/default/instances/\?q=created%3E20\d\d-[^"]*Z"', page)
+
+
+def test_each_term_can_be_taken_away(viewer):
+    page = viewer.get(LIST, {"q": "name:e* tag:a=b created:-24h"}).text
+
+    assert f'href="{LIST}?q=tag%3Aa%3Db+created%3A-1d"' in page
+    assert f'href="{LIST}?q=name%3Ae%2A+created%3A-1d"' in page
+    assert f'href="{LIST}?q=name%3Ae%2A+tag%3Aa%3Db"' in page
