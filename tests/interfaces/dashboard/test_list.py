@@ -270,9 +270,7 @@ def took_too_long():
 
 
 def test_a_statement_is_ended_in_time_and_the_connection_stays_of_use(db):
-    endless = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e9) SELECT max(i) FROM n"
-    )
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e9) SELECT max(i) FROM n"
 
     with pytest.raises(TookTooLong), bounded(seconds=0.05), connection.cursor() as cursor:
         cursor.execute(endless)
