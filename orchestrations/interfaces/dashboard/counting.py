@@ -25,6 +25,7 @@ from orchestrations.search.marks import ASKED
 
 TOTAL_SECONDS = 30  # that a hub's estimated total is used again
 COUNTS_SECONDS = 10  # that the counts of a large hub are
+RECENT_SECONDS = 3  # that those of any hub are, for the many who only look on
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,16 @@ class Counts:
         return str(CappedCount(sum(number.value for number in found), any(number.is_capped for number in found)))
 
 
-def count(hub: str, where: InstanceFilter) -> Counts:
+def count(hub: str, where: InstanceFilter, *, is_recent_enough: bool = False) -> Counts:
     """One statement, and one more for a large hub's total twice a minute.
 
-    Where a status has more instances than are counted, what was counted is used again for some seconds.
+    Where a status has more instances than are counted, what was counted is used again for some seconds; so is any
+    count of the last seconds where that is recent enough.
     """
     where = replace(where, statuses=(), marks=tuple(mark for mark in where.marks if mark is not Mark.WAITING_FOR_HUMAN))
     key = f"durable:counts:{hub}:{digest([where])}"
-    counts: Counts | None = cache.get(key)
+    recent = f"{key}:recent"
+    counts: Counts | None = cache.get(key) or (cache.get(recent) if is_recent_enough else None)
     if counts is not None:
         return counts
     try:
@@ -65,6 +68,8 @@ def count(hub: str, where: InstanceFilter) -> Counts:
         counts = Counts()
     if counts.by_status is None or any(number.is_capped for number in counts.by_status.values()):
         cache.set(key, counts, COUNTS_SECONDS)
+    elif is_recent_enough:
+        cache.set(recent, counts, RECENT_SECONDS)
     return counts
 
 

@@ -45,7 +45,9 @@ def results(asked: Asked, request: HttpRequest) -> Context:
     is_all = not (asked.cursor or page.next_cursor or query.statuses or Mark.WAITING_FOR_HUMAN in query.marks)
     counts = count_shown(page.items) if is_all else count(asked.hub, asked.listing().where)
     return {
-        **table(asked, request, page.items, counts, newest=newest, newer=CappedCount(0) if is_live_first else None),
+        **table(asked, request, page.items, newest=newest, is_first=is_live_first),
+        **chips(asked, counts),
+        **(news(asked, newest, CappedCount(0), newest_of(page.items)) if is_live_first else {}),
         "newer": asked.at(page.previous_cursor),
         "older": asked.at(page.next_cursor),
         "marks": filter_links.mark_links(asked),
@@ -67,30 +69,42 @@ def table(
     asked: Asked,
     request: HttpRequest,
     items: list[Instance],
-    counts: Counts,
     *,
     newest: str,
-    newer: CappedCount | None,
+    is_first: bool,
     matching: Collection[int] | None = None,
 ) -> Context:
-    """What the table needs to be rendered and to keep itself up to date, with the chips and what is new beside it."""
+    """What the table needs to be rendered and to keep itself up to date."""
     now = timezone.now()
     ids = request.GET.get("ids") or ",".join(str(row.pk) for row in items)
-    more = {"ids": ids, "newest": newest, "first": "" if newer is None else "1"}
+    more = {"ids": ids, "newest": newest, "first": "1" if is_first else ""}
     first = replace(asked, cursor="")
     return {
-        "chips": filter_links.status_links(first, counts),
-        "counted": counts.by_status is not None,
-        "newer_count": newer,
         "rows": [shown(row, now, no_longer_matches=matching is not None and row.pk not in matching) for row in items],
         "rows_url": first.url("dashboard:rows", **more),
         "tick_url": first.url("dashboard:instances_tick", **more),
         "rows_version": rows_version((row.pk, row_version(row)) for row in items),
-        "newest_version": "" if newer is None else newest_version(newest_of(items)),
         "first_url": first.url(),
         "headings": [_heading(column, first) for column in reader_of(request).columns],
         "columns": [column.key for column in reader_of(request).columns],
         "css": {column.key: column.css for column in reader_of(request).columns},
+    }
+
+
+def chips(asked: Asked, counts: Counts) -> Context:
+    """The statuses with their counts."""
+    first = replace(asked, cursor="")
+    return {"chips": filter_links.status_links(first, counts), "counted": counts.by_status is not None}
+
+
+def news(asked: Asked, newest: str, newer: CappedCount, newest_pk: int | None) -> Context:
+    """What says how many instances have come since a first page was made, and keeps that up to date."""
+    first = replace(asked, cursor="")
+    return {
+        "newer_count": newer,
+        "newer_url": first.url("dashboard:newer", newest=newest),
+        "newest_version": newest_version(newest_pk),
+        "first_url": first.url(),
     }
 
 

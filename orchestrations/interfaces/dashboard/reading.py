@@ -28,17 +28,17 @@ def database() -> str:
 
 
 @contextmanager
-def bounded(using: str | None = None, seconds: float = SECONDS) -> Iterator[None]:
-    """Let no statement in the block run for longer. Raises TookTooLong; the connection stays of use.
+def bounded(using: str | None = None, seconds: float | None = None) -> Iterator[None]:
+    """Let no statement in the block run for longer than that, ``SECONDS`` by default.
 
-    The block is a transaction.
+    The block is a transaction. Raises TookTooLong; the connection stays of use.
     """
     using = using or database()
     connection = connections[using]
     try:
         with transaction.atomic(using):
             limit = _limit_postgresql if connection.vendor == "postgresql" else _limit_sqlite
-            with limit(connection, seconds):
+            with limit(connection, SECONDS if seconds is None else seconds):
                 yield
     except OperationalError as error:
         if _is_overtime(error):

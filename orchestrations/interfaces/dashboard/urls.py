@@ -66,6 +66,7 @@ urlpatterns = [
     path("prefs/columns/", preferences.columns, name="columns"),
     path("hubs/<hub:hub>/instances/", instances.instances, name="instances"),
     path("hubs/<hub:hub>/instances/rows/", instances.rows, name="rows"),
+    path("hubs/<hub:hub>/instances/newer/", instances.newer, name="newer"),
     path("hubs/<hub:hub>/instances/tick/", instances.instances_tick, name="instances_tick"),
     path("hubs/<hub:hub>/instances/names/", instances.names, name="names"),
     path("hubs/<hub:hub>/instances/suggest/", instances.suggest, name="suggest"),

@@ -30,11 +30,15 @@ def tick_url(text: str) -> str:
 
 
 def version(text: str) -> str:
-    return re.search(r'id="rows"[^>]* data-watch="([^"]+)"', text)[1]
+    return ",".join(re.findall(r'data-watch="([^"]+)"', text))
 
 
 def older(text: str) -> str:
     return re.search(r'href="([^"]+)" rel="next"', text)[1].replace("&amp;", "&")
+
+
+def newer_url(text: str) -> str:
+    return re.search(r'hx-get="([^"]+/newer/[^"]+)"', text)[1].replace("&amp;", "&")
 
 
 def rows_url(text: str) -> str:
@@ -159,11 +163,13 @@ def test_rows_are_patched_where_they_stand_and_new_ones_only_counted(viewer):
     rows.instance("three", minutes=3)
 
     again = viewer.get(rows_url(page)).text
+    news = viewer.get(newer_url(page)).text
 
     assert ids(again) == ["two", "one"]
-    assert "Show 1 new instance<" in again
     assert "Completed" in again
-    assert viewer.get(tick_url(again)).status_code == 204
+    assert "Show 1 new instance<" in news
+    assert "<tr" not in news
+    assert viewer.get(f"{tick_url(again)},{version(news)}").status_code == 204
 
 
 def test_a_row_that_stops_matching_stays_and_says_so(viewer):

@@ -16,14 +16,13 @@ from orchestrations.grants import matches
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.asked import Asked, text_of
 from orchestrations.interfaces.dashboard.counting import count
-from orchestrations.interfaces.dashboard.list_page import problem, results, table
+from orchestrations.interfaces.dashboard.list_page import chips, news, problem, results, table
 from orchestrations.interfaces.dashboard.listing import rows_again
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.reader import reader_of
 from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.limits import LIST_PAGE_MAXIMUM
-from orchestrations.paging import CappedCount
 from orchestrations.permissions import Action, can, can_somewhere, names_open_to
 from orchestrations.search.language import Query, QueryError, Text, write
 
@@ -72,16 +71,40 @@ def instances(request: HttpRequest, *, hub: str) -> HttpResponse:
 @require_GET
 @needs(Action.VIEW, narrowed=True)
 def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
-    """The rows that a page shows, as they stand now, with the counts and the number of newer instances beside them."""
+    """The rows that a page shows, as they stand now, with the counts beside them."""
     asked, pks = _asked(request, hub), _shown(request)
     listing = asked.listing()
     with bounded():
         found = rows_again(hub, pks, asked.visible)
         matching = listing.matching(hub, pks)
-        newer = _newer(request, asked)
-    counts = count(hub, listing.where)
-    context = table(asked, request, found, counts, newest=request.GET.get("newest", ""), newer=newer, matching=matching)
-    return render(request, "dashboard/instances/_rows.html", context | {"hub": hub, "is_refresh": True})
+    newest, is_first = request.GET.get("newest", ""), bool(request.GET.get("first"))
+    context = {
+        "hub": hub,
+        "is_refresh": True,
+        **table(asked, request, found, newest=newest, is_first=is_first, matching=matching),
+        **chips(asked, count(hub, listing.where)),
+    }
+    return render(request, "dashboard/instances/_rows.html", context)
+
+
+@require_GET
+@needs(Action.VIEW, narrowed=True)
+def newer(request: HttpRequest, *, hub: str) -> HttpResponse:
+    """How many instances have come since a first page was made, with the counts beside it."""
+    asked, newest = _asked(request, hub), request.GET.get("newest", "")
+    listing = asked.listing()
+    with bounded():
+        try:
+            found = listing.newer(hub, newest)
+        except InvalidCursor as invalid:
+            raise Http404(str(invalid)) from invalid
+        newest_pk = queries.newest_instance(hub)
+    context = {
+        "is_refresh": True,
+        **news(asked, newest, found, newest_pk),
+        **chips(asked, count(hub, listing.where, is_recent_enough=True)),
+    }
+    return render(request, "dashboard/instances/_newer.html", context)
 
 
 @require_GET
@@ -160,16 +183,6 @@ def _asked(request: HttpRequest, hub: str) -> Asked:
         return Asked.of(request, hub)
     except QueryError as error:
         raise Http404(str(error)) from error
-
-
-def _newer(request: HttpRequest, asked: Asked) -> CappedCount | None:
-    """How many instances are newer than a first page; None for any other page, where nobody asks."""
-    if not request.GET.get("first"):
-        return None
-    try:
-        return asked.listing().newer(asked.hub, request.GET.get("newest", ""))
-    except InvalidCursor as invalid:
-        raise Http404(str(invalid)) from invalid
 
 
 def _shown(request: HttpRequest) -> list[int]:
