@@ -14,7 +14,7 @@ const LONGEST_ANSWER_MS = 10 * 1000;
 const FAILURES_BEFORE_BANNER = 2;
 const QUICK_CHANGES = 3; // of one kind that are shown at once; a page that never rests is then fetched less often
 const REFILL_MS = 3 * 1000;
-const IDLE_REFILL_MS = 30 * 1000;
+const IDLE_REFILL_MS = 60 * 1000;
 
 let timer = 0;
 let failures = 0;

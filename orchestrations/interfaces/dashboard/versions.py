@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
@@ -30,7 +31,12 @@ def digest(parts: Iterable[object]) -> str:
 
 def row_version(instance: Instance) -> str:
     """What changes when a list's row does."""
-    return digest((instance.execution, instance.status, instance.last_updated_at.isoformat()))
+    return state_version(instance.execution, instance.status, instance.last_updated_at)
+
+
+def state_version(execution: int, status: str, last_updated_at: datetime) -> str:
+    """The same of the columns that tell."""
+    return digest((execution, status, last_updated_at.isoformat()))
 
 
 def rows_version(versions: Iterable[tuple[int, str]]) -> str:

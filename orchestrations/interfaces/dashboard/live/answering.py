@@ -7,6 +7,7 @@ hold a thread, so there it is refused with 204, and pages tick.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -21,6 +22,7 @@ from orchestrations.interfaces.dashboard.live.topics import Topic, versions
 from orchestrations.interfaces.dashboard.live.watching import WatchBroken, watcher
 
 KEEP_ALIVE_SECONDS = 15.0
+PAUSE_SECONDS = 2.0  # after something was told: a hub that never rests is told of in intervals
 STREAM_SECONDS = 300.0  # then the page comes again, and whoever lost a right in between is turned away
 
 
@@ -72,6 +74,7 @@ async def _events(topics: Mapping[str, Topic], known: Mapping[str, str]) -> Asyn
             told |= now
             if changed:
                 yield f"data: {json.dumps(changed)}\n\n"
+                await asyncio.sleep(PAUSE_SECONDS)
             elif not has_news:
                 yield ": still here\n\n"
 

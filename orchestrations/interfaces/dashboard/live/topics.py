@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -20,8 +21,8 @@ from orchestrations.interfaces.dashboard.versions import (
     digest,
     instance_version,
     newest_version,
-    row_version,
     rows_version,
+    state_version,
     task_version,
     waits_version,
     with_coming,
@@ -30,6 +31,10 @@ from orchestrations.models import BulkJob, HumanComment, HumanTask, InboxMessage
 from orchestrations.queries import newest_instance
 
 KEYS_IN_ONE_STATEMENT = 1_000
+LISTS_REMEMBERED = 2_000
+
+RowState = tuple[Any, ...]
+"""Key, execution, status and time of the last update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +108,20 @@ def versions(topics: Iterable[Topic]) -> dict[Topic, str]:
 
 
 def _read_rows(lists: Collection[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
-    found: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, int], RowState] = {}
     for pks in _batches({pk for _, shown in lists for pk in shown}):
         rows = Instance.objects.using(get_config().database).filter(pk__in=pks)
-        for row in rows.only("hub", "execution", "status", "last_updated_at"):
-            found[row.hub, row.pk] = row_version(row)
+        for hub, pk, *state in rows.values_list("hub", "pk", "execution", "status", "last_updated_at"):
+            found[hub, pk] = (pk, *state)
     return {
-        (hub, shown): rows_version((pk, found[hub, pk]) for pk in shown if (hub, pk) in found) for hub, shown in lists
+        (hub, shown): _list_version(tuple(found[hub, pk] for pk in shown if (hub, pk) in found)) for hub, shown in lists
     }
+
+
+@lru_cache(LISTS_REMEMBERED)
+def _list_version(states: tuple[RowState, ...]) -> str:
+    """Of most lists nothing has changed since the last look."""
+    return rows_version((pk, state_version(*state)) for pk, *state in states)
 
 
 def _read_newest(hubs: Collection[str]) -> dict[str, str]:
