@@ -66,7 +66,7 @@ def test_a_site_with_a_key_is_in_production_and_writes_none(settings_of, tmp_pat
     assert settings["SESSION_COOKIE_SECURE"]
     assert settings["CSRF_COOKIE_SECURE"]
     assert settings["SECURE_HSTS_SECONDS"] > 0
-    assert "Manifest" in settings["STORAGES"]["staticfiles"]["BACKEND"]
+    assert "Hashed" in settings["STORAGES"]["staticfiles"]["BACKEND"]
     assert not (tmp_path / "var").exists()
 
 

@@ -256,13 +256,16 @@ tasks = st.recursive(
     leaves,
     lambda inner: (
         st.builds(_node("all"), st.lists(inner, min_size=1, max_size=3))
-        | st.builds(_node("race"), st.lists(inner, min_size=1, max_size=3))
         | st.builds(_node("child"), parts_of(inner), st.booleans())
     ),
     max_leaves=4,
 )
 nodes = st.recursive(
-    tasks | crashes | signals | st.builds(_node("handle"), st.just("never"), leaves),
+    tasks
+    | crashes
+    | signals
+    | st.builds(_node("race"), st.lists(tasks, min_size=1, max_size=3))
+    | st.builds(_node("handle"), st.just("never"), leaves),
     lambda inner: (
         st.builds(_node("steps"), st.lists(inner, min_size=1, max_size=3)) | st.builds(_node("undo"), inner, leaves)
     ),

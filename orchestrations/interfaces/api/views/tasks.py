@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +13,10 @@ from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.permissions import Action
 
 TASK = OpenApiParameter(
-    "task_id", OpenApiTypes.INT64, OpenApiParameter.PATH, description="As in the instance's `waits`."
+    "task_id",
+    {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    OpenApiParameter.PATH,
+    description="As in the instance's `waits`.",
 )
 
 
