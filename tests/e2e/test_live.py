@@ -108,7 +108,7 @@ def test_an_act_in_the_dialog(people, engine, open_page):
     expect(dialog).to_be_visible()
 
     dialog.get_by_role("button", name="Terminate").click()
-    expect(dialog.get_by_role("alert")).to_be_focused()
+    expect(dialog.get_by_label("Reason")).to_be_focused()
     expect(dialog).to_contain_text("Say why")
     dialog.get_by_label("Reason").fill("duplicate run")
     dialog.get_by_role("button", name="Terminate").click()
