@@ -128,6 +128,7 @@ def state_of(request: HttpRequest, question: Question) -> dict[str, object]:
         "hub": task.hub,
         "section": "approvals",
         "is_live": task.is_live,
+        "is_followed": task.is_live or not task.instance.runtime_status.is_terminal,
         "is_overdue": words.is_overdue(task, now),
         "question_state": task.state if not words.is_overdue(task, now) else "overdue",
         "closing": closing and closing_lines(closing),
