@@ -79,6 +79,7 @@ class Supervisor:
         """
         restarts = 0
         self._take_signals()
+        give_up_connection_pools()
         while not self._stopping.is_set():
             cluster = SupervisedCluster()
             self._take_signals()  # django-q2's cluster has just put its own handlers, which can block, in place
@@ -125,6 +126,19 @@ class Supervisor:
         if not cluster.join(get_config().stop_seconds + STOP_MARGIN_SECONDS):
             logger.critical("The cluster did not stop in time and is killed.")
         cluster.kill()
+
+
+def give_up_connection_pools() -> None:
+    """Let every thread of the cluster have connections of its own, whatever the settings say.
+
+    A pool is for the threads of one process. Processes that are forked from it would talk over the same connections at
+    the same time, and take each other's answers for their own.
+    """
+    for connection in connections.all():
+        connection.close()
+        if connection.settings_dict.get("OPTIONS", {}).get("pool"):
+            connection.close_pool()
+            del connection.settings_dict["OPTIONS"]["pool"]  # the same dictionary for the connections of all threads
 
 
 def _stop_with_parent(parent: int, stop_event: Any) -> None:

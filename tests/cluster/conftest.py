@@ -33,9 +33,11 @@ class Cluster:
         self.log = folder / "cluster.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, workers: int = 2) -> Cluster:
+    def start(self, workers: int = 2, **variables: str) -> Cluster:
         environment = {
             **os.environ,
+            "DATABASE_POOL": "false",
+            **variables,
             "DJANGO_SETTINGS_MODULE": "tests.cluster.settings",
             "DURABLE_APPS": "tests.cluster.app",
             "DATABASE_URL": _database_url(),

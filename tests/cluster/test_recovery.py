@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
@@ -58,6 +59,25 @@ def test_an_activity_runs_in_a_process_of_its_own_beside_a_worker_of_the_cluster
 
     assert output[1] == 8
     assert output[0] not in cluster.pids()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL's connections are pooled")
+def test_processes_of_a_cluster_share_no_connection_though_the_settings_pool_them(
+    client: OrchestrationClient, transactional_db: None, tmp_path: Path
+) -> None:
+    cluster = Cluster(tmp_path).start(DATABASE_POOL="true")
+    try:
+        cluster.wait_for_workers(2)
+        ids = [client.start_new("parent", client_input=[1, 2, 3]) for _ in range(20)]
+        eventually(
+            lambda: Instance.objects.filter(instance_id__in=ids, status="Completed").count() == len(ids),
+            timeout_seconds=30,
+            otherwise=cluster.output,
+        )
+        assert cluster.stop() == 0
+        assert "ERROR" not in cluster.output()
+    finally:
+        cluster.kill()
 
 
 @pytest.mark.parametrize("role", ["each worker", "the sentinel", "every child"])

@@ -50,7 +50,9 @@ class AsyncSite:
 
 
 @pytest.fixture
-def async_site(transactional_db) -> Iterator[AsyncSite]:
+def async_site(transactional_db, monkeypatch) -> Iterator[AsyncSite]:
+    # Each request has a thread of its own, which would keep its connection after the request.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     site = AsyncSite()
     yield site
     site.stop()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from django.db import connection
+from django.db.backends.signals import connection_created
 
 from orchestrations.runtime import clock as runtime_clock
 
@@ -36,8 +37,12 @@ class SimulatedClock:
         """Let time pass."""
         self.now += by
         if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('simulated.now', %s, false)", [self.now.isoformat()])
+            self.tell_session()
+
+    def tell_session(self) -> None:
+        """PostgreSQL reads the clock from a setting of the session."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('simulated.now', %s, false)", [self.now.isoformat()])
 
     def monotonic(self) -> float:
         """What ``time.monotonic`` says."""
@@ -46,12 +51,28 @@ class SimulatedClock:
 
 @contextmanager
 def simulated_clock(monkeypatch) -> Iterator[SimulatedClock]:
-    """Let the database and the workers of this process read the clock that is given."""
+    """Let the database and the workers of this process read the clock that is given, over every connection they make.
+
+    A worker whose commit goes wrong makes a new one.
+    """
     clock = SimulatedClock()
     monkeypatch.setattr(runtime_clock, "time", SimpleNamespace(monotonic=clock.monotonic))
     with (_sqlite if connection.vendor == "sqlite" else _postgresql)(clock):
         clock.advance()
         yield clock
+
+
+@contextmanager
+def _over_every_connection(install: Callable[..., None]) -> Iterator[None]:
+    """Call ``install`` now and for each new connection; in the end there is none."""
+    connection.ensure_connection()
+    install()
+    connection_created.connect(install)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(install)
+        connection.close()
 
 
 @contextmanager
@@ -63,19 +84,17 @@ def _sqlite(clock: SimulatedClock) -> Iterator[None]:
         marks = ", ".join(itertools.repeat("?", len(times) + 1))
         return original.execute(f"SELECT strftime({marks})", [pattern, *times]).fetchone()[0]
 
-    connection.ensure_connection()
-    connection.connection.create_function("strftime", -1, strftime)
-    try:
+    def install(**_: object) -> None:
+        connection.connection.create_function("strftime", -1, strftime)
+
+    with closing(original), _over_every_connection(install):
         yield
-    finally:
-        connection.connection.create_function("strftime", -1, None)
-        connection.close()
-        original.close()
 
 
 @contextmanager
 def _postgresql(clock: SimulatedClock) -> Iterator[None]:
     with connection.cursor() as cursor:
+        cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")  # of a run that was killed
         cursor.execute(f"CREATE SCHEMA {SCHEMA}")
         for name in REPLACED:
             cursor.execute(
@@ -86,12 +105,17 @@ def _postgresql(clock: SimulatedClock) -> Iterator[None]:
         defaults = cursor.fetchall()
         for table, column, _ in defaults:
             cursor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {SCHEMA}.statement_timestamp()")
-        cursor.execute(f"SET search_path = {SCHEMA}, pg_catalog, public")
+
+    def install(**_: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET search_path = {SCHEMA}, pg_catalog, public")
+        clock.tell_session()
+
     try:
-        yield
+        with _over_every_connection(install):
+            yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("RESET search_path")
             for table, column, default in defaults:
                 cursor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {default}")
             cursor.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
