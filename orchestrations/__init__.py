@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         OrchestrationClient,
         PurgeHistoryResult,
     )
+    from orchestrations.client.orchestration_status import OrchestrationFailed, OrchestrationStatus
     from orchestrations.core.context import DurableOrchestrationContext, OrchestrationContext
     from orchestrations.core.entity_calls import EntityLock
     from orchestrations.core.entity_context import EntityContext
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
         TaskNotOpen,
         WaitTimeout,
     )
-    from orchestrations.orchestration_status import OrchestrationFailed, OrchestrationStatus
 
 __all__ = [
     "ActivityContext",
@@ -175,7 +175,7 @@ _MODULES = {
         "TaskNotOpen",
         "WaitTimeout",
     ],
-    "orchestrations.orchestration_status": ["OrchestrationFailed", "OrchestrationStatus"],
+    "orchestrations.client.orchestration_status": ["OrchestrationFailed", "OrchestrationStatus"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

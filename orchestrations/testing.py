@@ -18,10 +18,10 @@ from django.test import TransactionTestCase
 
 from orchestrations.bulk.runner import BulkRunner, has_open_jobs
 from orchestrations.client import OrchestrationClient
+from orchestrations.client.orchestration_status import OrchestrationStatus
 from orchestrations.core.http_messages import DurableHttpResponse, HttpRequest
 from orchestrations.errors import ConfigurationError, InstanceNotFound
 from orchestrations.models import HumanTask, Instance, Timer
-from orchestrations.orchestration_status import OrchestrationStatus
 from orchestrations.runtime.drain import Runtime
 from orchestrations.runtime.recorded_histories import RecordedHistory, mismatch, record_history
 from orchestrations.store import get_store

@@ -45,7 +45,7 @@ def _load(what: str, port: int, key: str) -> Load:
 def _prepare() -> str:
     """A key, and the floor's table."""
     from benchmarks.app.one_row import TABLE
-    from orchestrations import api_keys
+    from orchestrations.access import api_keys
 
     with connection.cursor() as cursor:
         cursor.execute(TABLE)

@@ -26,7 +26,7 @@ from orchestrations.errors import DurableError
 from orchestrations.interfaces.dashboard.presentation.verbs import Verb
 from orchestrations.limits import COUNT_CAP, LIST_PAGE_MAXIMUM, REASON_LENGTH
 from orchestrations.models import AuditEntry
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading.queries import InstanceFilter
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.admin.acting import CONFIRMED, Chosen, ReasonForm, ask, client_of, tell
 from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, newest
 from orchestrations.client.dead_letters import put_back
@@ -15,7 +16,6 @@ from orchestrations.errors import DurableError
 from orchestrations.interfaces.dashboard.presentation.verbs import Verb
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import DeadLetter
-from orchestrations.permissions import Action, can
 
 PUT_BACK = Verb(
     Action.REWIND,

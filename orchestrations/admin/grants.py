@@ -8,9 +8,9 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from orchestrations.grants import ANY
+from orchestrations.access.grants import ANY
+from orchestrations.access.permissions import Action, can
 from orchestrations.models import Grant
-from orchestrations.permissions import Action, can
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     AnyGrantAdmin = admin.ModelAdmin[Grant]

@@ -12,12 +12,12 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.debug import sensitive_variables
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.admin.looking import ReadOnlyAdmin
 from orchestrations.admin.webhooks import TOLD, SecretKeepingAdmin
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.models import IncomingWebhook, WebhookReceipt
-from orchestrations.permissions import Action, can
 from orchestrations.webhooks import keyring, mapping, signatures
 from orchestrations.webhooks.mapping import MappingError
 

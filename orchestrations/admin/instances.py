@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.http import urlencode
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, can
 from orchestrations.admin.acting import Act, confirm_and_act
 from orchestrations.admin.looking import OF_INSTANCE, HubFilter, ReadOnlyAdmin, hub_of
 from orchestrations.client import OrchestrationClient
@@ -32,8 +32,8 @@ from orchestrations.models import (
     WebhookDelivery,
 )
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.permissions import Action, can
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading import queries
+from orchestrations.reading.queries import InstanceFilter
 
 FOUND = 1_000  # instances that a search shows
 OWNED: tuple[type[Model], ...] = (HistoryEvent, OpenWait, HumanTask, InboxMessage, ActivityWorkItem, Timer)

@@ -11,10 +11,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from orchestrations import api_keys
-from orchestrations.api_keys import ACTIONS, Verb
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import ACTIONS, Verb
+from orchestrations.access.permissions import can
 from orchestrations.models import ApiKey
-from orchestrations.permissions import can
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     KeyAdmin = admin.ModelAdmin[ApiKey]

@@ -15,11 +15,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, can
 from orchestrations.conf import get_config
 from orchestrations.limits import COUNT_CAP, NEWEST_ROWS
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, can
+from orchestrations.reading import queries
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     AnyPaginator = Paginator[Any]

@@ -17,12 +17,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, newest
 from orchestrations.core.lifecycle import LifecycleEvent
 from orchestrations.durable_http.addresses import read_target
 from orchestrations.errors import HttpRequestRefused
 from orchestrations.models import OutgoingWebhook, WebhookDelivery
-from orchestrations.permissions import Action, can
 from orchestrations.webhooks import keyring
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs

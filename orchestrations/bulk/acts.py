@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.arguments import check_event_name, check_reason
+from orchestrations.access.permissions import Action, can
 from orchestrations.authoring import payloads
+from orchestrations.client.arguments import check_event_name, check_reason
 from orchestrations.client.hub import SerializedJson, encode
 from orchestrations.client.many import ActingOnMany, Outcomes
 from orchestrations.client.tagging import tag_changes
 from orchestrations.errors import PayloadRejected
 from orchestrations.models import BulkJob, Instance
-from orchestrations.permissions import Action, can
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 Perform = Callable[[ActingOnMany, BulkJob, Sequence[Instance]], Outcomes]
 

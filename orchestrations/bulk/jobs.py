@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from orchestrations import audit
-from orchestrations.arguments import check_idempotency_key
+from orchestrations.access import audit
+from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to, require
 from orchestrations.bulk.acts import checked_reason
 from orchestrations.bulk.selections import Selection
+from orchestrations.client.arguments import check_idempotency_key
 from orchestrations.conf import get_config
 from orchestrations.errors import PermissionRefused
 from orchestrations.limits import COUNT_CAP, LIST_PAGE
 from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.models.bulk_jobs import OPEN_STATES
-from orchestrations.paging import CappedCount, Page, keyset_page
-from orchestrations.permissions import Action, can, can_somewhere, names_open_to, require
+from orchestrations.reading.paging import CappedCount, Page, keyset_page
 from orchestrations.store import get_store
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import QuerySet
 
+from orchestrations.access.permissions import Action, legal_actions
 from orchestrations.bulk.acts import ACTS, refusal
 from orchestrations.bulk.selections import COLUMNS, Selection, newest_first
 from orchestrations.client.many import ActingOnMany, Outcomes
 from orchestrations.limits import BULK_BATCH, BULK_COUNT_CAP, BULK_JOBS_KEPT, BULK_PROBLEMS
 from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.models.bulk_jobs import OPEN_STATES
-from orchestrations.paging import Cursor
-from orchestrations.permissions import Action, legal_actions
+from orchestrations.reading.paging import Cursor
 from orchestrations.store.contract import Store
 from orchestrations.store.locking import skip_locked
 

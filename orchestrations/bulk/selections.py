@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from django.db.models import QuerySet
 
-from orchestrations.arguments import check_instance_ids
+from orchestrations.access.permissions import Action, legal_statuses
+from orchestrations.client.arguments import check_instance_ids
 from orchestrations.limits import BULK_PREVIEW
 from orchestrations.models import Instance
-from orchestrations.paging import CappedCount
-from orchestrations.permissions import Action, legal_statuses
-from orchestrations.queries import InstanceFilter, filter_instances
+from orchestrations.reading.paging import CappedCount
+from orchestrations.reading.queries import InstanceFilter, filter_instances
 
 COLUMNS = ("hub", "instance_id", "name", "status", "execution", "created_at", "parent", "is_entity")
 

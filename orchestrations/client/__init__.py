@@ -33,5 +33,5 @@ class OrchestrationClient(Starting, Messaging, Tagging, TaskActs, Purging, Readi
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every
     act leaves an audit row, which says ``via`` what and from which ``address`` it came. Without one it is the program
-    that acts, and there is none. Permissions are the caller's affair: see ``orchestrations.permissions``.
+    that acts, and there is none. Permissions are the caller's affair: see ``orchestrations.access.permissions``.
     """

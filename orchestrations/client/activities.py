@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from orchestrations.arguments import check_reason
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action
 from orchestrations.authoring import payloads
 from orchestrations.authoring.activities import heartbeat_text
 from orchestrations.authoring.registry import registry
+from orchestrations.client.arguments import check_reason
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient, SerializedJson, Target
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
@@ -24,7 +25,6 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import ActivityEnded, TaskNotOpen
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, Timer
 from orchestrations.models import HistoryEvent as HistoryRow
-from orchestrations.permissions import Action
 from orchestrations.runtime import completion_tokens
 from orchestrations.store.contract import Message
 from orchestrations.store.progress_contract import ActivityAttempt, Heartbeat

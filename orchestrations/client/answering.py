@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 
-from orchestrations.arguments import check_reason
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action, audience_of, can, may_see_task, require, why_not
 from orchestrations.authoring import payloads
 from orchestrations.authoring.forms import binding
 from orchestrations.authoring.forms.shapes import FormDescription
+from orchestrations.client.arguments import check_reason
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
 from orchestrations.core.human import REJECT, Quorum
 from orchestrations.errors import (
@@ -25,7 +26,6 @@ from orchestrations.errors import (
     PermissionRefused,
 )
 from orchestrations.models import HumanComment, HumanTask, HumanVote, Instance
-from orchestrations.permissions import Action, audience_of, can, may_see_task, require, why_not
 from orchestrations.store.task_answers import answer_message, is_plain
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from orchestrations import queries
-from orchestrations.arguments import check_instant
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action
 from orchestrations.authoring.registry import registry
+from orchestrations.client.arguments import check_instant
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient, encode
+from orchestrations.client.orchestration_status import decode_lenient
 from orchestrations.core.entities import unlock
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
@@ -22,8 +23,7 @@ from orchestrations.core.status import TERMINAL
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import LIST_PAGE, LIST_PAGE_MAXIMUM, STATUSES_BY_QUERY
 from orchestrations.models import Entity, Instance
-from orchestrations.orchestration_status import decode_lenient
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 from orchestrations.store.contract import Message
 
 CLEANED_AT_ONCE = 500  # entities looked at by one transaction

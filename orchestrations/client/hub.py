@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from orchestrations import audit, queries
+from orchestrations.access import audit
+from orchestrations.access.permissions import Action
 from orchestrations.authoring import payloads
 from orchestrations.authoring.functions import RegisteredFunctions
 from orchestrations.conf import get_config
@@ -19,7 +20,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceEnded, InstanceIsEntity, InstanceNotFound
 from orchestrations.models import AuditEntry, Instance
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 from orchestrations.store import get_store
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrations import queries
-from orchestrations.arguments import check_reason
+from orchestrations.access.permissions import Action
+from orchestrations.client.arguments import check_reason
 from orchestrations.client.messages import Messaging
 from orchestrations.client.starting import Starting
 from orchestrations.client.tagging import TOO_MANY, Tagging, tag_details
@@ -19,7 +19,7 @@ from orchestrations.core.status import TERMINAL
 from orchestrations.errors import DurableError
 from orchestrations.limits import TAGS
 from orchestrations.models import Instance
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 from orchestrations.store.contract import Message, NewInstance, OnDuplicate
 
 CONTROLS = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrations import queries
-from orchestrations.arguments import check_event_name, check_idempotency_key, check_reason
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action
+from orchestrations.client.arguments import check_event_name, check_idempotency_key, check_reason
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient, encode
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceEnded, InvalidTransition, PayloadRejected
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 from orchestrations.store.contract import Message
 
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrations import queries
-from orchestrations.arguments import check_instant, check_reason
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action
+from orchestrations.client.arguments import check_instant, check_reason
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InvalidTransition
 from orchestrations.models import Instance
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 
 PURGE_BATCH = 500  # instances chosen for one transaction: locks are held for a moment only
 

@@ -7,15 +7,15 @@ from datetime import datetime
 
 from django.db.models import F
 
-from orchestrations import queries
-from orchestrations.arguments import check_instant
-from orchestrations.async_twins import async_twin
+from orchestrations.client.arguments import check_instant
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
+from orchestrations.client.orchestration_status import OrchestrationStatus
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import COUNT_CAP, LIST_PAGE, STATUSES_BY_QUERY
 from orchestrations.models import Instance
-from orchestrations.orchestration_status import OrchestrationStatus
-from orchestrations.paging import CappedCount
+from orchestrations.reading import queries
+from orchestrations.reading.paging import CappedCount
 
 
 class Querying(HubClient):

@@ -12,15 +12,15 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.db.transaction import TransactionManagementError
 
-from orchestrations import queries
-from orchestrations.async_twins import async_twin
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
+from orchestrations.client.orchestration_status import OrchestrationStatus, decode_lenient
+from orchestrations.client.polling import poll_delays
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceIsEntity, InstanceNotFound
-from orchestrations.history_events import project_history
-from orchestrations.orchestration_status import OrchestrationStatus, decode_lenient
-from orchestrations.polling import poll_delays
+from orchestrations.reading import queries
+from orchestrations.reading.history_events import project_history
 
 DEFAULT_WAIT_SECONDS = 60.0
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orchestrations.arguments import check_instant, check_tags, check_version
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.versions import choose_code, new_version
+from orchestrations.client.arguments import check_instant, check_tags, check_version
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient, SerializedJson
+from orchestrations.client.instance_ids import check_instance_id, new_instance_id
 from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
-from orchestrations.instance_ids import check_instance_id, new_instance_id
 from orchestrations.models import Instance
-from orchestrations.permissions import Action
 from orchestrations.store.contract import Created, NewInstance, OnDuplicate
 from orchestrations.webhooks import announcements
 

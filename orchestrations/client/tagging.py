@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrations.arguments import check_reason, check_tags
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action
+from orchestrations.client.arguments import check_reason, check_tags
+from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import TAGS
-from orchestrations.permissions import Action
 
 
 class Tagging(HubClient):

@@ -6,12 +6,12 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrations.arguments import check_instant, check_reason
-from orchestrations.async_twins import async_twin
+from orchestrations.access.permissions import Action, audience_of, can, why_not
 from orchestrations.client.answering import Answering, change
+from orchestrations.client.arguments import check_instant, check_reason
+from orchestrations.client.async_twins import async_twin
 from orchestrations.errors import AlreadyVoted, PermissionRefused
 from orchestrations.models import HumanComment, HumanFollowUp, HumanNotice, HumanTask, HumanVote
-from orchestrations.permissions import Action, audience_of, can, why_not
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from orchestrations.access.permissions import require_answer
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
 from orchestrations.errors import HumanTaskClosed, PayloadUnavailable
 from orchestrations.models import HistoryEvent, HumanTask, HumanVote, InboxMessage, Instance, OpenWait
-from orchestrations.permissions import require_answer
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 ANSWERS_SEARCHED = 20  # newest events of an instance among which the answer to a question is looked for
 

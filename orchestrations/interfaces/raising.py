@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from orchestrations import audit
+from orchestrations.access import audit
+from orchestrations.access.permissions import Action, require
 from orchestrations.authoring.forms import binding
 from orchestrations.authoring.forms.shapes import FormDescription
 from orchestrations.client import OrchestrationClient, SerializedJson
 from orchestrations.client.answering import errors_of
 from orchestrations.errors import AnswerRejected
 from orchestrations.models import HumanTask, Instance
-from orchestrations.permissions import Action, require
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 
 def raise_event(

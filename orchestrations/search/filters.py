@@ -9,9 +9,9 @@ from datetime import datetime
 from django.db import connections
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
+from orchestrations.access.grants import ANY
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.grants import ANY
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.search.language import Mark, Query

@@ -11,13 +11,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orchestrations.access.permissions import Action, can_somewhere
 from orchestrations.bulk.acts import ACTS
 from orchestrations.interfaces.dashboard.presentation import durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
 from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
 from orchestrations.interfaces.dashboard.reader import PINNED, Reader, View, reader_of
-from orchestrations.permissions import Action, can_somewhere
 from orchestrations.search.language import Mark
 
 register = template.Library()

@@ -137,7 +137,7 @@ def give_up_connection_pools() -> None:
     for connection in connections.all():
         connection.close()
         if connection.settings_dict.get("OPTIONS", {}).get("pool"):
-            connection.close_pool()
+            connection.close_pool()  # type: ignore[attr-defined]  # only PostgreSQL has pools
             del connection.settings_dict["OPTIONS"]["pool"]  # the same dictionary for the connections of all threads
 
 

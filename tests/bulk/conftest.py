@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 
+from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.runner import BulkRunner
 from orchestrations.bulk.selections import Selection
 from orchestrations.models import AuditEntry, BulkJob
-from orchestrations.permissions import Action
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading.queries import InstanceFilter
 from orchestrations.store import get_store
 from tests import rows
 from tests.functions import registered

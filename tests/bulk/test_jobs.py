@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import DataError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
+from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.bulk import runner as running
 from orchestrations.bulk.acts import checked_parameters
@@ -18,8 +19,7 @@ from orchestrations.client.many import ActingOnMany
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected, PermissionRefused
 from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage, Instance
-from orchestrations.permissions import Action
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading.queries import InstanceFilter
 from tests import rows
 
 

@@ -6,12 +6,12 @@ import pytest
 from django.contrib.auth.models import User
 
 from orchestrations import OrchestrationClient
+from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.selections import Selection
 from orchestrations.models import AuditEntry, Instance
-from orchestrations.permissions import Action
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading.queries import InstanceFilter
 from orchestrations.testing import InProcessWorker
 from orchestrations.worker import tasks
 from tests import rows

@@ -9,7 +9,7 @@ import pytest
 from orchestrations import InstanceNotFound
 from orchestrations.errors import InvalidCursor
 from orchestrations.models import Instance
-from orchestrations.queries import InstanceFilter, list_instances
+from orchestrations.reading.queries import InstanceFilter, list_instances
 from tests import rows
 
 

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from orchestrations import InstanceNotFound, OrchestrationClient, OrchestrationFailed, PayloadRejected, WaitTimeout
+from orchestrations.client.polling import poll_delays
 from orchestrations.core.events import EventType
 from orchestrations.models import Instance
-from orchestrations.polling import poll_delays
 from tests import rows
 from tests.functions import Order
 
@@ -218,7 +218,7 @@ def test_waiting_inside_a_transaction_is_refused():
 
 def test_the_delays_grow_with_the_time_waited(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("orchestrations.polling.time.monotonic", lambda: now)
+    monkeypatch.setattr("orchestrations.client.polling.time.monotonic", lambda: now)
     delays = []
     for delay in poll_delays("order", None):
         delays.append(delay)
@@ -234,7 +234,7 @@ def test_the_delays_grow_with_the_time_waited(monkeypatch):
 
 def test_the_last_look_is_at_the_deadline(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("orchestrations.polling.time.monotonic", lambda: now)
+    monkeypatch.setattr("orchestrations.client.polling.time.monotonic", lambda: now)
     waited = 0.0
     with pytest.raises(WaitTimeout):
         for delay in poll_delays("order", 1.0):

@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from orchestrations import HumanAnswer, HumanTimeout, Quorum, Reviewers, orchestrator
 from orchestrations.authoring.registry import registry
-from orchestrations.integrity import CHECKS, TaskHub
 from orchestrations.models import AuditEntry, HistoryEvent, HumanAudience, HumanTask, OpenWait
+from orchestrations.reading.integrity import CHECKS, TaskHub
 from tests.runtime import functions
 
 HOUR = timedelta(hours=1)

@@ -19,12 +19,12 @@ from orchestrations import (
     activity,
     entity,
     orchestrator,
-    queries,
 )
 from orchestrations.errors import PayloadNotKept, PayloadUnavailable
 from orchestrations.limits import LARGE_PAYLOAD_BYTES, PAYLOAD_BYTES
 from orchestrations.models import HistoryEvent, InboxMessage, Instance, LargePayload
 from orchestrations.payload_files import PREFIX, is_reference
+from orchestrations.reading import queries
 from orchestrations.store import get_store
 from tests.runtime import functions
 

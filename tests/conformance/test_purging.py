@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 
-from orchestrations import InstanceEnded, InstanceNotFound, InvalidTransition, queries
+from orchestrations import InstanceEnded, InstanceNotFound, InvalidTransition
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.integrity import CHECKS, TaskHub
 from orchestrations.models import AuditEntry, HistoryEvent, InboxMessage, Instance, LargePayload, WorkerLease
+from orchestrations.reading import queries
+from orchestrations.reading.integrity import CHECKS, TaskHub
 from tests.runtime import functions
 
 KEPT = {"AuditEntry", "WorkerLease", "Chore", "ChoreRun", "CountMark", "MovedEnd", "ApiKey"}  # of no instance

@@ -13,9 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from orchestrations import OrchestrationClient, Quorum, Reviewers, orchestrator
+from orchestrations.access.permissions import why_not
 from orchestrations.models import AuditEntry, HistoryEvent, HumanAudience, HumanComment, HumanNotice, HumanTask
 from orchestrations.notices import links, occasions, outbox
-from orchestrations.permissions import why_not
 from orchestrations.runtime.chores import Chores, Questions
 from orchestrations.store import get_store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.core.management.base import CommandError
 
-from orchestrations import queries
 from orchestrations.models import HistoryEvent, Instance, OpenWait, Timer
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading import queries
+from orchestrations.reading.queries import InstanceFilter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

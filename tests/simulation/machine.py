@@ -34,7 +34,7 @@ from orchestrations.models import (
     Timer,
     WorkerLease,
 )
-from orchestrations.queries import descendants
+from orchestrations.reading.queries import descendants
 from orchestrations.store import get_store
 from tests.simulation import invariants, programs
 from tests.simulation.clock import MOMENT, SimulatedClock

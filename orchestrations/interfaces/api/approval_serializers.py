@@ -6,11 +6,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from orchestrations.inbox import Tab
 from orchestrations.interfaces.api.serializers import Asked, Json, PageQuery, Text
 from orchestrations.limits import REASON_LENGTH
 from orchestrations.models import HumanComment, HumanTask
 from orchestrations.models.human import USERNAME_LENGTH
+from orchestrations.reading.inbox import Tab
 
 
 class ApprovalListQuery(PageQuery):

@@ -9,8 +9,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from orchestrations import api_keys
-from orchestrations.api_keys import KeyHolder
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import KeyHolder
 from orchestrations.interfaces.key_rates import require_rate
 from orchestrations.models import ApiKey
 

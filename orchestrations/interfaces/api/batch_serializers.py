@@ -9,6 +9,7 @@ from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
+from orchestrations.access.permissions import Action
 from orchestrations.interfaces.api.serializers import (
     ERROR_LINE,
     STATUSES,
@@ -27,7 +28,6 @@ from orchestrations.limits import (
     VERSION_LENGTH,
 )
 from orchestrations.models import BulkJob
-from orchestrations.permissions import Action
 
 TAG_CHANGES = {
     "type": "object",

@@ -8,14 +8,14 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
-from orchestrations import queries
+from orchestrations.access.permissions import available_actions
 from orchestrations.client.entities import EntityState
+from orchestrations.client.orchestration_status import decode_lenient
 from orchestrations.errors import PayloadUnavailable
 from orchestrations.interfaces.answers import json_object
 from orchestrations.models import AuditEntry, HistoryEvent, Instance, OpenWait, WorkerLease
-from orchestrations.orchestration_status import decode_lenient
-from orchestrations.paging import CappedCount
-from orchestrations.permissions import available_actions
+from orchestrations.reading import queries
+from orchestrations.reading.paging import CappedCount
 
 SUMMARY = (
     "instance_id",

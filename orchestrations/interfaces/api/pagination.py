@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from orchestrations.paging import Page
+from orchestrations.reading.paging import Page
 
 Row = TypeVar("Row", bound=Model)
 

@@ -40,7 +40,7 @@ STATUS_OF_CODE = {
     "answer_rejected": status.HTTP_422_UNPROCESSABLE_ENTITY,
     "payload_unavailable": status.HTTP_503_SERVICE_UNAVAILABLE,
 }
-"""An error of the app that is not listed is this site's fault: 500."""
+"""An error has the status of the nearest class that is listed; one of which none is, is this site's fault: 500."""
 
 TITLES = {
     400: "Bad request",
@@ -76,8 +76,7 @@ class Conflict(exceptions.APIException):
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: the response for an error that callers can do something about; None for a defect."""
     if isinstance(error, DurableError):
-        code = STATUS_OF_CODE.get(error.code, status.HTTP_500_INTERNAL_SERVER_ERROR)
-        return _response(code, str(error), error.code, _places_of(error))
+        return _response(_status_of(error), str(error), error.code, _places_of(error))
     if isinstance(error, Http404):
         error = exceptions.NotFound(*error.args)
     elif isinstance(error, PermissionDenied):
@@ -91,6 +90,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if not isinstance(error, exceptions.APIException):
         return None
     return _api_exception(error)
+
+
+def _status_of(error: DurableError) -> int:
+    codes = (getattr(kind, "code", "") for kind in type(error).__mro__)
+    return next((STATUS_OF_CODE[code] for code in codes if code in STATUS_OF_CODE), 500)
 
 
 def _places_of(error: DurableError) -> list[dict[str, str]] | None:

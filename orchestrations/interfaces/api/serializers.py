@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from orchestrations.audit import ACTOR_NAME_LENGTH
+from orchestrations.access.audit import ACTOR_NAME_LENGTH
+from orchestrations.access.permissions import Action
 from orchestrations.authoring.registry import registry
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
@@ -22,7 +23,6 @@ from orchestrations.limits import (
     VERSION_LENGTH,
 )
 from orchestrations.models import AuditEntry
-from orchestrations.permissions import Action
 from orchestrations.store.contract import OnDuplicate
 
 ERROR_LINE = 300  # characters of the line

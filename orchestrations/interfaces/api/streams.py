@@ -19,12 +19,12 @@ from django.db import DatabaseError, connections
 from django.http import StreamingHttpResponse
 from rest_framework.utils.encoders import JSONEncoder
 
-from orchestrations import queries
 from orchestrations.errors import InstanceNotFound, PermissionRefused
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.watching import WatchBroken, watcher
 from orchestrations.limits import STREAM_SECONDS
 from orchestrations.models import HistoryEvent, Instance
+from orchestrations.reading import queries
 
 KEEP_ALIVE_SECONDS = 15.0
 RETRY_MILLISECONDS = 2_000  # after which a browser comes again

@@ -48,5 +48,5 @@ urlpatterns = [
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", viewer(SpectacularSwaggerView.as_view(url_name="api:schema", permission_classes=[])), name="docs"),
     path("redoc/", viewer(SpectacularRedocView.as_view(url_name="api:schema", permission_classes=[])), name="redoc"),
-    re_path(".*/$", nowhere, name="nowhere"),
+    re_path(r"[\s\S]*/\Z", nowhere, name="nowhere"),  # "." would let a newline through to pages for people
 ]

@@ -1,5 +1,5 @@
 """Who gets in: sign-in, permission and task hub, checked before a view begins. Which right an act needs is in
-``orchestrations.permissions``."""
+``orchestrations.access.permissions``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, can, can_somewhere
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.dashboard.reader import ReadersZone
 from orchestrations.models import AuditEntry, Instance
-from orchestrations.permissions import Action, can, can_somewhere
+from orchestrations.reading import queries
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]

@@ -7,9 +7,9 @@ from typing import Any
 
 from django import forms
 
-from orchestrations.arguments import check_event_name
 from orchestrations.authoring import payloads
 from orchestrations.client import SerializedJson
+from orchestrations.client.arguments import check_event_name
 from orchestrations.client.tagging import tag_changes
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, REASON_LENGTH, TAG_CHARACTERS, TAGS

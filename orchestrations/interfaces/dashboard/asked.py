@@ -9,9 +9,9 @@ from django.http import Http404, HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
+from orchestrations.access.permissions import Action, names_open_to
 from orchestrations.interfaces.dashboard.listing import ORDERS, Listing
 from orchestrations.interfaces.dashboard.reader import reader_of
-from orchestrations.permissions import Action, names_open_to
 from orchestrations.search.language import Query, parse, quoted, write
 
 BESIDE_QUERY = ("name", "tag", "version", "parent", "error", "fingerprint")

@@ -9,7 +9,7 @@ from orchestrations.interfaces.dashboard.human.task_page import Ask, answer_of, 
 from orchestrations.models import HumanTask, HumanVote, Instance
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 ASKS_SHOWN = 5  # questions of one instance that its page shows with their forms
 

@@ -10,11 +10,11 @@ from typing import Any
 from django import forms
 from django.core import signing
 
+from orchestrations.access.permissions import Action
 from orchestrations.bulk.acts import ACTS, REASON_NEEDED, checked_parameters
 from orchestrations.errors import PayloadRejected
 from orchestrations.interfaces.dashboard.act_forms import JsonField, ReasonForm, read_tags
 from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH, NAME_LENGTH
-from orchestrations.permissions import Action
 
 GUARDED = frozenset({Action.TERMINATE, Action.PURGE})
 RECURSIVE = {

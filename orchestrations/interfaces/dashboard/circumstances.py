@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from orchestrations.access.permissions import Audience
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType
@@ -21,8 +22,7 @@ from orchestrations.interfaces.dashboard.presentation.spans import attributes
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.interfaces.dashboard.versions import CONTROL_TYPES, coming_of
 from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, OpenWait
-from orchestrations.permissions import Audience
-from orchestrations.queries import LIST_COLUMNS
+from orchestrations.reading.queries import LIST_COLUMNS
 
 BROUGHT_BY = {RuntimeStatus.SUSPENDED: "ExecutionSuspended", RuntimeStatus.TERMINATED: "ExecutionTerminated"}
 COMING_SHOWN = 5

@@ -9,13 +9,13 @@ from typing import Any
 from django.db.models import Model, QuerySet, Sum
 from django.db.models.functions import Length
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.presentation.payloads import size_words
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, LargePayload
-from orchestrations.paging import CappedCount
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
+from orchestrations.reading.paging import CappedCount
 
 MEASURED_EVENTS = 10_000  # whose payloads are measured before a purge; beyond them the page says "more than"
 

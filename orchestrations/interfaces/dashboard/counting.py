@@ -18,8 +18,8 @@ from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded, da
 from orchestrations.interfaces.dashboard.versions import digest
 from orchestrations.limits import COUNT_CAP
 from orchestrations.models import Instance
-from orchestrations.paging import CappedCount, CountOf
-from orchestrations.queries import InstanceFilter, filter_instances
+from orchestrations.reading.paging import CappedCount, CountOf
+from orchestrations.reading.queries import InstanceFilter, filter_instances
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.marks import ASKED
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from orchestrations import queries
 from orchestrations.core.events import EventType
 from orchestrations.core.events import HistoryEvent as Event
 from orchestrations.errors import PayloadUnavailable
 from orchestrations.interfaces.dashboard.presentation.payloads import without_secrets
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
 from orchestrations.models import HistoryEvent, Instance
+from orchestrations.reading import queries
 
 encode = msgspec.json.encode
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from django.urls import reverse
 
-from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
@@ -17,8 +16,9 @@ from orchestrations.interfaces.dashboard.presentation.payloads import PayloadVie
 from orchestrations.interfaces.dashboard.presentation.source_links import link_to
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, Badge
 from orchestrations.models import Instance
-from orchestrations.paging import CappedCount
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading import queries
+from orchestrations.reading.paging import CappedCount
+from orchestrations.reading.queries import InstanceFilter
 
 ALIKE_CAP = 1_000
 CHILDREN_COUNTED = 1_000  # of one instance, for its page; the tree counts them all

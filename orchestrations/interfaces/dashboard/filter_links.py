@@ -13,7 +13,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.asked import Asked
 from orchestrations.interfaces.dashboard.counting import Counts
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, MARK_BADGES, WAITING_FOR_HUMAN, Badge
-from orchestrations.paging import CappedCount
+from orchestrations.reading.paging import CappedCount
 from orchestrations.search.language import Mark, Query, write
 from orchestrations.search.marks import LIVE
 from orchestrations.search.moments import ANY_TIME, Ago, Span

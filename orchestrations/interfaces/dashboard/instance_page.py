@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, available_actions
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.asks import ASKS_SHOWN, asks_of
@@ -24,7 +24,7 @@ from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_wa
 from orchestrations.interfaces.dashboard.presentation.why import explain
 from orchestrations.interfaces.dashboard.versions import instance_version, waits_version, with_coming
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, available_actions
+from orchestrations.reading import queries
 
 INTERVAL_SECONDS = 2
 EAGER_INTERVAL_SECONDS = 1  # while something that a person asked for is about to happen

@@ -18,7 +18,7 @@ from orchestrations.interfaces.dashboard.reader import reader_of
 from orchestrations.interfaces.dashboard.reading import bounded
 from orchestrations.interfaces.dashboard.versions import newest_version, row_version, rows_version
 from orchestrations.models import Instance
-from orchestrations.paging import CappedCount
+from orchestrations.reading.paging import CappedCount
 from orchestrations.search.language import Mark, Query, QueryError
 from orchestrations.search.moments import ANY_TIME
 

@@ -17,8 +17,8 @@ from orchestrations.interfaces.dashboard.versions import digest, row_version
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.paging import CappedCount, Cursor, Page, keyset_page
-from orchestrations.queries import LIST_COLUMNS, InstanceFilter, filter_instances
+from orchestrations.reading.paging import CappedCount, Cursor, Page, keyset_page
+from orchestrations.reading.queries import LIST_COLUMNS, InstanceFilter, filter_instances
 from orchestrations.search.filters import filter_of
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.marks import ASKED, column_of, with_marks

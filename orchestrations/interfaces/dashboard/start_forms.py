@@ -12,8 +12,8 @@ from django import forms
 from orchestrations.authoring.forms.binding import bind_form, describe_form
 from orchestrations.authoring.forms.shapes import JSON_BOX, FormDescription
 from orchestrations.authoring.orchestrators import RegisteredOrchestrator
+from orchestrations.client.instance_ids import check_instance_id
 from orchestrations.errors import InvalidInstanceId
-from orchestrations.instance_ids import check_instance_id
 from orchestrations.interfaces.dashboard.act_forms import read_tags
 from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH, INSTANCE_ID_LENGTH, TAG_CHARACTERS, TAGS, VERSION_LENGTH
 

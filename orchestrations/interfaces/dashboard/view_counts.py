@@ -12,7 +12,7 @@ from orchestrations.interfaces.dashboard.reader import View
 from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded, database
 from orchestrations.interfaces.dashboard.versions import digest
 from orchestrations.models import Instance
-from orchestrations.paging import CappedCount, CountOf
+from orchestrations.reading.paging import CappedCount, CountOf
 from orchestrations.search.language import QueryError, parse
 
 CAP = 999

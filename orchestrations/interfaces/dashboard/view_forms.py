@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib.auth.models import Group
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.interfaces.dashboard.listing import ORDERS
 from orchestrations.models import SavedView
-from orchestrations.permissions import Action, can
 from orchestrations.search.language import QueryError, parse, write
 
 if TYPE_CHECKING:

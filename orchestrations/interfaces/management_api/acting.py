@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from orchestrations import queries
+from orchestrations.access.permissions import Audience
 from orchestrations.client.purging import purge_in_batches
 from orchestrations.errors import InstanceEnded
 from orchestrations.interfaces import raising
@@ -14,7 +14,7 @@ from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.interfaces.management_api.rendering import empty_response, json_response
 from orchestrations.limits import PURGED_BY_REQUEST
 from orchestrations.models import Instance
-from orchestrations.permissions import Audience
+from orchestrations.reading import queries
 
 
 def raise_event(call: Call, instance_id: str, event_name: str) -> HttpResponse:

@@ -17,10 +17,10 @@ from django.core import signing
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from orchestrations import api_keys
-from orchestrations.api_keys import Verb
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.grants import ANY
 from orchestrations.conf import get_config
-from orchestrations.grants import ANY
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.limits import CAPABILITY_CLOCK_SECONDS, CAPABILITY_SECONDS

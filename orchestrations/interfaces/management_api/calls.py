@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from orchestrations import queries
 from orchestrations.client import OrchestrationClient, SerializedJson
 from orchestrations.interfaces.management_api.authentication import Caller
 from orchestrations.interfaces.management_api.parameters import Query, read_json, read_json_or_text
 from orchestrations.models import AuditEntry, Instance
+from orchestrations.reading import queries
 
 
 class Call:

@@ -6,14 +6,14 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from orchestrations import queries
 from orchestrations.core.entity_ids import EntityId
-from orchestrations.history_events import format_timestamp
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.problems import bad_argument
 from orchestrations.interfaces.management_api.reading import CONTINUATION_HEADER, TOP, page_response
 from orchestrations.interfaces.management_api.rendering import empty_response, json_response, stored_json
 from orchestrations.models import Entity
+from orchestrations.reading import queries
+from orchestrations.reading.history_events import format_timestamp
 
 EMPTY_KEY = "$"
 DELETE = "delete"

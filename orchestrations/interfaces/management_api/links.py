@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from orchestrations.api_keys import Verb
+from orchestrations.access.api_keys import Verb
 from orchestrations.conf import get_config
 from orchestrations.interfaces.management_api.authentication import Caller, Capability
 from orchestrations.interfaces.management_api.rendering import json_response

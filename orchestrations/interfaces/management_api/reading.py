@@ -7,12 +7,12 @@ from typing import Any
 from django.db.models import F
 from django.http import HttpResponse
 
-from orchestrations import paging, queries
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS, polling_location
 from orchestrations.interfaces.management_api.rendering import empty_response, json_response, status_payload
+from orchestrations.reading import paging, queries
 
 TOP = 100
 CONTINUATION_HEADER = "x-ms-continuation-token"

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from django.http import HttpResponse
 
-from orchestrations import queries
+from orchestrations.client.orchestration_status import OrchestrationStatus
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.history_events import project_history
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.models import HistoryEvent, Instance
-from orchestrations.orchestration_status import OrchestrationStatus
+from orchestrations.reading import queries
+from orchestrations.reading.history_events import project_history
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse
 
-from orchestrations.api_keys import Verb
+from orchestrations.access.api_keys import Verb
 from orchestrations.interfaces.management_api import acting, entities, problems, reading, starting
 from orchestrations.interfaces.management_api.problems import Problem
 

@@ -10,8 +10,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from orchestrations import queries
-from orchestrations.api_keys import Verb
+from orchestrations.access.api_keys import Verb
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError
 from orchestrations.interfaces.key_rates import RateExceeded, require_rate
@@ -22,6 +21,7 @@ from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.interfaces.management_api.rendering import problem_response, withhold
 from orchestrations.interfaces.management_api.routes import resolve
+from orchestrations.reading import queries
 
 logger = logging.getLogger(__name__)
 

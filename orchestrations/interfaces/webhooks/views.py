@@ -16,9 +16,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from orchestrations.authoring import payloads
 from orchestrations.client import OrchestrationClient
+from orchestrations.client.instance_ids import check_instance_id, new_instance_id
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError, PayloadRejected
-from orchestrations.instance_ids import check_instance_id, new_instance_id
 from orchestrations.interfaces.rates import count_request
 from orchestrations.interfaces.webhooks.problems import UNAVAILABLE, Problem, problem_of, response_of
 from orchestrations.interfaces.webhooks.verification import Verified, verify

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
 
-from orchestrations.integrity import CHECKS, TaskHub
+from orchestrations.reading.integrity import CHECKS, TaskHub
 from orchestrations.runtime.recorded_histories import mismatch, stored_histories
 
 HELP = "Looks for what must never be: gaps in history, ends that don't fit, and what was left behind. Changes nothing."

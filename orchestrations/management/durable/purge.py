@@ -10,12 +10,12 @@ from django.core.management.base import CommandError, CommandParser, OutputWrapp
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from orchestrations import queries
 from orchestrations.client import OrchestrationClient
 from orchestrations.client.purging import purge_in_batches
 from orchestrations.errors import DurableError
 from orchestrations.management.durations import parse_duration
 from orchestrations.models import AuditEntry
+from orchestrations.reading import queries
 
 HELP = "Deletes ended instances with their history, files and inboxes. It may be interrupted, and run again to go on."
 

@@ -101,7 +101,7 @@ def test_a_database_that_is_away_is_said_so(api, monkeypatch):
     def fail(*args, **kwargs):
         raise OperationalError("gone")
 
-    monkeypatch.setattr("orchestrations.queries.list_instances", fail)
+    monkeypatch.setattr("orchestrations.reading.queries.list_instances", fail)
     response = api.get("/api/instances/")
 
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")

@@ -45,6 +45,15 @@ def test_a_live_id_is_a_conflict(api):
     assert (response.status_code, response.json()["code"]) == (409, "instance_already_exists")
 
 
+@pytest.mark.parametrize("act", ["", "rewind/", "suspend/", "terminate/"])
+def test_an_entity_is_no_instance_that_could_be_acted_on(api, act):
+    rows.instance("@counter@a", is_entity=True)
+    address = f"{INSTANCES}@counter@a/{act}"
+    response = api.post(address, {"reason": "x"}, format="json") if act else api.delete(address)
+
+    assert (response.status_code, response.json()["code"]) == (404, "instance_is_entity")
+
+
 @pytest.mark.parametrize(
     ("body", "code", "path"),
     [

@@ -27,7 +27,7 @@ from tests.interfaces.management_api.test_any_request import (
 any_request = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 PATTERNS = sorted({str(pattern.pattern) for pattern in urlpatterns if pattern.name not in {"docs", "redoc", "nowhere"}})
-SEGMENTS = TEXT | st.sampled_from(["order", "counter", "a", "1", "@counter@a", "..", "-1", "99999999999999999999"])
+SEGMENTS = TEXT | st.sampled_from(["order", "counter", "a", "1", "@counter@a", "..", "-1", "9" * 20, "\n"])
 METHODS = st.sampled_from(["GET", "POST", "DELETE", "PATCH", "PUT", "OPTIONS", "HEAD"])
 NAMES = (
     "status name id_prefix parent version tag error created_from created_to completed_from completed_to roots_only "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrations import api_keys
+from orchestrations.access import api_keys
 from orchestrations.models import InboxMessage, Instance
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "call-the-rest-api.md"

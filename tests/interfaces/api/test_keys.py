@@ -9,12 +9,12 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from orchestrations import api_keys
-from orchestrations.api_keys import ACTIONS, Verb
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import ACTIONS, Verb
+from orchestrations.access.permissions import Action
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.api.urls import urlpatterns
 from orchestrations.models import ApiKey, AuditEntry, Instance
-from orchestrations.permissions import Action
 from tests import rows
 
 pytestmark = pytest.mark.django_db

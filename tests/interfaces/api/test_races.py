@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from orchestrations import api_keys
+from orchestrations.access import api_keys
 from orchestrations.models import AuditEntry, InboxMessage, Instance
 from tests import rows
 

@@ -13,8 +13,8 @@ from django.db import connections
 from django.test import AsyncClient
 from rest_framework.authtoken.models import Token
 
-from orchestrations import api_keys
-from orchestrations.api_keys import Verb
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import Verb
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.api import streams
 from orchestrations.interfaces.dashboard.live import watching

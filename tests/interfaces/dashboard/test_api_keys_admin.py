@@ -10,8 +10,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from orchestrations import api_keys
-from orchestrations.api_keys import ACTIONS, Verb
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import ACTIONS, Verb
 from orchestrations.models import ApiKey
 from tests.interfaces.dashboard.test_admin import staff
 

@@ -13,8 +13,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from orchestrations import audit_trail
 from orchestrations.models import AuditEntry
+from orchestrations.reading import audit_trail
 from tests import rows
 
 AUDIT = "/hubs/default/audit/"

@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orchestrations import OrchestrationContext, flows, orchestrator
+from orchestrations import OrchestrationContext, orchestrator
 from orchestrations.authoring.registry import registry
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.presentation.graph import draw
 from orchestrations.models import Instance
+from orchestrations.reading import flows
 from tests import rows
 
 pytestmark = pytest.mark.django_db

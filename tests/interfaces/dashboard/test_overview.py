@@ -217,7 +217,7 @@ def test_it_costs_the_same_queries_for_one_instance_and_for_thirty(viewer, djang
 
 
 def test_a_region_that_fails_leaves_its_neighbours_alone(viewer, monkeypatch):
-    from orchestrations import statistics
+    from orchestrations.reading import statistics
 
     def too_long(*arguments: object) -> None:
         raise TookTooLong("The database did not answer in time.")
@@ -236,7 +236,7 @@ def test_a_region_that_fails_leaves_its_neighbours_alone(viewer, monkeypatch):
 def test_a_statement_that_takes_too_long_is_ended(viewer, monkeypatch):
     from django.db import connection
 
-    from orchestrations import hub_state
+    from orchestrations.reading import hub_state
 
     if connection.vendor != "postgresql":
         pytest.skip("only PostgreSQL ends statements")

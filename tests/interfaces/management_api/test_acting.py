@@ -250,7 +250,7 @@ def test_a_database_that_is_away_is_told_as_that(api, monkeypatch):
     def fail(*args: object, **kwargs: object) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr("orchestrations.queries.get_instance", fail)
+    monkeypatch.setattr("orchestrations.reading.queries.get_instance", fail)
     response = api.get("instances/order")
 
     assert response.status_code == 503
@@ -262,7 +262,7 @@ def test_a_payload_whose_file_is_away_is_told_as_that(api, monkeypatch):
     def fail(*args: object, **kwargs: object) -> None:
         raise PayloadUnavailable("The file of a payload is missing.")
 
-    monkeypatch.setattr("orchestrations.queries.get_instance", fail)
+    monkeypatch.setattr("orchestrations.reading.queries.get_instance", fail)
     response = api.get("instances/order")
 
     assert response.status_code == 503
@@ -273,7 +273,7 @@ def test_a_fault_of_the_site_is_told_in_json_without_details(api, monkeypatch, c
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("orchestrations.queries.get_instance", fail)
+    monkeypatch.setattr("orchestrations.reading.queries.get_instance", fail)
     response = api.get("instances/order")
 
     assert response.status_code == 500

@@ -10,8 +10,8 @@ import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from orchestrations import api_keys
-from orchestrations.api_keys import Verb
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import Verb
 from orchestrations.core.events import EventType
 from orchestrations.limits import CAPABILITY_CLOCK_SECONDS
 from orchestrations.models import ApiKey, AuditEntry, InboxMessage, Instance

@@ -13,8 +13,9 @@ from azure.durable_functions import DurableOrchestrationClient, OrchestrationRun
 from azure.durable_functions import EntityId as MicrosoftEntityId
 from azure.durable_functions.models.utils import http_utils
 
-from orchestrations import EntityContext, OrchestrationContext, api_keys, entity, orchestrator
-from orchestrations.api_keys import Verb
+from orchestrations import EntityContext, OrchestrationContext, entity, orchestrator
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import Verb
 from orchestrations.authoring.registry import registry
 from orchestrations.models import AuditEntry, Instance
 from orchestrations.testing import InProcessWorker

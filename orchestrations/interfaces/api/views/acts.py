@@ -7,11 +7,11 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrations.api_keys import Verb
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
-from orchestrations.permissions import Action
 
 ACCEPTED = {202: OpenApiResponse(description="It is on its way to the instance.")}
 

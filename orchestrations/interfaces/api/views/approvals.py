@@ -13,15 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from orchestrations import inbox, queries
-from orchestrations.api_keys import Verb
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action, why_not
 from orchestrations.interfaces.api import approval_serializers, descriptions, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import HumanTask
-from orchestrations.permissions import Action, why_not
+from orchestrations.reading import inbox, queries
 
 ANSWERED: dict[Any, Any] = {200: approval_serializers.ApprovalDetail, **problems(400, 403, 404, 409, 422)}
 DONE: dict[Any, Any] = {200: approval_serializers.ApprovalDetail, **problems(400, 403, 404, 409)}

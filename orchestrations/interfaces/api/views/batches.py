@@ -12,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from orchestrations import permissions
-from orchestrations.api_keys import Verb
+from orchestrations.access import permissions
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.selections import Selection
@@ -24,7 +25,6 @@ from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.interfaces.api.views.instances import instance_filter
 from orchestrations.models import AuditEntry, BulkJob
-from orchestrations.permissions import Action
 
 SUMMARY = (
     "id",

@@ -8,14 +8,14 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrations import permissions
-from orchestrations.api_keys import Verb
+from orchestrations.access import permissions
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action, Function
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.pagination import address
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
-from orchestrations.permissions import Action, Function
 
 
 class Entities(HubView):

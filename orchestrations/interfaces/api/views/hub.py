@@ -14,8 +14,9 @@ from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from orchestrations import api_keys, permissions, queries
-from orchestrations.api_keys import Verb
+from orchestrations.access import api_keys, permissions
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action, Function
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, PermissionRefused
@@ -24,10 +25,10 @@ from orchestrations.interfaces.api.authentication import KeyAuthentication
 from orchestrations.interfaces.api.parsers import PayloadParser
 from orchestrations.interfaces.api.policy import POLICY
 from orchestrations.models import ApiKey, AuditEntry, Instance
-from orchestrations.permissions import Action, Function
+from orchestrations.reading import queries
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

@@ -13,9 +13,10 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrations import permissions, queries
-from orchestrations.api_keys import Verb
-from orchestrations.arguments import check_idempotency_key
+from orchestrations.access import permissions
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action, Function
+from orchestrations.client.arguments import check_idempotency_key
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.api import descriptions, serializers
@@ -23,7 +24,7 @@ from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.interfaces.raising import raise_event
-from orchestrations.permissions import Action, Function
+from orchestrations.reading import queries
 from orchestrations.store.contract import OnDuplicate
 
 STARTED_BY_KEY = uuid.UUID("6f0e1f0a-0f43-5a57-9a0a-3d1f8f8f6c52")

@@ -10,16 +10,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrations import audit_trail, permissions, queries
-from orchestrations.api_keys import Verb
-from orchestrations.audit_trail import AuditFilter
+from orchestrations.access import permissions
+from orchestrations.access.api_keys import Verb
+from orchestrations.access.permissions import Action, Function
 from orchestrations.authoring.registry import registry
 from orchestrations.errors import ConfigurationError
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
-from orchestrations.permissions import Action, Function
+from orchestrations.reading import audit_trail, queries
+from orchestrations.reading.audit_trail import AuditFilter
 
 
 class Functions(HubView):

@@ -16,8 +16,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrations import api_keys, permissions
-from orchestrations.api_keys import KeyHolder, Verb
+from orchestrations.access import api_keys, permissions
+from orchestrations.access.api_keys import KeyHolder, Verb
+from orchestrations.access.permissions import Action
 from orchestrations.errors import PermissionRefused
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.problems import ProblemRenderer
@@ -27,7 +28,6 @@ from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.interfaces.dashboard.live.answering import give_connections_back
 from orchestrations.limits import STREAMS
 from orchestrations.models import ApiKey, HistoryEvent, Instance
-from orchestrations.permissions import Action
 
 LAST_EVENT_ID = "Last-Event-ID"
 MEDIA_TYPE = "text/event-stream"

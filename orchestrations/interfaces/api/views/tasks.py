@@ -6,11 +6,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from orchestrations.access.permissions import Action
 from orchestrations.interfaces.api import task_serializers
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.acts import ACCEPTED
 from orchestrations.interfaces.api.views.hub import HubView, needs
-from orchestrations.permissions import Action
 
 TASK = OpenApiParameter(
     "task_id",

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 
-from orchestrations import hub_state, queries
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.hub_state import Backlog, Found
 from orchestrations.interfaces.dashboard.links import list_url
 from orchestrations.models import WorkerLease
+from orchestrations.reading import hub_state, queries
+from orchestrations.reading.hub_state import Backlog, Found
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.moments import Span
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from orchestrations.interfaces.dashboard.boards.reading import Reading, read
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.topics import Topic
-from orchestrations.statistics import WINDOWS, Window
+from orchestrations.reading.statistics import WINDOWS, Window
 
 USUAL_WINDOW = "24h"
 

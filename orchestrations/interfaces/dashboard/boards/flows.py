@@ -9,7 +9,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from orchestrations import flows, queries, statistics
 from orchestrations.authoring.registry import registry
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board, Context, Kind
 from orchestrations.interfaces.dashboard.links import list_url
@@ -17,9 +16,10 @@ from orchestrations.interfaces.dashboard.presentation.bars import chart
 from orchestrations.interfaces.dashboard.presentation.graph import draw
 from orchestrations.interfaces.dashboard.presentation.source_links import project_path, source_link
 from orchestrations.limits import ERRORS_SAMPLED, GRAPH_EVENTS, LIVE_SAMPLED, SLOWEST_SAMPLED
+from orchestrations.reading import flows, queries, statistics
+from orchestrations.reading.statistics import WINDOWS, Durations
 from orchestrations.search.language import Query, Text
 from orchestrations.search.moments import Span
-from orchestrations.statistics import WINDOWS, Durations
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from orchestrations import hub_state, queries, statistics
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.boards.attention import concerns
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board, Context, Kind
@@ -13,7 +12,8 @@ from orchestrations.interfaces.dashboard.links import list_url
 from orchestrations.interfaces.dashboard.presentation.bars import chart
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, WAITING_FOR_HUMAN, Badge
 from orchestrations.limits import SLOWEST_SAMPLED
-from orchestrations.paging import CappedCount
+from orchestrations.reading import hub_state, queries, statistics
+from orchestrations.reading.paging import CappedCount
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.moments import Span
 

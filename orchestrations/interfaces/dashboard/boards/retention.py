@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrations import upkeep_state
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board, Context, Kind
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, Badge
+from orchestrations.reading import upkeep_state
 
 
 @dataclass(frozen=True, slots=True)

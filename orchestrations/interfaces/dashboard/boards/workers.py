@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrations import hub_state, queries
-from orchestrations.hub_state import WorkerCode
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board, Kind
+from orchestrations.reading import hub_state, queries
+from orchestrations.reading.hub_state import WorkerCode
 
 START = "python manage.py qcluster"
 REMEMBERED = timedelta(days=1)  # of workers that were lost

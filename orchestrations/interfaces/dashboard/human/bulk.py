@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from django.forms import Form
 from django.http import HttpRequest
 
+from orchestrations.access.permissions import may_see_task
 from orchestrations.authoring.forms import binding
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import client_of, person
 from orchestrations.interfaces.dashboard.human import words
 from orchestrations.models import HumanTask
-from orchestrations.permissions import may_see_task
 
 
 @dataclass(frozen=True, slots=True)

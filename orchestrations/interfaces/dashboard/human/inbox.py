@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from orchestrations import inbox
+from orchestrations.access.permissions import may_see_task
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.human import words
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import HumanTask
-from orchestrations.paging import CappedCount, CountOf, Page
-from orchestrations.permissions import may_see_task
+from orchestrations.reading import inbox
+from orchestrations.reading.paging import CappedCount, CountOf, Page
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 TABS = {"mine": "Mine", "groups": "My groups", "asked": "Asked by me", "done": "Done"}
 ICONS = {"completed": "check", "failed": "crossed", "canceled": "clock", "pending": "octagon"}

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestrations.access.permissions import audience_of, may_see_task, why_not
 from orchestrations.interfaces.dashboard.human.words import is_overdue
 from orchestrations.models import HumanTask, HumanVote
-from orchestrations.permissions import audience_of, may_see_task, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.authoring.forms import binding
 from orchestrations.authoring.forms.nested import ADD
 from orchestrations.conf import get_config
@@ -21,10 +22,9 @@ from orchestrations.interfaces.dashboard.human import words
 from orchestrations.interfaces.dashboard.human.standing import Standing, standing_of
 from orchestrations.interfaces.dashboard.versions import task_version
 from orchestrations.models import AuditEntry, HumanComment, HumanTask, HumanVote
-from orchestrations.permissions import Action, can
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 SAID: dict[str, str] = {
     HumanComment.Kind.CLAIMED: "took this on",

@@ -28,7 +28,7 @@ from orchestrations.interfaces.dashboard.versions import (
     with_coming,
 )
 from orchestrations.models import BulkJob, HumanComment, HumanTask, InboxMessage, Instance
-from orchestrations.queries import newest_instance
+from orchestrations.reading.queries import newest_instance
 
 KEYS_IN_ONE_STATEMENT = 1_000
 LISTS_REMEMBERED = 2_000

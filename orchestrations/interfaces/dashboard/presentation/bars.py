@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrations.interfaces.dashboard.presentation.statuses import Badge, badge
-from orchestrations.statistics import Bucket, Histogram
+from orchestrations.reading.statistics import Bucket, Histogram
 
 WIDTH, HEIGHT = 1_000, 160  # units of the drawing
 GAP = 0.15  # of a bucket's width, between two bars

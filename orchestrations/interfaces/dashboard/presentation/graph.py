@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrations.flows import CallGraph, Edge
+from orchestrations.reading.flows import CallGraph, Edge
 
 BOX_WIDTH, BOX_HEIGHT = 220, 40
 GAP_X, GAP_Y = 110, 14

@@ -1,6 +1,6 @@
 """What a person may do to an instance, in the words of the page: the act, its effect, and what must be typed first.
 
-Which statuses allow it and who may is not decided here: see ``orchestrations.permissions``.
+Which statuses allow it and who may is not decided here: see ``orchestrations.access.permissions``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from orchestrations.access.permissions import Action, legal_actions
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.permissions import Action, legal_actions
 
 
 @dataclass(frozen=True, slots=True)

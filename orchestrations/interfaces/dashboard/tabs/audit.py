@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.http import Http404, HttpRequest
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.errors import InvalidCursor
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
 from orchestrations.models import AuditEntry, Instance
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 
 
 def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> dict[str, object]:

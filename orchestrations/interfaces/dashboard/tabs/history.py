@@ -12,7 +12,7 @@ from django.db.models.functions import Length, Substr
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, can
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
@@ -25,7 +25,7 @@ from orchestrations.interfaces.dashboard.tabs.reading import events_of, number
 from orchestrations.interfaces.dashboard.tabs.timeline import started
 from orchestrations.limits import HISTORY_PAGE, HISTORY_PREVIEW_CHARACTERS, NAME_LENGTH
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
-from orchestrations.permissions import Action, can
+from orchestrations.reading import queries
 
 VIEWS = {"full": "Full", "compact": "Compact", "json": "JSON"}
 NARROWINGS = {"": "All events", "failed": "Failed", "open": "Open"}

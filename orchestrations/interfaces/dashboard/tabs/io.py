@@ -11,6 +11,7 @@ from django.template import Template, TemplateDoesNotExist
 from django.template.loader import get_template
 from django.utils.safestring import SafeString, mark_safe
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError
@@ -18,7 +19,6 @@ from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
 from orchestrations.interfaces.dashboard.presentation.payloads import PayloadView, read_payload
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, can
 
 logger = logging.getLogger("orchestrations.dashboard")
 

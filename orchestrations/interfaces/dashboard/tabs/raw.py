@@ -10,6 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from orchestrations import payload_files
+from orchestrations.access.permissions import Action, can
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
@@ -17,7 +18,6 @@ from orchestrations.interfaces.dashboard.presentation.payloads import size_words
 from orchestrations.interfaces.dashboard.presentation.redaction import redact, redact_text
 from orchestrations.models import ActivityWorkItem, Entity, InboxMessage, Instance, OpenWait, Timer, WorkerLease
 from orchestrations.models.payloads import PayloadField
-from orchestrations.permissions import Action, can
 
 ROWS = 50  # of each table
 PARSED = {"waits", "attributes", "request", "heartbeat_details", "functions"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType
@@ -16,7 +16,7 @@ from orchestrations.interfaces.dashboard.circumstances import Circumstances
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
 from orchestrations.models import AuditEntry, HistoryEvent, Instance
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 
 EVENTS_READ = 20_000  # of the newest, in which traces of others are looked for
 FOUND = 200  # of each kind

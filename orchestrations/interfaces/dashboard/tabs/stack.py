@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.urls import reverse
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, names_open_to
 from orchestrations.core.stack_traces import Frame, frames
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.access import person
@@ -22,8 +22,8 @@ from orchestrations.interfaces.dashboard.presentation.failures import Cause, fai
 from orchestrations.interfaces.dashboard.presentation.source_links import link_to, project_path, source_link
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
 from orchestrations.models import HistoryEvent, Instance
-from orchestrations.permissions import Action, names_open_to
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading import queries
+from orchestrations.reading.queries import InstanceFilter
 
 ALIKE_SHOWN = 10
 RECENT_EVENTS = 2_000  # in which the attempts of the failed call are looked for

@@ -10,6 +10,7 @@ from django.db.models import Case, Count, IntegerField, Q, Value, When
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 
+from orchestrations.access.permissions import available_actions
 from orchestrations.conf import get_config
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.interfaces.dashboard.access import person
@@ -21,8 +22,7 @@ from orchestrations.interfaces.dashboard.presentation.verbs import PURGE, TERMIN
 from orchestrations.interfaces.dashboard.tabs.reading import number
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import Instance
-from orchestrations.permissions import available_actions
-from orchestrations.queries import LIST_COLUMNS
+from orchestrations.reading.queries import LIST_COLUMNS
 
 GENERATIONS = 20  # that are climbed to the root
 FAMILY_VERBS = (TERMINATE, PURGE)  # those that can take everything below along

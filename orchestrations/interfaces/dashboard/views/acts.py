@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, can_somewhere, legal_actions, require_raise_event
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import (
@@ -52,7 +52,7 @@ from orchestrations.interfaces.dashboard.consequences import Surroundings, conse
 from orchestrations.interfaces.dashboard.presentation.verbs import TASK_VERBS, VERBS, WAITS_OF, Verb
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.models import HumanTask, Instance, OpenWait
-from orchestrations.permissions import Action, can_somewhere, legal_actions, require_raise_event
+from orchestrations.reading import queries
 
 FORMS: dict[Action, type[forms.Form]] = {
     Action.RAISE_EVENT: RaiseEventForm,

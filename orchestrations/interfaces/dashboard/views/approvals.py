@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from orchestrations import queries
 from orchestrations.conf import get_config
 from orchestrations.errors import InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, person, signed_in
@@ -21,7 +20,8 @@ from orchestrations.interfaces.dashboard.live.answering import answer as answer_
 from orchestrations.interfaces.dashboard.versions import approvals_pulse
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import HumanTask
-from orchestrations.paging import CappedCount
+from orchestrations.reading import queries
+from orchestrations.reading.paging import CappedCount
 
 
 @require_GET

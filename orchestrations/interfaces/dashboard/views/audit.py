@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from orchestrations.audit_trail import AuditFilter, all_entries, list_entries
+from orchestrations.access.permissions import Action
 from orchestrations.errors import InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs
 from orchestrations.interfaces.dashboard.audit_rows import as_csv, as_ndjson
 from orchestrations.limits import AUDIT_EXPORTED, INSTANCE_ID_LENGTH
 from orchestrations.models import AuditEntry
-from orchestrations.permissions import Action
+from orchestrations.reading.audit_trail import AuditFilter, all_entries, list_entries
 
 EXPORTS = {"csv": ("text/csv; charset=utf-8", as_csv), "ndjson": ("application/x-ndjson", as_ndjson)}
 LOOKING = {Action.VIEW, Action.VIEW_PAYLOADS, Action.VIEW_AUDIT, Action.PUBLISH_VIEW}  # leaves no trace

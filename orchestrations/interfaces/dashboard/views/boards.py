@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from orchestrations.access.permissions import Action
 from orchestrations.interfaces.dashboard.access import needs
 from orchestrations.interfaces.dashboard.boards.board import Asked, Board
 from orchestrations.interfaces.dashboard.boards.flows import FLOW, FLOWS
@@ -17,7 +18,6 @@ from orchestrations.interfaces.dashboard.boards.overview import OVERVIEW
 from orchestrations.interfaces.dashboard.boards.retention import RETENTION
 from orchestrations.interfaces.dashboard.boards.workers import WORKERS
 from orchestrations.interfaces.dashboard.live.answering import answer
-from orchestrations.permissions import Action
 
 View = Callable[..., HttpResponseBase]
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from orchestrations.access.permissions import Action, can_somewhere
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import ACTS
 from orchestrations.bulk.selections import Selection
@@ -25,7 +26,6 @@ from orchestrations.interfaces.dashboard.presentation.bulk_jobs import describe,
 from orchestrations.interfaces.dashboard.presentation.verbs import VERBS, Verb
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import AuditEntry, BulkJob, Instance
-from orchestrations.permissions import Action, can_somewhere
 from orchestrations.search.filters import filter_of
 from orchestrations.search.language import QueryError, parse
 

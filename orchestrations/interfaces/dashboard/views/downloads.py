@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from orchestrations.access.permissions import Action
 from orchestrations.errors import PayloadUnavailable
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import find_instance, needs, require
@@ -17,7 +18,6 @@ from orchestrations.interfaces.dashboard.presentation.payloads import without_se
 from orchestrations.interfaces.dashboard.streams import download, stream
 from orchestrations.interfaces.dashboard.tabs import raw as raw_tab
 from orchestrations.interfaces.dashboard.tabs import timeline as timeline_tab
-from orchestrations.permissions import Action
 
 JSON = "application/json; charset=utf-8"
 PARTS = ("input", "output", "custom_status")

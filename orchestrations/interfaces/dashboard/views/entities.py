@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, Function, can, can_somewhere, names_open_to
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import EntityId
@@ -23,7 +23,7 @@ from orchestrations.interfaces.dashboard.act_forms import JsonField
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models import Entity, InboxMessage
-from orchestrations.permissions import Action, Function, can, can_somewhere, names_open_to
+from orchestrations.reading import queries
 
 QUEUED_SHOWN = 20
 CALLERS_SHOWN = 10

@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, can
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.access import find_instance, is_partial, needs, person
 from orchestrations.interfaces.dashboard.presentation.failures import failure_of
@@ -16,7 +16,7 @@ from orchestrations.interfaces.dashboard.presentation.spans import FAILED, attri
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
 from orchestrations.interfaces.dashboard.tabs.stack import ShownCause, stretches
 from orchestrations.models import HistoryEvent, Instance
-from orchestrations.permissions import Action, can
+from orchestrations.reading import queries
 
 FAILURES = frozenset(kind.value for kind in FAILED)
 LINKED = "instance_id"  # the attribute that names another instance

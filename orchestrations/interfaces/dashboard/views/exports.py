@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from orchestrations.access.permissions import Action, can
 from orchestrations.interfaces.dashboard.access import needs, person, require
 from orchestrations.interfaces.dashboard.asked import Asked
 from orchestrations.interfaces.dashboard.counting import count
@@ -19,8 +20,7 @@ from orchestrations.interfaces.dashboard.reading import database
 from orchestrations.interfaces.dashboard.streams import stream
 from orchestrations.limits import INSTANCES_EXPORTED, LIST_PAGE_MAXIMUM
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, can
-from orchestrations.queries import InstanceFilter, filter_instances
+from orchestrations.reading.queries import InstanceFilter, filter_instances
 from orchestrations.search.language import QueryError
 
 Write = Callable[..., Iterator[bytes]]

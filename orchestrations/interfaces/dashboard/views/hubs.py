@@ -10,11 +10,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from orchestrations import hubs as task_hubs
+from orchestrations.access.permissions import Action, can, can_somewhere
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import person, signed_in
 from orchestrations.interfaces.dashboard.boards.reading import read
-from orchestrations.permissions import Action, can, can_somewhere
+from orchestrations.reading import hubs as task_hubs
 
 
 @require_GET

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh, trigger_client_event
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import find_instance, needs
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
@@ -22,7 +22,7 @@ from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.tabs import audit, diagram, history, io, raw, related, stack, timeline, tree
 from orchestrations.models import Instance
-from orchestrations.permissions import Action
+from orchestrations.reading import queries
 
 Gather = Callable[[HttpRequest, Instance, Circumstances], dict[str, object]]
 Tools = Callable[[HttpRequest, Instance], dict[str, object]]

@@ -9,10 +9,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from orchestrations import queries
+from orchestrations.access.grants import matches
+from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, InvalidCursor
-from orchestrations.grants import matches
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.asked import Asked, text_of
 from orchestrations.interfaces.dashboard.counting import count
@@ -23,7 +23,7 @@ from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.reader import reader_of
 from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.limits import LIST_PAGE_MAXIMUM
-from orchestrations.permissions import Action, can, can_somewhere, names_open_to
+from orchestrations.reading import queries
 from orchestrations.search.language import Query, QueryError, Text, write
 
 SUGGESTIONS = 8

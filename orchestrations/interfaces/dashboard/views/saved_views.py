@@ -7,13 +7,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
+from orchestrations.access.permissions import Action, can, names_open_to
 from orchestrations.interfaces.dashboard.access import needs
 from orchestrations.interfaces.dashboard.links import view_url
 from orchestrations.interfaces.dashboard.reader import PINNED, forget_reader, reader_of, visible_views
 from orchestrations.interfaces.dashboard.view_counts import count_views
 from orchestrations.interfaces.dashboard.view_forms import SavedViewForm
 from orchestrations.models import SavedView
-from orchestrations.permissions import Action, can, names_open_to
 
 
 @require_GET

@@ -15,18 +15,18 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from orchestrations import queries
+from orchestrations.access.permissions import Action, Function, can, can_somewhere
 from orchestrations.authoring.forms.binding import check_form, cleaned_payload, leave_unchecked, wants_more_rows
 from orchestrations.authoring.forms.shapes import JSON_BOX
 from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.authoring.registry import registry
+from orchestrations.client.instance_ids import check_instance_id
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import DurableError, InstanceNotFound, InvalidInstanceId, PayloadUnavailable
-from orchestrations.instance_ids import check_instance_id
 from orchestrations.interfaces.dashboard.access import check_hub, client_of, find_instance, person, signed_in
 from orchestrations.interfaces.dashboard.start_forms import StartForm, describe_input, input_form
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, Function, can, can_somewhere
+from orchestrations.reading import queries
 from orchestrations.store.contract import OnDuplicate
 
 STARTED_BY_FORM = uuid.UUID("0c3b4c6e-5f7a-5d0a-8d5e-2f4d1a9b7c11")

@@ -8,9 +8,9 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
-from orchestrations.grants import matches
+from orchestrations.access.grants import matches
+from orchestrations.access.permissions import Action, Function, can, can_somewhere, names_open_to
 from orchestrations.models import AuditEntry, Grant, InboxMessage
-from orchestrations.permissions import Action, Function, can, can_somewhere, names_open_to
 from tests import rows
 from tests.functions import registered
 

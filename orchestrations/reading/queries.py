@@ -14,6 +14,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length, Substr
 
 from orchestrations import payload_files
+from orchestrations.access.permissions import can_answer
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
@@ -22,8 +23,7 @@ from orchestrations.errors import InstanceNotFound
 from orchestrations.limits import COUNT_CAP, HISTORY_PAGE, HISTORY_PREVIEW_CHARACTERS, LIST_PAGE, WAITS_SCANNED
 from orchestrations.models import AuditEntry, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.paging import CappedCount, CountOf, Page, keyset_page
-from orchestrations.permissions import can_answer
+from orchestrations.reading.paging import CappedCount, CountOf, Page, keyset_page
 from orchestrations.search.filters import InstanceFilter as InstanceFilter
 from orchestrations.search.filters import filter_instances as filter_instances
 from orchestrations.search.filters import named_like
@@ -31,7 +31,7 @@ from orchestrations.search.filters import storable as storable
 from orchestrations.search.marks import LIVE as LIVE
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 PAYLOAD_COLUMNS = ("input", "output", "custom_status", "failure")
 LIST_COLUMNS = (

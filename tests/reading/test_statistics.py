@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrations import tallies
 from orchestrations.models import Instance, InstanceCount
-from orchestrations.statistics import WINDOWS, Histogram, durations, histogram, outcomes
+from orchestrations.reading import tallies
+from orchestrations.reading.statistics import WINDOWS, Histogram, durations, histogram, outcomes
+from orchestrations.reading.tallies import Source
 from orchestrations.store import get_store
-from orchestrations.tallies import Source
 from tests import rows
 
 pytestmark = pytest.mark.django_db

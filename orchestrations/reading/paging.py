@@ -15,7 +15,7 @@ from orchestrations.limits import LIST_PAGE_MAXIMUM
 
 Row = TypeVar("Row", bound=Model)
 
-SALT = "orchestrations.paging"
+SALT = "orchestrations.reading.paging"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from orchestrations.access.grants import ANY, rights_of
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PermissionRefused
-from orchestrations.grants import ANY, rights_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

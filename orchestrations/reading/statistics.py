@@ -17,7 +17,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import SLOWEST_SAMPLED
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.tallies import Source, Span, Tally
+from orchestrations.reading.tallies import Source, Span, Tally
 
 STATUSES = tuple(status.value for status in RuntimeStatus)
 

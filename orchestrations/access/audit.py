@@ -1,4 +1,4 @@
-"""Writes the audit trail: one row for each act of a person, in the transaction of the act. Reads are in ``queries``."""
+"""Writes the audit trail: one row for each act of a person, in the transaction of the act. Reads are in ``reading``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrations.access.permissions import Action
 from orchestrations.models import AuditEntry
-from orchestrations.permissions import Action
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
+from orchestrations.access.grants import ANY, KEPT_AS, Right, matches
+from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
-from orchestrations.grants import ANY, KEPT_AS, Right, matches
 from orchestrations.models import ApiKey
-from orchestrations.permissions import Action
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser

@@ -9,7 +9,7 @@ from orchestrations.conf import get_config
 from orchestrations.limits import COUNT_CAP
 from orchestrations.models import Chore, ChoreRun, Instance
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.paging import CappedCount
+from orchestrations.reading.paging import CappedCount
 
 RUNS_SHOWN = 48  # hours of chores
 

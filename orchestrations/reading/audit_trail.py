@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from orchestrations.conf import get_config
 from orchestrations.limits import AUDIT_EXPORTED, LIST_PAGE
 from orchestrations.models import AuditEntry
-from orchestrations.paging import Page, keyset_page
+from orchestrations.reading.paging import Page, keyset_page
 from orchestrations.search.filters import LAST_CHARACTER, storable
 
 CHUNK = 1_000  # rows read at once for an export

@@ -23,7 +23,7 @@ from orchestrations.models.counts import HOUR, MINUTE
 from orchestrations.models.instances import ORCHESTRATION
 
 if TYPE_CHECKING:
-    from orchestrations.statistics import Window
+    from orchestrations.reading.statistics import Window
 
 STATUSES = tuple(status.value for status in RuntimeStatus)
 LIVE = tuple(status.value for status in RuntimeStatus if status not in TERMINAL)

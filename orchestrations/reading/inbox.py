@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from orchestrations.access.permissions import Action, can, group_names, may_see_task
 from orchestrations.conf import get_config
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import HumanAudience, HumanComment, HumanFollowUp, HumanTask, HumanVote
-from orchestrations.paging import Page, keyset_page
-from orchestrations.permissions import Action, can, group_names, may_see_task
+from orchestrations.reading.paging import Page, keyset_page
 
 if TYPE_CHECKING:
-    from orchestrations.permissions import Person
+    from orchestrations.access.permissions import Person
 
 AUDIENCE = HumanAudience.objects.filter(
     instance=OuterRef("instance"), execution=OuterRef("execution"), wait_id=OuterRef("wait_id")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
-from orchestrations import permissions
+from orchestrations.access import permissions
+from orchestrations.access.permissions import Action, can, can_answer, can_raise_event
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PermissionRefused
 from orchestrations.models import Instance
-from orchestrations.permissions import Action, can, can_answer, can_raise_event
 from tests import rows
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_a_refusal_names_the_missing_permission():
 
 
 def test_an_object_level_backend_is_asked(settings):
-    settings.AUTHENTICATION_BACKENDS = ["tests.test_permissions.OwnInstances"]
+    settings.AUTHENTICATION_BACKENDS = ["tests.access.test_permissions.OwnInstances"]
     user = person("dana")
 
     assert can(user, Action.TERMINATE, rows.instance("dana-1"))

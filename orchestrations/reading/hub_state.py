@@ -20,8 +20,8 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CODE_SCANNED, COUNT_CAP, STUCK_SCANNED
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, OpenWait, Timer, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.paging import CappedCount
-from orchestrations.queries import LIST_COLUMNS
+from orchestrations.reading.paging import CappedCount
+from orchestrations.reading.queries import LIST_COLUMNS
 from orchestrations.search.marks import LATE
 
 SAMPLE = 5  # rows shown of what needs attention

@@ -8,13 +8,14 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 
-from orchestrations import InstanceNotFound, queries
+from orchestrations import InstanceNotFound
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InvalidCursor
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import AuditEntry, Instance, OpenWait, WorkerLease
-from orchestrations.queries import InstanceFilter
+from orchestrations.reading import queries
+from orchestrations.reading.queries import InstanceFilter
 from tests import rows
 from tests.rows import HUB
 
