@@ -9,15 +9,23 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 
-from tests import waiting
+from tests import emptying, waiting
+
+emptying.install()
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory, django_db_modify_db_settings_parallel_suffix):
-    """SQLite in a file, as in production: in memory it has neither WAL nor a wait for another's transaction."""
+    """SQLite in a file, as in production: in memory it has neither WAL nor a wait for another's transaction.
+
+    No commit waits for the disk: tests kill processes, but do not cut the power.
+    """
     for database in django_settings.DATABASES.values():
         if database["ENGINE"] == "django.db.backends.sqlite3":
             database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+            database["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
+        else:
+            database["OPTIONS"]["options"] = "-c synchronous_commit=off"
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,14 @@ STOP_SECONDS = 5.0  # that messages on their way out get when the worker stops
 class Chores:
     """All of them; none raises, and none keeps the worker from its instances for long."""
 
-    def __init__(self, store: Store) -> None:
-        self._upkeep = Upkeep(store)
+    def __init__(self, store: Store, *, does_upkeep: bool) -> None:
+        self._upkeep = Upkeep(store) if does_upkeep else None
         self._questions = Questions(store)
 
     def run(self) -> None:
         """Do what is due."""
-        self._upkeep.run()
+        if self._upkeep is not None:
+            self._upkeep.run()
         self._questions.run()
 
     def close(self) -> None:

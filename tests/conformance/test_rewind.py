@@ -279,6 +279,7 @@ def test_a_result_that_was_on_its_way_when_it_failed_counts(client, worker, mend
     client.start_new(rewinding.beside_an_activity, "order")
     worker.run_until_ended("order")
     put_into_inbox("TaskCompleted", task_id=1, payload='"slow"', execution=1)
+    stage.gate.set()
     worker.run_until_idle()
 
     assert mend().output == ["own", "slow"]

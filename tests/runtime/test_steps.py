@@ -103,7 +103,7 @@ def test_a_timer_waits_and_can_be_skipped(run, worker, client):
 
 
 def test_a_start_in_the_future_waits_for_its_time_and_keeps_events(client, worker, stage):
-    client.start_new(functions.waits, "order", 2, start_at=timezone.now() + timedelta(seconds=0.3))
+    client.start_new(functions.waits, "order", 2, start_at=timezone.now() + timedelta(seconds=1))
     client.raise_event("order", "go", 1)
     client.raise_event("order", "GO", 2)
     worker.run_until_idle()

@@ -10,6 +10,7 @@ import time_machine
 from orchestrations.errors import ConfigurationError
 from orchestrations.models import Chore, ChoreRun, CountMark, Instance, InstanceCount, LargePayload
 from orchestrations.runtime import retention, upkeep
+from orchestrations.runtime.drain import Runtime
 from orchestrations.runtime.retention import Retention
 from orchestrations.runtime.upkeep import CountEnds, SweepFiles
 from orchestrations.store import get_store
@@ -17,7 +18,7 @@ from tests.runtime import functions
 
 
 def ended_ago(days: float, **condition: object) -> None:
-    """Let instances have ended then, and what the worker that ran them has already looked for be due again."""
+    """Let instances have ended then, and every chore be due."""
     again()
     Instance.objects.filter(**condition).update(
         completed_at=get_store().now() - timedelta(days=days), created_at=get_store().now() - timedelta(days=days)
@@ -34,6 +35,13 @@ def again() -> None:
     Chore.objects.update(due_at=get_store().now() - timedelta(seconds=1))
 
 
+def work_once() -> None:
+    """One drain of a worker as it runs in a cluster."""
+    runtime = Runtime()
+    runtime.drain(1.0)
+    runtime.stop()
+
+
 @pytest.fixture
 def keep(settings):
     def keep(general: dict[str, object] | None, **own: object) -> None:
@@ -42,11 +50,11 @@ def keep(settings):
     return keep
 
 
-def test_workers_count_what_has_ended(make_worker, run):
+def test_workers_count_what_has_ended(run):
     run(functions.chain, 1, "order")
     ended_ago(1)
 
-    make_worker().run_until_idle()
+    work_once()
 
     counted = InstanceCount.objects.filter(width=60).values_list("name", "status", "count")
     assert list(counted) == [("chain", "Completed", 1)]
@@ -173,7 +181,7 @@ def test_what_a_chore_did_is_kept_by_the_hour(run, keep):
     assert told.hour == told.last_at.replace(minute=0, second=0, microsecond=0)
 
 
-def test_a_chore_that_fails_says_why_and_lets_the_others_be(make_worker, run, keep, monkeypatch):
+def test_a_chore_that_fails_says_why_and_lets_the_others_be(run, keep, monkeypatch):
     def fails(*arguments: object) -> None:
         raise OSError("the disk is gone")
 
@@ -182,7 +190,7 @@ def test_a_chore_that_fails_says_why_and_lets_the_others_be(make_worker, run, ke
     keep({"Completed": 30})
     monkeypatch.setattr(SweepFiles, "work", fails)
 
-    make_worker().run_until_idle()
+    work_once()
 
     assert ChoreRun.objects.get(name="stray files").trouble == "OSError: the disk is gone"
     assert Chore.objects.get(name="stray files").due_at > get_store().now()

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.http import HttpRequest
 from django.test import Client
+
+from orchestrations.interfaces.dashboard.reader import reader_of
 
 ROLES = {
     "viewer": ("view_instance",),
@@ -47,8 +50,11 @@ def sign_in(db) -> SignIn:
     def sign_in(role: str) -> Client:
         browser = Client()
         if role != "anonymous":
-            browser.force_login(User.objects.filter(username=role).first() or person(role))
-            browser.get("/prefs/")  # which is remembered from then on, and costs later pages nothing
+            request = HttpRequest()
+            request.user = User.objects.filter(username=role).first() or person(role)
+            browser.force_login(request.user)
+            request.session = browser.session
+            reader_of(request)  # which is remembered from then on, and costs later pages nothing
         return browser
 
     return sign_in
