@@ -22,6 +22,7 @@ from orchestrations.client.orchestration_status import OrchestrationStatus
 from orchestrations.core.http_messages import DurableHttpResponse, HttpRequest
 from orchestrations.errors import ConfigurationError, InstanceNotFound
 from orchestrations.models import HumanTask, Instance, Timer
+from orchestrations.runtime.chores import Chores
 from orchestrations.runtime.drain import Runtime
 from orchestrations.runtime.recorded_histories import RecordedHistory, mismatch, record_history
 from orchestrations.store import get_store
@@ -66,7 +67,7 @@ class InProcessWorker:
                 "SQLite in memory has one connection for all threads. Give the test database a file: "
                 'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}.'
             )
-        self.runtime = Runtime(store, does_upkeep=False)
+        self.runtime = Runtime(store, Chores(store, does_upkeep=False))
         self._bulk = BulkRunner(self.runtime.store)
         self.drain_seconds = drain_seconds
         self._client = OrchestrationClient()

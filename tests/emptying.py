@@ -21,10 +21,10 @@ def empty(alias: str) -> None:
     tables = _tables(alias)
     with transaction.atomic(alias), connection.cursor() as cursor:  # foreign keys are checked when it commits
         quoted = [connection.ops.quote_name(table) for table in tables]
-        looks = [f"SELECT {index} WHERE EXISTS (SELECT 1 FROM {name})" for index, name in enumerate(quoted)]
+        looks = [f"SELECT {index} WHERE EXISTS (SELECT 1 FROM {name})" for index, name in enumerate(quoted)]  # noqa: S608
         cursor.execute(" UNION ALL ".join(looks))
         for (index,) in cursor.fetchall():
-            cursor.execute(f"DELETE FROM {quoted[index]}")
+            cursor.execute(f"DELETE FROM {quoted[index]}")  # noqa: S608
 
 
 @cache

@@ -19,9 +19,12 @@ STOP_SECONDS = 5.0  # that messages on their way out get when the worker stops
 
 
 class Chores:
-    """All of them; none raises, and none keeps the worker from its instances for long."""
+    """All of them; none raises, and none keeps the worker from its instances for long.
 
-    def __init__(self, store: Store, *, does_upkeep: bool) -> None:
+    Without ``does_upkeep`` retention, counts and the sweep of stray files are left to other workers.
+    """
+
+    def __init__(self, store: Store, *, does_upkeep: bool = True) -> None:
         self._upkeep = Upkeep(store) if does_upkeep else None
         self._questions = Questions(store)
 

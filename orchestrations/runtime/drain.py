@@ -70,12 +70,9 @@ OTHERS_CODE_DELAY = timedelta(seconds=1)  # where another live worker has the co
 
 
 class Runtime:
-    """One worker process's engine: its lease, its activity pool, its orchestrators in memory.
+    """One worker process's engine: its lease, its activity pool, its orchestrators in memory."""
 
-    Without ``does_upkeep`` retention, counts and the sweep of stray files are left to other workers.
-    """
-
-    def __init__(self, store: Store | None = None, *, does_upkeep: bool = True) -> None:
+    def __init__(self, store: Store | None = None, chores: Chores | None = None) -> None:
         self.config = get_config()
         self.store = store or get_store()
         self.pool = ActivityPool(
@@ -89,7 +86,7 @@ class Runtime:
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
-        self.chores = Chores(self.store, does_upkeep=does_upkeep)
+        self.chores = chores or Chores(self.store)
         self.announcer = Announcer(self.store)
         self._unknown = UnknownActivities(self.store, self.workers, self.config.unknown_activity_seconds)
         self._clock = DatabaseClock(self.store.now())
