@@ -380,8 +380,8 @@ def test_a_group_commit_is_a_handful_of_statements_whatever_its_size(store, toke
 
 
 @pytest.mark.parametrize("store", ["tuned"], indirect=True)
-@pytest.mark.parametrize("width", [20_000, 70_000])
-def test_a_very_wide_episode_commits(store, running, token, width):
+def test_a_very_wide_episode_commits(store, running, token):
+    width = 70_000  # more than a PostgreSQL statement takes parameters
     claimed = running()
     history = [event(EventType.TASK_SCHEDULED, task_id=number, name="charge") for number in range(width)]
     items = [scheduled(number, sequence=number + 1) for number in range(width)]

@@ -22,7 +22,7 @@ VALUES = {
     "batch_id": "1",
 }
 ADDRESSES = [
-    re.sub(r"<\w+:(\w+)>", lambda part: VALUES[part[1]], f"/api/{pattern.pattern}").replace(".*/$", "nothing/")
+    re.sub(r"<\w+:(\w+)>", lambda part: VALUES[part[1]], f"/api/{pattern.pattern}").replace(r"[\s\S]*/\Z", "nothing/")
     for pattern in urlpatterns
     if pattern.name not in {"docs", "redoc"}
 ]
