@@ -76,6 +76,19 @@ def moment(instant: datetime | None, is_precise: bool = False) -> str | SafeStri
 
 
 @register.simple_tag
+def short_moment(instant: datetime | None) -> str | SafeString:
+    """An instant for a column: the time of day to the second today, else the day and the time to the minute."""
+    if instant is None:
+        return "—"
+    return format_html(
+        '<time datetime="{}" title="{} UTC" class="nowrap">{}</time>',
+        instant.isoformat(timespec="milliseconds"),
+        f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        durations.short_clock(instant, timezone.now()),
+    )
+
+
+@register.simple_tag
 def due(instant: datetime | None) -> str | SafeString:
     """A deadline as a distance, which ``clocks.js`` keeps up to date, and the instant in the title."""
     if instant is None:

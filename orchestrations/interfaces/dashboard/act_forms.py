@@ -63,6 +63,15 @@ class ReasonForm(forms.Form):
         return list(self.errors) == ["reason"]
 
 
+class FamilyForm(ReasonForm):
+    """An act that can be extended to the live sub-orchestrations, where there are any."""
+
+    def __init__(self, *args: Any, has_children: bool, label: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if has_children:
+            self.fields["recursive"] = forms.BooleanField(label=label, required=False)
+
+
 class RequiredReasonForm(ReasonForm):
     """An act that must be explained."""
 

@@ -100,7 +100,7 @@ def _terminating(around: Surroundings) -> list[str]:
 def _suspending(around: Surroundings) -> list[str]:
     children, running, buffered = around.live_children, around.running, around.buffered
     return [
-        _say(children, "One sub-orchestration keeps running.", "{} sub-orchestrations keep running."),
+        _say(children, f"One sub-orchestration keeps running{UNLESS}", f"{{}} sub-orchestrations keep running{UNLESS}"),
         _say(running, "One activity runs to its end.", "{} activities run to their end."),
         _say(buffered, "One buffered event stays.", "{} buffered events stay."),
     ]
@@ -108,7 +108,15 @@ def _suspending(around: Surroundings) -> list[str]:
 
 def _resuming(around: Surroundings) -> list[str]:
     arrived = "One event that has arrived is delivered."
-    return [_say(around.buffered, arrived, "{} events that have arrived are delivered.")]
+    children = around.live_children
+    return [
+        _say(
+            children,
+            f"One sub-orchestration stays as it is{UNLESS}",
+            f"{{}} sub-orchestrations stay as they are{UNLESS}",
+        ),
+        _say(around.buffered, arrived, "{} events that have arrived are delivered."),
+    ]
 
 
 def _raising(around: Surroundings) -> list[str]:

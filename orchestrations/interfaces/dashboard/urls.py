@@ -59,6 +59,7 @@ urlpatterns = [
     *board("hubs/<hub:hub>/flows/of/<instance_id:flow>/", "flow", boards.flow),
     *board("hubs/<hub:hub>/retention/", "retention", boards.retention),
     path("hubs/", hubs.page, name="hubs"),
+    path("hubs-tick/", hubs.tick, name="hubs_tick"),
     path("hub-menu/", hubs.menu, name="hubs_menu"),
     path("hubs/<hub:hub>/audit/", audit.page, name="audit"),
     path("hubs/<hub:hub>/audit/export.<slug:kind>", audit.export, name="audit_export"),

@@ -98,8 +98,22 @@ def test_an_act_tells_its_effect_in_numbers(operator):
 
     page = operator.get(url("suspend")).text
 
-    assert "240 sub-orchestrations keep running." in page
+    assert "240 sub-orchestrations keep running, unless you say otherwise." in page
     assert "3 buffered events stay." in page
+
+
+@pytest.mark.parametrize("slug, status", [("suspend", "Running"), ("resume", "Suspended")])
+def test_what_is_below_can_be_suspended_and_resumed_too(operator, slug, status):
+    parent = rows.instance("one", status=status)
+    assert 'name="recursive"' not in operator.get(url(slug)).text
+    rows.instance(parent=parent, status=status)
+    assert 'name="recursive"' in operator.get(url(slug)).text
+
+    operator.post(url(slug), {"reason": "outage", "recursive": "on"})
+    operator.post(url(slug), {"reason": "outage"})
+
+    told = [json.loads(message.attributes) for message in InboxMessage.objects.order_by("pk")]
+    assert ["recursive" in each for each in told] == [True, False]
 
 
 def test_a_purge_tells_what_it_removes(operator):

@@ -134,7 +134,7 @@ def test_why_is_said_in_a_few_words(viewer):
 
     assert "ValueError: amount must be positive" in text
     assert "next try 2026-03-01 12:30:00" in text
-    assert ">duplicate run</td>" in text
+    assert ">duplicate run</span>" in text
 
 
 def test_a_tick_says_nothing_while_nothing_changes(viewer):

@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -298,3 +299,29 @@ def test_it_needs_the_permission_to_view(approver, sign_in, path):
 
 def test_a_hub_that_there_is_not_is_not_found(viewer):
     assert viewer.get("/hubs/nowhere/").status_code == 404
+
+
+def test_the_task_hubs_are_told_of_when_they_change(viewer):
+    page = viewer.get("/hubs/").text
+    version = re.search(r'data-watch="(hubs:\w+)"', page)[1]
+    assert viewer.get("/hubs-tick/", {"v": version}).status_code == 204
+
+    rows.instance("a", status="Running")
+    reading._kept.clear()
+
+    answer = viewer.get("/hubs-tick/", {"v": version})
+    assert "dash:hubs" in answer.headers["HX-Trigger"]
+    part = viewer.get("/hubs/", headers={"HX-Request": "true"}).text
+    assert part.lstrip().startswith("<section")
+
+
+def test_a_bar_is_labelled_in_the_readers_zone(viewer):
+    viewer.post("/prefs/", {"time_zone": "Asia/Kolkata", "theme": "system", "density": "normal"})
+    rows.instance("a", status="Running", created_at=timezone.now())
+
+    text = viewer.get(OVERVIEW, {"window": "1h"}).text
+
+    assert "times are in Kolkata" in text
+    assert "Started (Kolkata)" in text
+    offset = ZoneInfo("Asia/Kolkata")
+    assert timezone.now().astimezone(offset).strftime("%H:") in "".join(re.findall(r"<span>(\d\d:)", text))

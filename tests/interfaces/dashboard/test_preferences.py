@@ -30,7 +30,7 @@ def test_times_are_in_the_readers_zone_and_in_utc_in_the_title(viewer):
 
     text = viewer.get(LIST).text
 
-    assert 'title="2026-03-01 12:00:00.000 UTC" class="nowrap">2026-03-01 17:30:00</time>' in text
+    assert re.search(r'title="2026-03-01 12:00:00 UTC" class="nowrap">(Mar 1, 17:30|2026-03-01 17:30)</time>', text)
     assert "timer due 2026-03-01 18:00:00" in text
     assert ">Kolkata</a>" in text
 
@@ -118,4 +118,4 @@ def test_an_hour_that_occurs_twice_is_shown_twice(viewer):
     for hour in (0, 1):
         rows.instance(f"at-{hour}", created_at=datetime(2025, 10, 26, hour, 30, tzinfo=UTC))
 
-    assert viewer.get(LIST).text.count("2025-10-26 02:30:00</time>") == 2
+    assert viewer.get(LIST).text.count("2025-10-26 02:30</time>") == 2

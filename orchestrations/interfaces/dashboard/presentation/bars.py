@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from django.utils import timezone
 
 from orchestrations.interfaces.dashboard.presentation.statuses import Badge, badge
 from orchestrations.reading.statistics import Bucket, Histogram
@@ -116,5 +118,5 @@ def _labels(buckets: Sequence[Bucket], *, is_long: bool) -> list[str]:
 
 
 def _moment(instant: datetime, *, is_long: bool) -> str:
-    instant = instant.astimezone(UTC)
+    instant = timezone.localtime(instant)
     return f"{instant:%b} {instant.day}, {instant:%H:%M}" if is_long else f"{instant:%H:%M}"

@@ -44,6 +44,14 @@ def clock(instant: datetime, now: datetime) -> str:
     return f"{instant:%H:%M:%S}" if is_today else f"{instant:%Y-%m-%d %H:%M:%S}"
 
 
+def short_clock(instant: datetime, now: datetime) -> str:
+    """The same for a column: ``12:04:11`` today, ``Jan 20, 12:04`` in this year, ``2025-01-20 12:04`` before."""
+    instant, now = timezone.localtime(instant), timezone.localtime(now)
+    if instant.date() == now.date():
+        return f"{instant:%H:%M:%S}"
+    return f"{instant:%b} {instant.day}, {instant:%H:%M}" if instant.year == now.year else f"{instant:%Y-%m-%d %H:%M}"
+
+
 def distance(instant: datetime, now: datetime) -> str:
     """How far off an instant is: ``in 1 h 12 m`` or ``5 m ago``."""
     return f"in {roughly(instant - now)}" if instant > now else f"{roughly(now - instant)} ago"

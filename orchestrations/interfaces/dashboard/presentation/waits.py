@@ -59,7 +59,8 @@ class Wait:
             case "Retry":
                 when = f" {distance(self.due_at, now)} ({clock(self.due_at, now)})" if self.due_at else " soon"
                 what = self.name or "The task"
-                return f"{what} failed and is tried again{when}{attempts}."
+                is_late = self.due_at is not None and self.due_at < now
+                return f"{what} failed and {'was to be' if is_late else 'is'} tried again{when}{attempts}."
             case "Activity":
                 return f"The activity {self.name} has been running or queued{since}{attempts}."
             case "SubOrchestration":

@@ -41,6 +41,7 @@ from orchestrations.interfaces.dashboard.access import (
 )
 from orchestrations.interfaces.dashboard.act_forms import (
     CompleteForm,
+    FamilyForm,
     PurgeForm,
     RaiseEventForm,
     ReasonForm,
@@ -56,8 +57,8 @@ from orchestrations.reading import queries
 
 FORMS: dict[Action, type[forms.Form]] = {
     Action.RAISE_EVENT: RaiseEventForm,
-    Action.SUSPEND: ReasonForm,
-    Action.RESUME: ReasonForm,
+    Action.SUSPEND: FamilyForm,
+    Action.RESUME: FamilyForm,
     Action.REWIND: RequiredReasonForm,
     Action.RESTART: forms.Form,
     Action.TERMINATE: TerminateForm,
@@ -135,6 +136,10 @@ def _form(request: HttpRequest, instance: Instance, verb: Verb, around: Surround
             extra["typed_id"] = instance.instance_id
         case Action.TERMINATE:
             extra |= {"typed_id": instance.instance_id, "has_children": around.has_children}
+        case Action.SUSPEND:
+            extra |= {"has_children": around.has_children, "label": "Suspend its sub-orchestrations too"}
+        case Action.RESUME:
+            extra |= {"has_children": around.has_children, "label": "Resume its sub-orchestrations too"}
         case Action.SET_TAGS:
             extra["present"] = instance.tags
         case Action.RAISE_EVENT:
@@ -153,12 +158,14 @@ def _raise(client: OrchestrationClient, instance: Instance, form: forms.Form, re
 
 
 def _suspend(client: OrchestrationClient, instance: Instance, form: forms.Form, request: HttpRequest) -> str | None:
-    client.suspend(instance.instance_id, form.cleaned_data["reason"])
+    given = form.cleaned_data
+    client.suspend(instance.instance_id, given["reason"], recursive=given.get("recursive", False))
     return None
 
 
 def _resume(client: OrchestrationClient, instance: Instance, form: forms.Form, request: HttpRequest) -> str | None:
-    client.resume(instance.instance_id, form.cleaned_data["reason"])
+    given = form.cleaned_data
+    client.resume(instance.instance_id, given["reason"], recursive=given.get("recursive", False))
     return None
 
 

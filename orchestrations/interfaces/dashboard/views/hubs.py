@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from orchestrations.access.permissions import Action, can, can_somewhere
 from orchestrations.conf import get_config
-from orchestrations.interfaces.dashboard.access import person, signed_in
-from orchestrations.interfaces.dashboard.boards.reading import read
+from orchestrations.interfaces.dashboard.access import is_partial, person, signed_in
+from orchestrations.interfaces.dashboard.boards.reading import Reading, read
+from orchestrations.interfaces.dashboard.live import topics
+from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.reading import hubs as task_hubs
 
 
@@ -22,9 +26,17 @@ from orchestrations.reading import hubs as task_hubs
 def page(request: HttpRequest) -> HttpResponse:
     """Each hub with its live instances, failures, questions and workers."""
     names = _open_to(request)
-    reading = read(("hubs", *names), partial(task_hubs.states, names, timezone.now()), fresh=True)
+    part = is_partial(request)
+    reading = _states(names, fresh=not part)
     context = {"hub": get_config().task_hub, "section": "hubs", "names": names, "reading": reading}
-    return render(request, "dashboard/hubs/page.html", context)
+    return render(request, "dashboard/hubs/_states.html" if part else "dashboard/hubs/page.html", context)
+
+
+@require_GET
+@signed_in
+def tick(request: HttpRequest) -> HttpResponseBase:
+    """Whether anything has changed in the hubs that the page shows."""
+    return answer(request, {"hubs": topics.Topic("hubs", tuple(_open_to(request)))})
 
 
 @require_GET
@@ -32,6 +44,17 @@ def page(request: HttpRequest) -> HttpResponse:
 def menu(request: HttpRequest) -> HttpResponse:
     """The hubs as links, fetched when the menu is opened, so that no page waits for it."""
     return render(request, "dashboard/hubs/_menu.html", {"names": _open_to(request)})
+
+
+def _states(names: Collection[str], *, fresh: bool = False) -> Reading:
+    return read(("hubs", *names), partial(task_hubs.states, names, timezone.now()), fresh=fresh)
+
+
+def _versions(shown: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    return {names: _states(names).version for names in shown}
+
+
+topics.READERS["hubs"] = _versions
 
 
 def _open_to(request: HttpRequest) -> list[str]:

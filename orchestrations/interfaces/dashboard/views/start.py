@@ -138,7 +138,7 @@ def _choose(request: HttpRequest, hub: str, problem: str = "", status: int = 200
         for name, definition in sorted(registry.orchestrators().items())
         if can(user, Action.START, Function(hub, name))
     ]
-    context = {"hub": hub, "section": "instances", "offered": offered, "problem": problem}
+    context = {"hub": hub, "section": "start", "offered": offered, "problem": problem}
     return render(request, "dashboard/start/choose.html", context, status=status)
 
 
@@ -155,7 +155,7 @@ def _ask(
     as_json = query.pop("json", None)
     context = {
         "hub": hub,
-        "section": "instances",
+        "section": "start",
         "name": definition.name,
         "about": inspect.getdoc(definition.function) or "",
         "form": form,
