@@ -2,9 +2,13 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "durable_admin.settings")
 # Under ASGI each request has a thread of its own, so that a connection kept by its thread is kept for nothing.
 os.environ.setdefault("DATABASE_POOL", "true")
-application = get_asgi_application()
+django.setup(set_prefix=False)
+
+from durable_admin.one_thread import OneThreadHandler  # noqa: E402 (its imports read the settings)
+
+application = OneThreadHandler()

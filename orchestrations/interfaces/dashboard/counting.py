@@ -37,6 +37,9 @@ class Counts:
     total: str = ""
     """``1,240``, ``10,000+``, or an estimate such as ``≈ 1.0 M``."""
 
+    def __hash__(self) -> int:
+        return hash((self.by_status and tuple(self.by_status.items()), self.waiting_for_human, self.total))
+
     def of(self, query: Query) -> str:
         """How many the query finds, as far as these tell; empty where they don't."""
         if self.by_status is None:

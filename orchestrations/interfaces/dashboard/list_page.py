@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from orchestrations.interfaces.dashboard import filter_links
 from orchestrations.interfaces.dashboard.asked import Asked
@@ -23,6 +26,7 @@ from orchestrations.search.language import Mark, Query, QueryError
 from orchestrations.search.moments import ANY_TIME
 
 Context = dict[str, object]
+CHIPS_REMEMBERED = 500
 SORTED = {"": "newest first", "created": "oldest first"}
 
 
@@ -95,6 +99,18 @@ def chips(asked: Asked, counts: Counts) -> Context:
     """The statuses with their counts."""
     first = replace(asked, cursor="")
     return {"chips": filter_links.status_links(first, counts), "counted": counts.by_status is not None}
+
+
+def chips_again(asked: Asked, counts: Counts) -> Context:
+    """The same as it replaces what a page shows: rendered once for all who are to see the same."""
+    same_for_all = Asked(asked.hub, asked.query, asked.sort)
+    return {"chips_again": _rendered_chips(same_for_all, asked.text, counts, get_language())}
+
+
+@lru_cache(CHIPS_REMEMBERED)
+def _rendered_chips(asked: Asked, text: str, counts: Counts, language: str | None) -> str:
+    """All that the template is told of is among the arguments; the text, as equal times may be of different zones."""
+    return render_to_string("dashboard/instances/_chips.html", {"is_refresh": True, **chips(asked, counts)})
 
 
 def news(asked: Asked, newest: str, newer: CappedCount, newest_pk: int | None) -> Context:

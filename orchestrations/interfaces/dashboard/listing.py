@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, When
+from django.core.cache import cache
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Substr
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
+from orchestrations.errors import InvalidCursor
 from orchestrations.interfaces.dashboard.presentation.why import doing
 from orchestrations.interfaces.dashboard.reading import database
 from orchestrations.interfaces.dashboard.versions import digest, row_version
@@ -24,6 +26,7 @@ from orchestrations.search.language import Mark, Query
 from orchestrations.search.marks import ASKED, column_of, with_marks
 
 NEWER_CAP = 99
+NEWER_SECONDS = 3  # that what came last is used again, for the many who look at the same list
 NEWEST = Instance.objects.filter(ORCHESTRATION, hub=OuterRef("hub")).order_by("-created_at", "-pk").values("pk")[:1]
 REASON_CHARACTERS = 200  # of a terminated instance's reason, in a list
 BESIDE = tuple(mark for mark in Mark if mark is not Mark.WAITING_FOR_HUMAN)
@@ -95,11 +98,24 @@ class Listing:
             dress=partial(with_row_columns, hub=hub),
         )
 
-    def newer(self, hub: str, newest: str) -> CappedCount:
-        """How many instances were created after the row that ``newest`` marks. Raises InvalidCursor."""
-        beyond = Cursor.read(newest).beyond("created_at") if newest else None
-        rows = self.rows(hub).order_by()
-        return CappedCount.of((rows.filter(beyond) if beyond else rows)[: NEWER_CAP + 1].count(), NEWER_CAP)
+    def newer(self, hub: str, newest: str, newest_pk: int | None) -> CappedCount:
+        """How many instances were created after the row that ``newest`` marks. Raises InvalidCursor.
+
+        ``newest_pk`` is the hub's newest instance: until there is a newer one, or for a few seconds, the answer for
+        everybody with the same filter, names that they may see included, comes from one statement.
+        """
+        cursor = Cursor.read(newest) if newest else None
+        if cursor and not isinstance(cursor.at, datetime):
+            raise InvalidCursor
+        since = cursor.at.replace(second=0, microsecond=0) if cursor else None  # type: ignore[union-attr]
+        key = f"durable:newer:{hub}:{digest([self.where, since])}:{newest_pk}"
+        places: list[tuple[datetime, int]] | None = cache.get(key)
+        if places is None:
+            rows = self.rows(hub).filter(Cursor(0, since, backwards=True).beyond("created_at") if since else Q())
+            places = list(rows.order_by("-created_at", "-pk").values_list("created_at", "pk")[: NEWER_CAP + 1])
+            cache.set(key, places, NEWER_SECONDS)
+        found = sum(place > (cursor.at, cursor.pk) for place in places) if cursor else len(places)
+        return CappedCount.of(found, NEWER_CAP)
 
     def matching(self, hub: str, pks: Collection[int]) -> set[int]:
         """Those of the instances that the filter still lets through."""

@@ -25,7 +25,7 @@ ONE, TWO = topics.newest("one"), topics.newest("two")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(answering, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(answering, "PAUSES_SECONDS", (0.0,))
 
 
 def run(scenario):

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 
+from asgiref.sync import SyncToAsync
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -22,7 +23,7 @@ from orchestrations.interfaces.dashboard.live.topics import Topic, versions
 from orchestrations.interfaces.dashboard.live.watching import WatchBroken, watcher
 
 KEEP_ALIVE_SECONDS = 15.0
-PAUSE_SECONDS = 2.0  # after something was told: a hub that never rests is told of in intervals
+PAUSES_SECONDS = (2.0, 2.0, 4.0)  # after something was told; the last one for as long as the hub never rests
 STREAM_SECONDS = 300.0  # then the page comes again, and whoever lost a right in between is turned away
 
 
@@ -57,11 +58,26 @@ def give_connections_back() -> None:
             connection.close()
 
 
+def give_thread_back() -> None:
+    """End the thread that has run the view, which would stand idle until the stream has ended.
+
+    Whatever needs one afterwards, such as the signal at the end of the request, gets another.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None or getattr(context, "_executor", None) is not None:  # the test client's, or somebody's own
+        return
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor is not None:
+        executor.shutdown(wait=False)
+
+
 async def _events(topics: Mapping[str, Topic], known: Mapping[str, str]) -> AsyncIterator[str]:
     """The names of what changed, as JSON lists. When it ends, the page ticks and then opens the next one."""
     told = dict(known)
     until = time.monotonic() + STREAM_SECONDS
     lookout = watcher()
+    give_thread_back()
+    told_in_a_row = 0
     yield ": watching\n\n"
     async with lookout.watch(topics.values()) as watch:
         while time.monotonic() < until:
@@ -74,7 +90,8 @@ async def _events(topics: Mapping[str, Topic], known: Mapping[str, str]) -> Asyn
             told |= now
             if changed:
                 yield f"data: {json.dumps(changed)}\n\n"
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(PAUSES_SECONDS[min(told_in_a_row, len(PAUSES_SECONDS) - 1)])
+                told_in_a_row = told_in_a_row + 1 if watch.has_news else 0
             elif not has_news:
                 yield ": still here\n\n"
 

@@ -24,36 +24,54 @@ class WatchBroken(Exception):
 
 
 class Watch:
-    """What one page watches. ``versions`` holds what is known of its topics; ``changed`` waits for other ones."""
+    """What one page watches. ``versions`` holds what is known of its topics; ``changed`` waits for other ones.
+
+    ``has_news`` tells whether there are some already.
+    """
 
     def __init__(self, topics: Collection[Topic]) -> None:
         self.topics = frozenset(topics)
         self.versions: dict[Topic, str] = {}
-        self._news = asyncio.Event()
+        self.has_news = False
         self._is_broken = False
+        self._waiting: asyncio.Future[None] | None = None
 
     async def changed(self, seconds: float) -> bool:
         """Wait for a change, at most that long, and say whether there was one. Raises WatchBroken."""
-        try:
-            await asyncio.wait_for(self._news.wait(), seconds)
-        except TimeoutError:
-            return False
+        if not self.has_news:
+            await self._wait(seconds)
         if self._is_broken:
             raise WatchBroken
-        self._news.clear()
-        return True
+        has_news, self.has_news = self.has_news, False
+        return has_news
+
+    async def _wait(self, seconds: float) -> None:
+        """A future and a timer, for ``asyncio.wait_for`` makes a task of every wait of every page."""
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
+        try:
+            await self._waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def learn(self, found: dict[Topic, str]) -> None:
         """Take in what a look has found."""
         mine = {topic: found[topic] for topic in self.topics if topic in found}
         if mine != self.versions:
             self.versions = mine
-            self._news.set()
+            self.has_news = True
+            self._wake()
 
     def end(self) -> None:
         """Tell the page that nobody looks any more."""
         self._is_broken = True
-        self._news.set()
+        self._wake()
 
 
 class Watcher:

@@ -16,7 +16,7 @@ from orchestrations.errors import InstanceNotFound, InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.asked import Asked, text_of
 from orchestrations.interfaces.dashboard.counting import count
-from orchestrations.interfaces.dashboard.list_page import chips, news, problem, results, table
+from orchestrations.interfaces.dashboard.list_page import chips_again, news, problem, results, table
 from orchestrations.interfaces.dashboard.listing import rows_again
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
@@ -80,9 +80,8 @@ def rows(request: HttpRequest, *, hub: str) -> HttpResponse:
     newest, is_first = request.GET.get("newest", ""), bool(request.GET.get("first"))
     context = {
         "hub": hub,
-        "is_refresh": True,
         **table(asked, request, found, newest=newest, is_first=is_first, matching=matching),
-        **chips(asked, count(hub, listing.where)),
+        **chips_again(asked, count(hub, listing.where)),
     }
     return render(request, "dashboard/instances/_rows.html", context)
 
@@ -95,14 +94,13 @@ def newer(request: HttpRequest, *, hub: str) -> HttpResponse:
     listing = asked.listing()
     with bounded():
         try:
-            found = listing.newer(hub, newest)
+            newest_pk = queries.newest_instance(hub)
+            found = listing.newer(hub, newest, newest_pk)
         except InvalidCursor as invalid:
             raise Http404(str(invalid)) from invalid
-        newest_pk = queries.newest_instance(hub)
     context = {
-        "is_refresh": True,
         **news(asked, newest, found, newest_pk),
-        **chips(asked, count(hub, listing.where, is_recent_enough=True)),
+        **chips_again(asked, count(hub, listing.where, is_recent_enough=True)),
     }
     return render(request, "dashboard/instances/_newer.html", context)
 
