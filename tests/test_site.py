@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from django.db import DatabaseError, connection
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.test import AsyncClient, Client
 
 from durable_admin.middleware import CONTENT_SECURITY_POLICY
+from durable_admin.one_thread import OneThreadHandler
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +82,43 @@ def test_static_files_are_served_to_both_kinds_of_client(client):
     assert part.content == whole.content[:10]
     assert under_asgi.content == whole.content
     assert client.head(path)["Content-Length"] == whole["Content-Length"]
+
+
+async def under_asgi(path: str) -> list[dict]:
+    """What the web server is told to send."""
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"testserver")], "query_string": b""}
+    arriving: asyncio.Queue[dict] = asyncio.Queue()
+    arriving.put_nowait({"type": "http.request"})
+    sent: list[dict] = []
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    await OneThreadHandler()(scope, arriving.get, send)
+    return sent
+
+
+def test_a_request_under_asgi_goes_through_the_site_in_one_thread(client, settings, monkeypatch):
+    threads = []
+    for middleware in (SecurityMiddleware, XFrameOptionsMiddleware):
+        answer = middleware.process_response
+        monkeypatch.setattr(
+            middleware,
+            "process_response",
+            lambda *given, answer=answer: threads.append(threading.current_thread()) or answer(*given),
+        )
+
+    start, body, *_ = asyncio.run(under_asgi("/accounts/login/"))
+    file_start, file_body, *_ = asyncio.run(under_asgi("/static/admin/css/base.css"))
+
+    headers = dict(start["headers"])
+    assert start["status"] == 200
+    assert headers[b"Content-Security-Policy"].decode() == CONTENT_SECURITY_POLICY
+    assert b"<form" in body["body"]
+    assert file_start["status"] == 200
+    assert file_body["body"] == client.get("/static/admin/css/base.css").content
+    assert threads[0] is threads[1]
+    assert threads[0] is not threading.current_thread()
 
 
 def test_what_is_no_static_file_is_not_found(client):

@@ -172,6 +172,32 @@ def test_rows_are_patched_where_they_stand_and_new_ones_only_counted(viewer):
     assert viewer.get(f"{tick_url(again)},{version(news)}").status_code == 204
 
 
+def test_those_who_look_on_share_what_is_new_and_no_more_than_they_may_see(viewer, sign_in):
+    narrow = sign_in("approver")
+    Grant.objects.create(user_id=narrow.session["_auth_user_id"], actions=["view"], names="bill_*")
+    rows.instance("bill", minutes=1, name="bill_a")
+    pages = {browser: browser.get(LIST).text for browser in (viewer, narrow)}
+    rows.instance("order", minutes=2, name="order")
+    rows.instance("later", minutes=3, name="bill_b")
+
+    first = viewer.get(newer_url(pages[viewer])).text
+    with CaptureQueriesContext(connection) as asked:
+        again = viewer.get(newer_url(pages[viewer])).text
+        reads = [text for text in statements(asked) if text.startswith("SELECT")]
+    theirs = narrow.get(newer_url(pages[narrow])).text
+
+    assert "Show 2 new instances<" in first
+    assert again == first
+    assert len(reads) == 5, reads  # session, person, their own rights and their groups', the hub's newest key
+    assert "Show 1 new instance<" in theirs
+    assert "<strong>3</strong>" in first
+    assert "<strong>3</strong>" not in theirs
+
+    rows.instance("last", minutes=4, name="order")
+    assert "Show 3 new instances<" in viewer.get(newer_url(pages[viewer])).text
+    assert "Show 1 new instance<" in narrow.get(newer_url(pages[narrow])).text
+
+
 def test_a_row_that_stops_matching_stays_and_says_so(viewer):
     instance = rows.instance("one")
     page = viewer.get(LIST, {"status": "Running"}).text

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, connections
 from django.test import AsyncClient
 
 from orchestrations.interfaces.dashboard.live import answering, topics, watching
-from orchestrations.interfaces.dashboard.live.watching import WatchBroken, Watcher
+from orchestrations.interfaces.dashboard.live.watching import Watch, WatchBroken, Watcher
 from orchestrations.models import InboxMessage, Instance
 from tests import rows
 
@@ -129,6 +130,33 @@ def test_a_stream_begins_with_what_changed_before_it_was_opened(viewer):
         return told
 
     assert "instance" in run(scenario())
+
+
+def test_a_stream_keeps_no_thread_while_it_waits():
+    async def scenario():
+        async with ThreadSensitiveContext():
+            first = await sync_to_async(threading.current_thread)()
+            answering.give_thread_back()
+            await asyncio.to_thread(first.join, NEWS_SECONDS)
+            return first, await sync_to_async(threading.current_thread)()
+
+    first, later = asyncio.run(scenario())
+
+    assert not first.is_alive()
+    assert later is not first
+
+
+def test_news_that_came_meanwhile_are_not_waited_for():
+    async def scenario():
+        watch = Watch([ONE])
+        watch.learn({ONE: "a"})
+        early = await watch.changed(NEWS_SECONDS)
+        late = asyncio.create_task(watch.changed(NEWS_SECONDS))
+        await asyncio.sleep(0)
+        watch.learn({ONE: "b"})
+        return early, await late, await watch.changed(0.001)
+
+    assert asyncio.run(scenario()) == (True, True, False)
 
 
 @pytest.mark.django_db(transaction=True)
