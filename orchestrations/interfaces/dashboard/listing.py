@@ -104,22 +104,28 @@ class Listing:
         ``newest_pk`` is the hub's newest instance: until there is a newer one, or for a few seconds, the answer for
         everybody with the same filter, names that they may see included, comes from one statement.
         """
-        cursor = Cursor.read(newest) if newest else None
-        if cursor and not isinstance(cursor.at, datetime):
-            raise InvalidCursor
-        since = cursor.at.replace(second=0, microsecond=0) if cursor else None  # type: ignore[union-attr]
+        after = _place(newest) if newest else None
+        since = after[0].replace(second=0, microsecond=0) if after else None
         key = f"durable:newer:{hub}:{digest([self.where, since])}:{newest_pk}"
         places: list[tuple[datetime, int]] | None = cache.get(key)
         if places is None:
             rows = self.rows(hub).filter(Cursor(0, since, backwards=True).beyond("created_at") if since else Q())
             places = list(rows.order_by("-created_at", "-pk").values_list("created_at", "pk")[: NEWER_CAP + 1])
             cache.set(key, places, NEWER_SECONDS)
-        found = sum(place > (cursor.at, cursor.pk) for place in places) if cursor else len(places)
+        found = sum(place > after for place in places) if after else len(places)
         return CappedCount.of(found, NEWER_CAP)
 
     def matching(self, hub: str, pks: Collection[int]) -> set[int]:
         """Those of the instances that the filter still lets through."""
         return set(self.rows(hub).filter(pk__in=pks).values_list("pk", flat=True))
+
+
+def _place(newest: str) -> tuple[datetime, int]:
+    """What ``marker`` has made a text of. Raises InvalidCursor."""
+    cursor = Cursor.read(newest)
+    if not isinstance(cursor.at, datetime):
+        raise InvalidCursor
+    return cursor.at, cursor.pk
 
 
 def has_one_end(query: Query) -> bool:
