@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests import rows
 
@@ -97,7 +97,7 @@ def test_a_secret_is_made_told_once_and_instances_are_acted_on_with_the_pages_ow
     page.check("#action-toggle")
     page.select_option("select[name=action]", "terminate")
     page.click("button[name=index]")
-    assert page.evaluate("document.activeElement.name") == "reason"
+    expect(page.locator("textarea[name=reason]")).to_be_focused()
     page.fill("textarea[name=reason]", "a mistake")
     page.click("input[value=Terminate]")
     page.wait_for_selector(".messagelist .success")

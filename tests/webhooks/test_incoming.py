@@ -158,7 +158,7 @@ def test_an_id_with_a_full_stop_is_refused_for_what_it_could_be_read_as(make):
     refused(post(b"{}", signed(b"{}", message_id="a.1")), 401, "invalid_signature")
 
 
-@pytest.mark.parametrize("seconds", [-301, 301])
+@pytest.mark.parametrize("seconds", [-301, 330])  # time passes until it is looked at
 def test_a_request_that_is_not_of_now_is_refused(make, seconds):
     make()
 
