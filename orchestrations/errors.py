@@ -63,6 +63,12 @@ class InvalidInstanceId(DurableError, ValueError):
     code = "invalid_instance_id"
 
 
+class InvalidPattern(DurableError, ValueError):
+    """A grant or a key is given a pattern of names that can't be meant."""
+
+    code = "invalid_pattern"
+
+
 class InstanceNotFound(DurableError, LookupError):
     """No instance has that id in this task hub."""
 

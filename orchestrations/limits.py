@@ -2,6 +2,7 @@
 
 INSTANCE_ID_LENGTH = 256  # characters; fits an index row on every database
 NAME_LENGTH = 256  # characters, of functions and events
+PATTERN_STARS = 5  # in one pattern of names; each is one more search through every name that is compared
 HUB_LENGTH = 45  # characters, as in Durable Functions
 REASON_LENGTH = 2_000  # characters; reasons are shown whole on one screen
 VERSION_LENGTH = 64  # characters, as the column

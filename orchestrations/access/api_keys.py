@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from orchestrations.access.grants import ANY, KEPT_AS, Right, matches
+from orchestrations.access.grants import KEPT_AS, Right
+from orchestrations.access.patterns import ANY, check_pattern, matches
 from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.models import ApiKey
@@ -112,12 +113,12 @@ def issue(
     """Make a key and return its row and its text, which is told this once and kept nowhere.
 
     It opens these verbs (all of them by default) of this hub and for orchestrators and entities of these ``names``
-    (every one by default; see ``Grant``), as often in a minute as told (any number by default). Raises IntegrityError
-    for a name that is taken.
+    (every one by default; see ``Grant``), as often in a minute as told (any number by default). Raises InvalidPattern,
+    and IntegrityError for a name that is taken.
     """
     text = new_text()
-    row = ApiKey(name=name, verbs=[verb.value for verb in verbs], hub=hub, names=names, expires_at=expires_at)
-    row.requests_per_minute = requests_per_minute
+    row = ApiKey(name=name, verbs=[verb.value for verb in verbs], hub=hub, names=check_pattern(names))
+    row.expires_at, row.requests_per_minute = expires_at, requests_per_minute
     row.created_by_id = None if created_by is None else created_by.pk
     keep_digest(row, text)
     row.save(using=get_config().database)

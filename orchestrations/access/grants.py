@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
+from orchestrations.access.patterns import ANY, matches
 from orchestrations.conf import get_config
 from orchestrations.models import Grant
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
-ANY = "*"
 KEPT_AS = "_durable_rights"  # on the user object, so that one request asks once
 
 
@@ -36,11 +36,6 @@ class Right:
     def is_of(self, action: str, hub: str) -> bool:
         """Whether it allows the act on anything in that task hub."""
         return action in self.actions and matches(self.hub, hub)
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether the text is the pattern, or begins with what stands before its ``*``. Letter case counts."""
-    return text.startswith(pattern[:-1]) if pattern.endswith(ANY) else text == pattern
 
 
 def rights_of(user: User | AnonymousUser) -> tuple[Right, ...]:

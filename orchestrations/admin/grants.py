@@ -8,8 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from orchestrations.access.grants import ANY
 from orchestrations.access.permissions import Action, can
+from orchestrations.admin.patterns import checked_pattern
 from orchestrations.models import Grant
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
@@ -32,12 +32,12 @@ class GrantForm(AnyGrantForm):
         fields = ("user", "group", "actions", "hub", "names")
 
     def clean_hub(self) -> str:
-        """Refuse a pattern that would match nothing."""
-        return _pattern(self.cleaned_data["hub"])
+        """Refuse a pattern that can't be meant."""
+        return checked_pattern(self.cleaned_data["hub"])
 
     def clean_names(self) -> str:
-        """Refuse a pattern that would match nothing."""
-        return _pattern(self.cleaned_data["names"])
+        """Refuse a pattern that can't be meant."""
+        return checked_pattern(self.cleaned_data["names"])
 
 
 @admin.register(Grant)
@@ -72,9 +72,3 @@ class GrantAdmin(AnyGrantAdmin):
             offered = [action for action in Action if action.value in kept or can(request.user, action)]
             field.choices = [(action.value, LABELS[action]) for action in offered]
         return form
-
-
-def _pattern(text: str) -> str:
-    if ANY in text[:-1]:
-        raise forms.ValidationError("Only the last character may be *. Write a name, or the beginning of names and *.")
-    return text

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from orchestrations.access import api_keys
 from orchestrations.access.api_keys import ACTIONS, Verb
 from orchestrations.access.permissions import can
+from orchestrations.admin.patterns import checked_pattern
 from orchestrations.models import ApiKey
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
@@ -34,6 +35,10 @@ class ApiKeyForm(KeyForm):
     class Meta:
         model = ApiKey
         fields = ("name", "hub", "names", "verbs", "expires_at", "requests_per_minute")
+
+    def clean_names(self) -> str:
+        """Refuse a pattern that can't be meant."""
+        return checked_pattern(self.cleaned_data["names"])
 
     def clean_expires_at(self) -> Any:
         """Refuse an instant that is past, except the one that the key has already."""

@@ -46,7 +46,7 @@ class Preview:
 def preview(user: Person, hub: str, action: Action, selection: Selection) -> Preview:
     """Count to the cap, and name the first. Three queries, whatever the number of instances."""
     using = get_config().database
-    selection = selection.confined_to(_reach(user, action, hub))
+    selection = _within_reach(selection, user, action, hub)
     return Preview(
         count=selection.count(hub, using, action, COUNT_CAP),
         chosen=selection.count(hub, using, None, COUNT_CAP),
@@ -87,7 +87,7 @@ def create(
             hub=hub,
             action=action.value,
             parameters=dict(parameters),
-            selection=selection.frozen(store.now()).confined_to(_reach(user, action, hub)).to_json(),
+            selection=_within_reach(selection.frozen(store.now()), user, action, hub).to_json(),
             reason=reason,
             created_by_id=user.pk,
             creator_name=actor.name,
@@ -137,17 +137,9 @@ def stop(user: Person, job: BulkJob) -> bool:
     )
 
 
-def _reach(user: Person, action: Action, hub: str) -> tuple[str, ...] | None:
-    """On which names the person may do that, among those that they may see; None for all names."""
-    acted_on, seen = names_open_to(user, action, hub), names_open_to(user, Action.VIEW, hub)
-    if acted_on is None or seen is None:
-        return seen if acted_on is None else acted_on
-    both = [name for name in acted_on if _covered(name, seen)] + [name for name in seen if _covered(name, acted_on)]
-    return tuple(dict.fromkeys(both))
-
-
-def _covered(name: str, by: tuple[str, ...]) -> bool:
-    return any(name == other or (other.endswith("*") and name.startswith(other[:-1])) for other in by)
+def _within_reach(selection: Selection, user: Person, action: Action, hub: str) -> Selection:
+    """The selection among what the person may see, and may do that to."""
+    return selection.confined_to(names_open_to(user, Action.VIEW, hub), names_open_to(user, action, hub))
 
 
 def _jobs() -> QuerySet[BulkJob]:

@@ -16,6 +16,7 @@ from orchestrations.limits import BULK_PREVIEW
 from orchestrations.models import Instance
 from orchestrations.reading.paging import CappedCount
 from orchestrations.reading.queries import InstanceFilter, filter_instances
+from orchestrations.search.filters import named_like
 
 COLUMNS = ("hub", "instance_id", "name", "status", "execution", "created_at", "parent", "is_entity")
 
@@ -27,7 +28,9 @@ class Selection:
     where: InstanceFilter | None = None
     ids: tuple[str, ...] = ()
     visible: tuple[str, ...] | None = None
-    """Names, or beginnings followed by ``*``, to which whoever chooses is confined; None for any."""
+    """Patterns of the names that whoever chooses may see; None for any."""
+    reach: tuple[str, ...] | None = None
+    """Patterns of the names on which they may act; None for any."""
 
     @classmethod
     def of_ids(cls, ids: Sequence[str]) -> Selection:
@@ -41,9 +44,9 @@ class Selection:
         until = min(self.where.created_to or now, now)
         return replace(self, where=replace(self.where, created_to=until))
 
-    def confined_to(self, names: tuple[str, ...] | None) -> Selection:
-        """The same without instances of other names: for whoever chooses there are none."""
-        return replace(self, visible=names)
+    def confined_to(self, visible: tuple[str, ...] | None, reach: tuple[str, ...] | None) -> Selection:
+        """The same without instances whose name is not among both: for whoever chooses there are none."""
+        return replace(self, visible=visible, reach=reach)
 
     def to_json(self) -> str:
         """As text for the job's row."""
@@ -56,6 +59,10 @@ class Selection:
 
     def rows(self, hub: str, using: str, action: Action | None = None) -> QuerySet[Instance]:
         """The instances, in no order; with an ``action`` those whose status allows it."""
+        rows = self._chosen(hub, using, action)
+        return rows if self.reach is None else rows.filter(named_like(self.reach, using))
+
+    def _chosen(self, hub: str, using: str, action: Action | None) -> QuerySet[Instance]:
         if self.where is None:
             seen = InstanceFilter(visible=self.visible)
             named = filter_instances(hub, seen, using=using).filter(instance_id__in=self.ids)

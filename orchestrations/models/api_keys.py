@@ -26,7 +26,7 @@ class ApiKey(models.Model):
         max_length=NAME_LENGTH,
         default="*",
         db_default="*",
-        help_text="The orchestrator or entity that it is for, or the beginning of several and *, such as billing_*.",
+        help_text="The orchestrator or entity that it is for, or a pattern with * for any characters: billing_*.",
     )
     verbs = models.JSONField(default=list, help_text="What it may do.")
     requests_per_minute = models.PositiveIntegerField(

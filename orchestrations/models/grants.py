@@ -14,7 +14,7 @@ class Grant(models.Model):
     """Leave for one user, or for the members of one group, to do some acts to what has certain names.
 
     Django's permissions hold for every orchestrator and entity of every task hub; a grant adds to them and takes
-    nothing away. ``hub`` and ``names`` are a name, or the beginning of names followed by ``*``.
+    nothing away. ``hub`` and ``names`` are a name, or a pattern with ``*`` for any characters (``access.patterns``).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -26,12 +26,12 @@ class Grant(models.Model):
     )
     actions = models.JSONField(default=list, help_text="What may be done.")
     hub = models.CharField(
-        "task hub", max_length=HUB_LENGTH, default="*", help_text="A task hub, or the beginning of several and *."
+        "task hub", max_length=HUB_LENGTH, default="*", help_text="A task hub, or a pattern with * for any characters."
     )
     names = models.CharField(
         max_length=NAME_LENGTH,
         default="*",
-        help_text="An orchestrator or entity, or the beginning of several and *, such as billing_*.",
+        help_text="An orchestrator or entity, or a pattern with * for any characters: billing_*, *_report.",
     )
     created_at = models.DateTimeField(db_default=Now())
 

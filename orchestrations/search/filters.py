@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connections
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
-from orchestrations.access.grants import ANY
+from orchestrations.access.patterns import ANY
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import Instance
@@ -53,7 +53,7 @@ class InstanceFilter:
     """Lets no instance through."""
     with_entities: bool = False
     visible: tuple[str, ...] | None = None
-    """Names, or beginnings followed by ``*``, that the reader may see (``permissions.names_open_to``); None for any."""
+    """Patterns of the names that the reader may see (``permissions.names_open_to``); None for any."""
 
 
 def filter_of(query: Query, now: datetime) -> InstanceFilter:
@@ -104,13 +104,21 @@ def storable(text: str) -> bool:
 
 
 def named_like(patterns: Iterable[str], using: str, column: str = "name") -> Q:
-    """What is called as any of the patterns says: a name, or the beginning of names followed by ``*``."""
+    """What is called as any of the patterns says (``access.patterns``). An index serves the text before ``*``."""
     condition = Q(**{f"{column}__in": []})
     for pattern in patterns:
         if pattern == ANY:
             return Q()
-        condition |= _prefix(column, pattern[:-1], using) if pattern.endswith(ANY) else Q((column, pattern))
+        condition |= _pattern(column, pattern, using)
     return condition
+
+
+def _pattern(column: str, pattern: str, using: str) -> Q:
+    beginning, star, rest = pattern.partition(ANY)
+    if not star:
+        return Q((column, pattern))
+    begins = _prefix(column, beginning, using) if beginning else Q()
+    return begins & _like(column, pattern, using) if rest else begins
 
 
 def _conditions(hub: str, where: InstanceFilter, using: str) -> Iterator[tuple[object, Callable[[], Q]]]:
@@ -150,6 +158,16 @@ def _texts(where: InstanceFilter) -> Iterator[str]:
 
 def _pk_of(hub: str, instance_id: str, using: str) -> QuerySet[Instance, int]:
     return Instance.objects.using(using).filter(hub=hub, instance_id=instance_id).values_list("pk", flat=True)[:1]
+
+
+def _like(column: str, pattern: str, using: str) -> Q:
+    """Compares in the pattern's own letter case: by GLOB on SQLite, whose LIKE ignores case."""
+    if connections[using].vendor == "sqlite":
+        operator, special = " GLOB ", {"[": "[[]", "?": "[?]"}
+    else:
+        operator, special = " LIKE ", {"\\": "\\\\", "%": "\\%", "_": "\\_", ANY: "%"}
+    text = "".join(special.get(character, character) for character in pattern)
+    return Q(Func(F(column), Value(text), template="%(expressions)s", arg_joiner=operator, output_field=BooleanField()))
 
 
 def _prefix(column: str, prefix: str, using: str) -> Q:

@@ -8,9 +8,12 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
-from orchestrations.access.grants import matches
+from orchestrations.access.api_keys import issue
+from orchestrations.access.patterns import check_pattern, matches
 from orchestrations.access.permissions import Action, Function, can, can_somewhere, names_open_to
+from orchestrations.errors import InvalidPattern
 from orchestrations.models import AuditEntry, Grant, InboxMessage
+from orchestrations.reading.queries import InstanceFilter, list_instances
 from tests import rows
 from tests.functions import registered
 
@@ -41,10 +44,47 @@ def clerk(db) -> User:
         ("billing", "billing", True),
         ("billing", "billing_run", False),
         ("", "billing", False),
+        ("*_run", "billing_run", True),
+        ("*_run", "billing_run_2", False),
+        ("bill*run", "bill_run", True),
+        ("bill*run", "billrun", True),
+        ("aba*aba", "aba", False),  # the same characters don't count twice
+        ("aba*aba", "ababa", False),
+        ("*a*b*", "xbxaxbx", True),
+        ("*a*b*", "xbxax", False),
+        ("*A*", "bar", False),
+        ("100%*", "100% sure", True),
+        ("100%*x", "100 xx", False),
+        ("a_c*e", "abcde", False),
+        ("a_*_e", "a_cd_e", True),
+        ("*\\*d", "a\\cd", True),
+        ("a?*e", "abcde", False),
+        ("a[bc]*e", "abcde", False),
+        ("a[bc]*e", "a[bc]de", True),
+        ("*é*", "café au lait", True),
     ],
 )
-def test_a_pattern_is_a_name_or_its_beginning(pattern, name, expected):
+def test_a_pattern_says_the_same_of_a_name_and_in_the_database(pattern, name, expected):
     assert matches(pattern, name) is expected
+    rows.instance("one", name=name)
+    for visible in ((pattern,), ("other*x", pattern)):
+        found = list_instances("default", InstanceFilter(visible=visible)).items
+        assert bool(found) is expected
+
+
+def test_many_stars_take_no_longer():
+    assert not matches("*a" * 5, "a" * 4 + "b" * 250)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [("", "empty"), (" ", "empty"), ("a**b", "beside each other"), ("*a*b*c*d*e*", "at most 5"), ("a\n", "character")],
+)
+def test_a_pattern_that_cannot_be_meant_is_refused_with_the_reason(pattern, why):
+    with pytest.raises(InvalidPattern, match=why):
+        check_pattern(pattern)
+    with pytest.raises(InvalidPattern):
+        issue("key", names=pattern)
 
 
 def test_a_grant_allows_its_acts_on_its_names_in_its_hub(clerk):
@@ -232,7 +272,7 @@ def test_an_administrator_grants_in_the_admin(admin_client, clerk):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"actions": []}, {"actions": ["everything"]}, {"names": "a*b"}, {"names": ""}, {"user": ""}]
+    "fields", [{"actions": []}, {"actions": ["everything"]}, {"names": "a**b"}, {"names": ""}, {"user": ""}]
 )
 def test_a_grant_that_makes_no_sense_is_not_made(admin_client, clerk, fields):
     assert admin_client.post(f"{GRANTS}add/", filled(clerk, **fields)).status_code == 200

@@ -19,7 +19,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from orchestrations.access import api_keys
 from orchestrations.access.api_keys import Verb
-from orchestrations.access.grants import ANY
+from orchestrations.access.patterns import ANY
 from orchestrations.conf import get_config
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from orchestrations.access.grants import matches
+from orchestrations.access.patterns import matches
 from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, InvalidCursor
