@@ -9,6 +9,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "durable_admin.settings")
 os.environ.setdefault("DATABASE_POOL", "true")
 django.setup(set_prefix=False)
 
-from durable_admin.one_thread import OneThreadHandler  # noqa: E402 (its imports read the settings)
+# Their imports read the settings.
+from durable_admin.loaded_code import keep_out_of_collections  # noqa: E402
+from durable_admin.one_thread import OneThreadHandler  # noqa: E402
 
 application = OneThreadHandler()
+keep_out_of_collections()

@@ -28,6 +28,8 @@ class DurableConfig:
     """Alias of the database that holds the hub."""
     dashboard_database: str | None = None
     """Alias of a replica that the dashboard's lists, counts, searches and exports read from; None for DATABASE."""
+    dashboard_seconds: float = 1.0
+    """That a statement of a page may take on PostgreSQL, and all of a page's may compute on SQLite."""
     system_key: str | None = field(default=None, repr=False)
     """The key that programs present to the management API; None refuses them all."""
 

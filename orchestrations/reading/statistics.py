@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import QuerySet
+
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import SLOWEST_SAMPLED
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.reading.tallies import Source, Span, Tally
+from orchestrations.reading.tallies import Source, Span, Tally, since_each
 
 STATUSES = tuple(status.value for status in RuntimeStatus)
 
@@ -107,26 +109,48 @@ def outcomes(hub: str, window: Window, now: datetime, name: str = "") -> dict[st
     return dict(found)
 
 
-def durations(hub: str, name: str = "", since: datetime | None = None) -> list[Durations]:
+def durations(hub: str) -> list[Durations]:
     """How long instances took from their start to their completion, by orchestrator, the slowest first.
 
-    Looks at the SLOWEST_SAMPLED that completed last; with ``since``, at those that were created last, from then on.
+    Looks at the SLOWEST_SAMPLED that completed last.
     """
-    rows = Instance.objects.using(get_config().database).filter(
-        ORCHESTRATION, hub=hub, status=RuntimeStatus.COMPLETED, completed_at__isnull=False, started_at__isnull=False
-    )
-    if name:
-        rows = rows.filter(name=name)
-    order = "-completed_at"
-    if since is not None:
-        rows, order = rows.filter(created_at__gte=since), "-created_at"
-    columns = rows.order_by(order, "-pk").values_list("name", "started_at", "completed_at")
+    columns = _completed(hub).order_by("-completed_at", "-pk").values_list("name", "started_at", "completed_at")
     took = defaultdict(list)
     for flow, started_at, completed_at in columns[:SLOWEST_SAMPLED]:
         assert started_at is not None and completed_at is not None
         took[flow].append(max(completed_at - started_at, timedelta()))
-    found = [Durations(flow, len(spans), _rank(spans, 0.5), _rank(spans, 0.95)) for flow, spans in took.items()]
+    found = [_durations(flow, spans) for flow, spans in took.items()]
     return sorted(found, key=lambda one: (-one.p95, one.name))
+
+
+def by_window(hub: str, name: str, now: datetime) -> list[tuple[Window, dict[str, int], Durations | None]]:
+    """For each window, what became of an orchestrator's instances that were created in it, and how long they took.
+
+    The durations are of the SLOWEST_SAMPLED completed ones that were created last; None where there are none.
+    """
+    begins = [window.bounds(now)[0] for window in WINDOWS]
+    rows = _completed(hub).filter(name=name, created_at__gte=min(begins)).order_by("-created_at", "-pk")
+    columns = rows.values_list("created_at", "started_at", "completed_at")
+    took = [
+        (created_at, max(completed_at - started_at, timedelta()))
+        for created_at, started_at, completed_at in columns[:SLOWEST_SAMPLED]
+        if started_at is not None and completed_at is not None
+    ]
+    found: list[tuple[Window, dict[str, int], Durations | None]] = []
+    for window, begin, counts in zip(WINDOWS, begins, since_each(hub, name, WINDOWS, now), strict=True):
+        spans = [span for created_at, span in took if created_at >= begin]
+        found.append((window, dict(counts), _durations(name, spans) if spans else None))
+    return found
+
+
+def _completed(hub: str) -> QuerySet[Instance]:
+    return Instance.objects.using(get_config().database).filter(
+        ORCHESTRATION, hub=hub, status=RuntimeStatus.COMPLETED, completed_at__isnull=False, started_at__isnull=False
+    )
+
+
+def _durations(name: str, spans: list[timedelta]) -> Durations:
+    return Durations(name, len(spans), _rank(spans, 0.5), _rank(spans, 0.95))
 
 
 def _buckets(window: Window, begin: datetime, end: datetime, tally: Tally) -> list[Bucket]:

@@ -7,9 +7,11 @@ from the counts that workers keep by the minute and the hour, and only the rest 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import BigIntegerField, Count, F, Func, Q, QuerySet, Sum
@@ -98,15 +100,14 @@ class Tally:
     def of(cls, span: Span, window: Window, *, by_time: bool) -> Tally:
         """Count the span; ``by_time`` in buckets of the window, else by orchestrator."""
         seconds = int(window.width.total_seconds())
-        width, source = (MINUTE, Source.MINUTES) if seconds % HOUR else (HOUR, Source.HOURS)
+        width = _width(window)
+        source = Source.MINUTES if width == MINUTE else Source.HOURS
 
         def key(instant: str) -> Combinable:
             return EpochBucket(instant, width=seconds) if by_time else F("name")
 
         counted = _grouped(span.counted(width), key("begins_at"), Sum("count"))
-        marks = dict(
-            CountMark.objects.using(get_config().database).filter(hub=span.hub).values_list("status", "counted_to")
-        )
+        marks = _marks(span.hub)
         uncounted = _grouped(span.rows().filter(_uncounted(marks)), key("created_at"), Count("pk"))
         moved = _grouped(span.moved().filter(_moved_later(marks)), key("created_at"), Sum("amount"))
         kept = span.rows()[: HISTOGRAM_ROWS + 1].count()
@@ -123,6 +124,55 @@ class Tally:
             total.update(part)
         sums = {place: count for place, count in total.items() if count > 0}
         return cls(sums, source, max(sum(sums.values()) - kept, 0) if kept <= HISTOGRAM_ROWS else 0)
+
+
+def since_each(hub: str, name: str, windows: Sequence[Window], now: datetime) -> list[Counter[str]]:
+    """How many instances of an orchestrator were created in each of the windows, by status.
+
+    Six statements, whatever the number of windows: what has ended comes from the workers' counts, which nothing that is
+    purged leaves, and the rest is counted.
+    """
+    begins = [window.bounds(now)[0] for window in windows]
+    span = Span(hub, min(begins), max(window.bounds(now)[1] for window in windows), name)
+    marks = _marks(hub)
+    totals = [Counter[str]() for _ in windows]
+    for rows, instant, number in (
+        (span.rows().filter(status__in=LIVE), "created_at", _count),
+        (span.rows().filter(_uncounted(marks)), "created_at", _count),
+        (span.moved().filter(_moved_later(marks)), "created_at", partial(Sum, "amount")),
+    ):
+        for total, found in zip(totals, _by_begin(rows, instant, begins, number), strict=True):
+            total.update(found)
+    for width in (MINUTE, HOUR):
+        chosen = [place for place, window in enumerate(windows) if _width(window) == width]
+        if chosen:
+            some = [begins[place] for place in chosen]
+            kept = Span(hub, min(some), span.end, name).counted(width)
+            for place, found in zip(chosen, _by_begin(kept, "begins_at", some, partial(Sum, "count")), strict=True):
+                totals[place].update(found)
+    return [Counter({status: count for status, count in total.items() if count > 0}) for total in totals]
+
+
+def _by_begin(
+    rows: QuerySet[Any], instant: str, begins: Sequence[datetime], number: Callable[..., Sum | Count]
+) -> list[Counter[str]]:
+    """The numbers by status of what came after each of the beginnings, in one pass."""
+    wanted = {f"since_{place}": number(filter=Q((f"{instant}__gte", begin))) for place, begin in enumerate(begins)}
+    found = list(rows.order_by().values("status").annotate(**wanted).values_list("status", *wanted))
+    return [Counter({row[0]: row[place + 1] or 0 for row in found}) for place in range(len(begins))]
+
+
+_count = partial(Count, "pk")
+
+
+def _width(window: Window) -> int:
+    """Of the counts that its buckets are made of."""
+    return MINUTE if int(window.width.total_seconds()) % HOUR else HOUR
+
+
+def _marks(hub: str) -> dict[str, datetime]:
+    """Until when the ends of each status have been counted."""
+    return dict(CountMark.objects.using(get_config().database).filter(hub=hub).values_list("status", "counted_to"))
 
 
 def _grouped(rows: QuerySet[Any], key: Combinable, number: Sum | Count) -> Counter[Key]:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrations.models import Instance, InstanceCount
 from orchestrations.reading import tallies
-from orchestrations.reading.statistics import WINDOWS, Histogram, durations, histogram, outcomes
+from orchestrations.reading.statistics import WINDOWS, Histogram, by_window, durations, histogram, outcomes
 from orchestrations.reading.tallies import Source
 from orchestrations.store import get_store
 from tests import rows
@@ -81,6 +81,9 @@ def test_many_are_taken_from_the_counts_with_the_same_numbers(window, counted_to
     assert found.source == (Source.MINUTES if window in (HOUR, SIX_HOURS) else Source.HOURS)
     assert one_by_one.source == Source.ROWS
     assert outcomes("default", window, NOW) == by_flow
+    for name in ("flow-0", "flow-1", "flow-2", "flow-3"):
+        in_window = {one: counts for one, counts, _ in by_window("default", name, NOW)}
+        assert in_window[window] == by_flow.get(name, {})
 
 
 @pytest.mark.parametrize("is_counted", [False, True])
@@ -95,6 +98,7 @@ def test_what_was_purged_is_counted_all_the_same(is_counted):
     found = histogram("default", HOUR, NOW)
     assert told(found) == before
     assert (found.source, found.purged) == (Source.MINUTES, 6)
+    assert by_window("default", "echo", NOW)[0][1] == {"Completed": 5, "Failed": 5}
 
 
 def test_one_orchestrator_can_be_looked_at_alone():
@@ -117,6 +121,20 @@ def test_it_costs_the_same_queries_whatever_there_is(instances, django_assert_nu
         histogram("default", HOUR, NOW)
 
 
+def test_windows_look_at_their_own_instances_in_seven_statements(django_assert_num_queries):
+    start(0, name="order", completed_at=rows.NOON + timedelta(seconds=10))
+    start(-120, name="order", completed_at=rows.NOON)
+    start(-60 * 24 * 3, "Running", name="order")
+
+    with django_assert_num_queries(7):
+        found = by_window("default", "order", NOW)
+
+    counts = [(window.slug, sum(counts.values()), took and took.count) for window, counts, took in found]
+    assert counts == [("1h", 1, 1), ("6h", 2, 2), ("24h", 2, 2), ("7d", 3, 2), ("30d", 3, 2)]
+    assert found[0][2].p95 == timedelta(seconds=10)
+    assert found[1][2].p95 == timedelta(minutes=120)
+
+
 def test_a_count_of_an_end_that_was_taken_back_takes_nothing_away_from_others():
     start(0)
     InstanceCount.objects.create(hub="default", width=60, begins_at=rows.NOON, name="echo", status="Failed", count=-1)
@@ -130,6 +148,6 @@ def test_durations_are_ranks_of_those_that_completed_last():
         rows.instance(name="order", status="Completed", started_at=rows.NOON, completed_at=at)
     start(0, "Failed", name="order")
 
-    [order] = durations("default", "order")
+    [order] = durations("default")
 
     assert (order.count, order.median, order.p95) == (100, timedelta(seconds=50), timedelta(seconds=95))

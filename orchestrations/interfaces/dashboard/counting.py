@@ -13,8 +13,8 @@ from django.db import connections
 from django.db.models import Count, Exists, Q
 
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded, database
 from orchestrations.interfaces.dashboard.listing import is_asking
-from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded, database
 from orchestrations.interfaces.dashboard.versions import digest
 from orchestrations.limits import COUNT_CAP
 from orchestrations.models import Instance

@@ -14,11 +14,11 @@ from django.utils.translation import get_language
 
 from orchestrations.interfaces.dashboard import filter_links
 from orchestrations.interfaces.dashboard.asked import Asked
+from orchestrations.interfaces.dashboard.bounded_reading import bounded
 from orchestrations.interfaces.dashboard.columns import Column
 from orchestrations.interfaces.dashboard.counting import Counts, count, count_shown
 from orchestrations.interfaces.dashboard.listing import has_one_end, marker, newest_of, shown
 from orchestrations.interfaces.dashboard.reader import reader_of
-from orchestrations.interfaces.dashboard.reading import bounded
 from orchestrations.interfaces.dashboard.versions import newest_version, row_version, rows_version
 from orchestrations.models import Instance
 from orchestrations.reading.paging import CappedCount

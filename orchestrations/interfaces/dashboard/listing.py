@@ -13,8 +13,8 @@ from django.db.models.functions import Substr
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.errors import InvalidCursor
+from orchestrations.interfaces.dashboard.bounded_reading import database
 from orchestrations.interfaces.dashboard.presentation.why import doing
-from orchestrations.interfaces.dashboard.reading import database
 from orchestrations.interfaces.dashboard.versions import digest, row_version
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import Instance

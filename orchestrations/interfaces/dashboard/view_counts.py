@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from django.core.cache import cache
 from django.utils import timezone
 
+from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded, database
 from orchestrations.interfaces.dashboard.listing import Listing
 from orchestrations.interfaces.dashboard.reader import View
-from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded, database
 from orchestrations.interfaces.dashboard.versions import digest
 from orchestrations.models import Instance
 from orchestrations.reading.paging import CappedCount, CountOf

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orchestrations.interfaces.dashboard import counting, list_page
-from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
+from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded
 from orchestrations.models import ActivityWorkItem, Grant, Instance, Timer, WorkerLease
 from tests import rows
 

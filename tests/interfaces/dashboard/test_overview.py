@@ -15,8 +15,8 @@ import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from orchestrations.interfaces.dashboard.boards import reading
-from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
+from orchestrations.interfaces.dashboard import bounded_reading as reading
+from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
 from tests import rows
 

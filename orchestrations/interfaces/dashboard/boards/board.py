@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils import timezone
 
-from orchestrations.interfaces.dashboard.boards.reading import Reading, read
+from orchestrations.interfaces.dashboard.bounded_reading import Reading, read
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.topics import Topic
 from orchestrations.reading.statistics import WINDOWS, Window

@@ -17,7 +17,7 @@ from orchestrations.interfaces.dashboard.presentation.graph import draw
 from orchestrations.interfaces.dashboard.presentation.source_links import project_path, source_link
 from orchestrations.limits import ERRORS_SAMPLED, GRAPH_EVENTS, LIVE_SAMPLED, SLOWEST_SAMPLED
 from orchestrations.reading import flows, queries, statistics
-from orchestrations.reading.statistics import WINDOWS, Durations
+from orchestrations.reading.statistics import Durations
 from orchestrations.search.language import Query, Text
 from orchestrations.search.moments import Span
 
@@ -67,10 +67,8 @@ def _rows(asked: Asked) -> list[Row]:
 
 def _numbers(asked: Asked) -> list[tuple[str, Row]]:
     rows = []
-    for window in WINDOWS:
+    for window, counts, took in statistics.by_window(asked.hub, asked.flow, asked.now):
         begin, end = window.bounds(asked.now)
-        counts = statistics.outcomes(asked.hub, window, asked.now, asked.flow).get(asked.flow, {})
-        took = next(iter(statistics.durations(asked.hub, asked.flow, begin)), None)
         url = list_url(asked.hub, Query(name=Text(asked.flow), created=Span(begin, end)))
         completed, failed = counts.get("Completed", 0), counts.get("Failed", 0)
         rows.append((window.label, Row(asked.flow, url, sum(counts.values()), completed, failed, durations=took)))

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET
 from orchestrations.access.permissions import Action, can
 from orchestrations.interfaces.dashboard.access import needs, person, require
 from orchestrations.interfaces.dashboard.asked import Asked
+from orchestrations.interfaces.dashboard.bounded_reading import database
 from orchestrations.interfaces.dashboard.counting import count
 from orchestrations.interfaces.dashboard.instance_rows import Row, as_csv, as_ndjson, exported
-from orchestrations.interfaces.dashboard.reading import database
 from orchestrations.interfaces.dashboard.streams import stream
 from orchestrations.limits import INSTANCES_EXPORTED, LIST_PAGE_MAXIMUM
 from orchestrations.models import Instance

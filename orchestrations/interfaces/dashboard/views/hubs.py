@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from orchestrations.access.permissions import Action, can, can_somewhere
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import is_partial, person, signed_in
-from orchestrations.interfaces.dashboard.boards.reading import Reading, read
+from orchestrations.interfaces.dashboard.bounded_reading import Reading, read
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.reading import hubs as task_hubs

@@ -15,13 +15,13 @@ from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs, signed_in
 from orchestrations.interfaces.dashboard.asked import Asked, text_of
+from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded
 from orchestrations.interfaces.dashboard.counting import count
 from orchestrations.interfaces.dashboard.list_page import chips_again, news, problem, results, table
 from orchestrations.interfaces.dashboard.listing import rows_again
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.reader import reader_of
-from orchestrations.interfaces.dashboard.reading import TookTooLong, bounded
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.reading import queries
 from orchestrations.search.language import Query, QueryError, Text, write
