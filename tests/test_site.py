@@ -123,3 +123,11 @@ def test_a_request_under_asgi_goes_through_the_site_in_one_thread(client, settin
 
 def test_what_is_no_static_file_is_not_found(client):
     assert client.get("/static/../durable_admin/settings.py").status_code == 404
+
+
+@pytest.mark.parametrize("urlconf", ["durable_admin.urls", "durable_admin.approval_urls"])
+def test_the_address_that_browsers_try_for_an_icon_leads_to_it(client, settings, urlconf):
+    settings.ROOT_URLCONF = urlconf
+    answer = client.get("/favicon.ico")
+
+    assert client.get(answer.headers["Location"]).headers["Content-Type"] == "image/svg+xml"

@@ -14,6 +14,7 @@ from orchestrations.admin import (
     people,
     preferences,
     queue,
+    tokens,
     webhooks,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "people",
     "preferences",
     "queue",
+    "tokens",
     "webhooks",
 ]

@@ -109,14 +109,30 @@ def find(hub: str, pk: int) -> BulkJob | None:
     return _jobs().filter(hub=hub, pk=pk).first()
 
 
-def page(hub: str, *, cursor: str | None = None, limit: int = LIST_PAGE) -> Page[BulkJob]:
-    """A page of the hub's jobs, newest first. Raises InvalidCursor."""
-    return keyset_page(_jobs().filter(hub=hub).defer("selection", "problems"), None, cursor=cursor, limit=limit)
+def find_for(user: Person, hub: str, pk: int) -> BulkJob | None:
+    """The job if the person may know of it: who sees everything, and who made it. Else None, as where there is none."""
+    job = find(hub, pk)
+    if job is None or can(user, Action.VIEW):
+        return job
+    return job if _is_maker(user, job) else None
+
+
+def page(
+    hub: str, *, cursor: str | None = None, limit: int = LIST_PAGE, for_user: Person | None = None
+) -> Page[BulkJob]:
+    """A page of the hub's jobs, newest first: all of them, or those that ``for_user`` may know of.
+
+    Raises InvalidCursor.
+    """
+    rows = _jobs().filter(hub=hub).defer("selection", "problems")
+    if for_user is not None and not can(for_user, Action.VIEW):
+        rows = rows.none() if for_user.pk is None else rows.filter(created_by=for_user.pk)
+    return keyset_page(rows, None, cursor=cursor, limit=limit)
 
 
 def may_stop(user: Person, job: BulkJob) -> bool:
     """Whoever made it, and whoever may do what it does."""
-    return user.is_active and (job.created_by_id == user.pk or can(user, Action(job.action)))
+    return user.is_active and (_is_maker(user, job) or can(user, Action(job.action)))
 
 
 def stop(user: Person, job: BulkJob) -> bool:
@@ -135,6 +151,10 @@ def stop(user: Person, job: BulkJob) -> bool:
     return bool(
         stopped.update(state=BulkJob.State.STOPPED, stopped_by=user.get_username(), ended_at=now, updated_at=now)
     )
+
+
+def _is_maker(user: Person, job: BulkJob) -> bool:
+    return user.pk is not None and job.created_by_id == user.pk
 
 
 def _within_reach(selection: Selection, user: Person, action: Action, hub: str) -> Selection:

@@ -71,6 +71,8 @@ def test_the_pages_that_show_the_schema_are_for_people_who_are_signed_in(client,
 
     assert response.status_code == 200
     assert "http" not in response.headers["Content-Security-Policy"], "nothing comes from elsewhere"
+    assert "//" not in "".join(re.findall(r'(?:href|src)="([^"]*)"', response.text)), "nor is it asked for"
+    assert 'rel="icon"' in response.text
 
 
 def test_a_page_for_browsers_has_its_own_policy_and_an_answer_for_programs_the_sites(api, settings):

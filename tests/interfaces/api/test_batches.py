@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from orchestrations.bulk.runner import BulkRunner
-from orchestrations.models import AuditEntry, BulkJob, InboxMessage, Instance
+from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage, Instance
 from orchestrations.store import get_store
 from tests import rows
 
@@ -113,6 +113,29 @@ def test_a_job_is_stopped_by_nobody_who_may_not_do_the_same(operator, caller):
     url = operator.post(URL, {"action": "suspend", "instances": {}}, "json")["Location"]
 
     assert caller("view_instance").post(f"{url}stop/").status_code == 403
+
+
+def test_a_grant_is_enough_for_a_job_over_what_it_covers(caller, operator):
+    eve = caller(name="eve")
+    Grant.objects.create(user=User.objects.get(username="eve"), actions=["view", "suspend"], names="bill*")
+    for name in ("bill", "payroll"):
+        rows.instance(f"{name}-1", name=name)
+    theirs = operator.post(URL, {"action": "suspend", "instances": {"name": "nobody"}}, "json")["Location"]
+
+    dry = eve.post(URL, {"action": "suspend", "instances": {}, "dry_run": True}, "json").json()
+    made = eve.post(URL, {"action": "suspend", "instances": ["bill-1", "payroll-1"]}, "json")
+    finish()
+
+    assert dry["first_instance_ids"] == ["bill-1"]
+    job = eve.get(made["Location"]).json()
+    assert (job["done"], job["skipped"], job["problems"][0]["why"]) == (1, 1, "There is no such instance.")
+    assert [row["id"] for row in eve.get(URL).json()["results"]] == [job["id"]]
+    assert eve.post(f"{made['Location']}stop/").json()["code"] == "job_is_over"
+    assert (eve.get(theirs).status_code, eve.post(f"{theirs}stop/").status_code) == (404, 404)
+    assert eve.post(URL, {"action": "terminate", "instances": {}, "reason": "x"}, "json").status_code == 403
+    nobody = caller(name="nobody")
+    assert (nobody.get(URL).status_code, nobody.get(made["Location"]).status_code) == (403, 403)
+    assert nobody.post(URL, {"action": "suspend", "instances": {}}, "json").status_code == 403
 
 
 def test_an_act_needs_its_permission_also_for_a_dry_run(operator):

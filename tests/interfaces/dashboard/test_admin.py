@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
+from rest_framework.authtoken.models import Token
 
 from orchestrations.bulk.selections import Selection
 from orchestrations.core.events import EventType
@@ -46,6 +47,15 @@ def chosen(action: str, instance: Instance, **more: str) -> dict[str, object]:
 
 def test_the_queue_is_not_in_the_admin():
     assert not [model for model in admin.site._registry if model._meta.app_label == "django_q"]
+
+
+def test_no_page_of_the_admin_tells_tokens(admin_client, admin_user):
+    token = Token.objects.create(user=admin_user)
+
+    assert admin_client.get("/admin/authtoken/").status_code == 404
+    assert admin_client.get("/admin/authtoken/tokenproxy/").status_code == 404
+    assert token.key not in admin_client.get(f"/admin/auth/user/{admin_user.pk}/delete/").text
+    assert 'rel="icon"' in admin_client.get("/admin/").text
 
 
 def test_not_even_a_superuser_finds_the_queue(admin_client):

@@ -49,16 +49,16 @@ PARAMETERS = ("recursive", "event_name", "event_data")
 class Batches(HubView):
     """All bulk jobs."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, narrowed=True)
     @extend_schema(
         operation_id="list_batches",
         parameters=[serializers.PageQuery],
         responses={200: batch_serializers.BatchPage, **problems(400, 403, 404)},
     )
     def get(self, request: Request) -> Response:
-        """A page of bulk jobs, newest first."""
+        """A page of bulk jobs, newest first: all of them for who may see every instance, else one's own."""
         asked = self.asked(serializers.PageQuery)
-        page = jobs.page(self.hub, cursor=asked.get("cursor"), limit=asked["limit"])
+        page = jobs.page(self.hub, cursor=asked.get("cursor"), limit=asked["limit"], for_user=self.person)
         return page_response(request, page, lambda job: _summary(request, job))
 
     @extend_schema(
@@ -74,8 +74,9 @@ class Batches(HubView):
     def post(self, request: Request) -> Response:
         """Act on many instances, as a job that workers carry out a batch at a time.
 
-        Needs the permission of the act, which is looked at again for every batch. Instances that are started after
-        the request are left alone. With `dry_run` nothing happens.
+        Needs the permission of the act, or a grant of it, which reaches the instances of its names alone; rights are
+        looked at again for every batch. Instances that are started after the request are left alone. With `dry_run`
+        nothing happens.
         """
         given = self._given()
         action = Action(given["action"])
@@ -118,17 +119,17 @@ class Batches(HubView):
 class Batch(HubView):
     """One bulk job."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, narrowed=True)
     @extend_schema(operation_id="get_batch", responses={200: batch_serializers.BatchDetail, **problems(403, 404)})
     def get(self, request: Request, batch_id: int) -> Response:
         """How far the job has come, and the first instances that were skipped or failed."""
-        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_all_payloads))
+        return Response(_detail(request, _find(self, batch_id), payloads=self.sees_all_payloads))
 
 
 class StopBatch(HubView):
     """The end of a bulk job before its time."""
 
-    @needs(Action.VIEW)
+    @needs(Action.VIEW, narrowed=True)
     @extend_schema(
         operation_id="stop_batch",
         request=None,
@@ -136,10 +137,9 @@ class StopBatch(HubView):
     )
     def post(self, request: Request, batch_id: int) -> Response:
         """Stop the job. Once this is answered, it acts on nothing more; what it has done stays done."""
-        job = _find(self.hub, batch_id)
-        if not jobs.stop(self.person, job):
-            raise Conflict(f"The job is {_find(self.hub, batch_id).state} already. Nothing was stopped.", "job_is_over")
-        return Response(_detail(request, _find(self.hub, batch_id), payloads=self.sees_all_payloads))
+        if not jobs.stop(self.person, _find(self, batch_id)):
+            raise Conflict(f"The job is {_find(self, batch_id).state} already. Nothing was stopped.", "job_is_over")
+        return Response(_detail(request, _find(self, batch_id), payloads=self.sees_all_payloads))
 
 
 class Tags(HubView):
@@ -158,8 +158,8 @@ class Tags(HubView):
         return Response({"tags": self.client.set_tags(instance_id, tags, remove=removed, reason=given["reason"])})
 
 
-def _find(hub: str, batch_id: int) -> BulkJob:
-    job = jobs.find(hub, batch_id)
+def _find(view: HubView, batch_id: int) -> BulkJob:
+    job = jobs.find_for(view.person, view.hub, batch_id)
     if job is None:
         raise NotFound("There is no such bulk job, or it has been forgotten.")
     return job
