@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtime.conftest import client, durable, events, make_worker, run, stage, worker
+from tests.runtime.conftest import client, durable, events, make_worker, run, stage, work_once, worker
 
-__all__ = ["client", "durable", "events", "make_worker", "run", "stage", "worker"]
+__all__ = ["client", "durable", "events", "make_worker", "run", "stage", "work_once", "worker"]
 
 
 @pytest.fixture(params=[1000, 0], ids=["in memory", "replayed"])

@@ -43,7 +43,7 @@ def test_without_the_setting_everything_stays_and_nothing_is_asked(run, django_a
     assert left() == {"order"}
 
 
-def test_a_worker_deletes_what_has_ended_longer_ago_than_its_status_is_kept(make_worker, run, client, stage, keep):
+def test_a_worker_deletes_what_has_ended_longer_ago_than_its_status_is_kept(run, client, stage, keep, work_once):
     run(functions.chain, 1, "old")
     run(functions.chain, 1, "young")
     stage.failing.add("x")
@@ -53,7 +53,7 @@ def test_a_worker_deletes_what_has_ended_longer_ago_than_its_status_is_kept(make
     ended_ago(29, instance_id="young")
 
     keep(Completed=30, Failed=timedelta(days=90))
-    make_worker().run_until_idle()
+    work_once()
 
     assert left() == {"young", "failed", "running"}
     assert set(HistoryEvent.objects.values_list("instance__instance_id", flat=True)) == left()

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrations import OrchestrationClient, OrchestrationStatus
 from orchestrations.models import HistoryEvent
+from orchestrations.runtime.drain import Runtime
 from orchestrations.testing import InProcessWorker
 from tests.runtime import functions
 from tests.runtime.functions import Stage
@@ -55,6 +56,18 @@ def make_worker(client: OrchestrationClient, stage: Stage) -> Iterator[Callable[
 @pytest.fixture
 def worker(make_worker: Callable[[], InProcessWorker]) -> InProcessWorker:
     return make_worker()
+
+
+@pytest.fixture
+def work_once(client: OrchestrationClient) -> Callable[[], None]:
+    """One drain of a worker as it is in a cluster, which does upkeep too."""
+
+    def work_once() -> None:
+        runtime = Runtime()
+        runtime.drain(1.0)
+        runtime.stop()
+
+    return work_once
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import time_machine
 from orchestrations.errors import ConfigurationError
 from orchestrations.models import Chore, ChoreRun, CountMark, Instance, InstanceCount, LargePayload
 from orchestrations.runtime import retention, upkeep
-from orchestrations.runtime.drain import Runtime
 from orchestrations.runtime.retention import Retention
 from orchestrations.runtime.upkeep import CountEnds, SweepFiles
 from orchestrations.store import get_store
@@ -35,13 +34,6 @@ def again() -> None:
     Chore.objects.update(due_at=get_store().now() - timedelta(seconds=1))
 
 
-def work_once() -> None:
-    """One drain of a worker as it runs in a cluster."""
-    runtime = Runtime()
-    runtime.drain(1.0)
-    runtime.stop()
-
-
 @pytest.fixture
 def keep(settings):
     def keep(general: dict[str, object] | None, **own: object) -> None:
@@ -50,7 +42,7 @@ def keep(settings):
     return keep
 
 
-def test_workers_count_what_has_ended(run):
+def test_workers_count_what_has_ended(run, work_once):
     run(functions.chain, 1, "order")
     ended_ago(1)
 
@@ -181,7 +173,7 @@ def test_what_a_chore_did_is_kept_by_the_hour(run, keep):
     assert told.hour == told.last_at.replace(minute=0, second=0, microsecond=0)
 
 
-def test_a_chore_that_fails_says_why_and_lets_the_others_be(run, keep, monkeypatch):
+def test_a_chore_that_fails_says_why_and_lets_the_others_be(run, keep, work_once, monkeypatch):
     def fails(*arguments: object) -> None:
         raise OSError("the disk is gone")
 
