@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from orchestrations import entity
 from orchestrations.core.events import EventType
 from tests import rows
 
@@ -168,11 +169,13 @@ def test_waits_are_told_for_one_instance_and_for_all(api):
 
 
 def test_functions_come_with_the_schema_of_their_input(api):
+    entity(name="counter")(lambda context: None)
     functions = {row["name"]: row for row in api.get("/api/functions/").json()}
 
     assert functions["settle_expense"]["kind"] == "orchestrator"
     assert "$ref" in functions["settle_expense"]["input_schema"]
     assert functions["echo"]["input_schema"] == {}
+    assert (functions["counter"]["kind"], functions["counter"]["input_schema"]) == ("entity", None)
 
 
 def test_the_site_tells_of_its_workers_and_of_who_did_what(api):

@@ -31,8 +31,15 @@ class Functions(HubView):
         operation_id="list_functions", responses={200: serializers.FunctionAnswer(many=True), **problems(403)}
     )
     def get(self, request: Request) -> Response:
-        """The registered orchestrators and activities by name, with the JSON schema of their input."""
-        definitions: list[Any] = [*registry.orchestrators().values(), *registry.activities().values()]
+        """The registered orchestrators, activities and entities by name, with the JSON schema of their input.
+
+        An entity has an input for each operation, and so no schema.
+        """
+        definitions: list[Any] = [
+            *registry.orchestrators().values(),
+            *registry.activities().values(),
+            *registry.entities().values(),
+        ]
         visible = [definition for definition in definitions if self._sees(definition.name)]
         return Response([_function(definition) for definition in visible])
 
@@ -78,9 +85,10 @@ def _function(definition: Any) -> dict[str, Any]:
 
 
 def _input_schema(definition: Any) -> dict[str, Any] | None:
-    if definition.conversion.parameter is None:
+    conversion = getattr(definition, "conversion", None)  # entities have none
+    if conversion is None or conversion.parameter is None:
         return None
     try:
-        return msgspec.json.schema(definition.conversion.input_decoder.type)
+        return msgspec.json.schema(conversion.input_decoder.type)
     except (TypeError, ConfigurationError):  # a type with a hook of its own, or one that is not defined
         return None
