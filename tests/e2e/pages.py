@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrations.models import BulkJob, HumanTask, SavedView
+
 PAGES = {
     "overview": "/hubs/default/",
     "overview-month": "/hubs/default/?window=30d",
@@ -55,4 +57,36 @@ PAGES = {
     "conflict": "/hubs/default/i/ref-88/do/suspend/",
     "approvals": "/approvals/",
     "not-found": "/hubs/default/i/unknown/",
+    "entities": "/hubs/default/entities/",
+    "entities-nothing": "/hubs/default/entities/?name=nothing",
+    "entities-clean": "/hubs/default/entities-clean/",
+    "entity": "/hubs/default/entities/account/A-7/",
+    "entity-signal": "/hubs/default/signals/account/A-7/",
+    "start": "/hubs/default/start/",
+    "start-typed": "/hubs/default/start/?name=fulfil_order",
+    "start-like": "/hubs/default/start/?like=ref-88",
+    "bulk": "/hubs/default/bulk/",
+    "bulk-new": "/hubs/default/bulk/new/?action=terminate&q=status:running&all=1",
+    "suspend": "/hubs/default/i/batch-2026-01-20/do/suspend/",
+    "tags": "/hubs/default/i/ord-7F3A-0002/do/tags/",
+    "complete-task": "/hubs/default/i/mon-31/do/complete-task/?task=9",
+    "approvals-asked": "/approvals/?tab=asked",
+    "approvals-done": "/approvals/?tab=done",
 }
+
+
+def addresses() -> dict[str, str]:
+    """All of them: also those whose address has a key, which the rows of ``scenes.more`` were given."""
+    jobs = {f"bulk-{job.state.lower()}": f"/hubs/default/bulk/{job.pk}/" for job in BulkJob.objects.all()}
+    tasks = {f"question-{task.name}": f"/approvals/{task.pk}/" for task in HumanTask.objects.all()}
+    two_votes = HumanTask.objects.get(name="refund")
+    view = SavedView.objects.get(name="Failed today")
+    return {
+        **PAGES,
+        **jobs,
+        **tasks,
+        "question-override": f"/approvals/{two_votes.pk}/override/",
+        "question-delegate": f"/approvals/{two_votes.pk}/do/delegate/",
+        "view-change": f"/hubs/default/views/{view.pk}/",
+        "view-delete": f"/hubs/default/views/{view.pk}/delete/",
+    }

@@ -14,13 +14,16 @@ from orchestrations.core.human import Approval
 from orchestrations.models import (
     ActivityWorkItem,
     AuditEntry,
+    BulkJob,
     HistoryEvent,
     InboxMessage,
     Instance,
     OpenWait,
+    SavedView,
     WorkerLease,
 )
-from tests.asking import ask
+from tests import rows
+from tests.asking import Refund, ask, closed, say, vote
 
 HUB = "default"
 PASSWORD = "durable-tests"
@@ -530,3 +533,40 @@ def act(instance: Instance, action: str, who: str, reason: str) -> None:
         via="Dashboard",
         address="192.0.2.7",
     )
+
+
+def more() -> None:
+    """What only the pages with pictures of their own show: entities, bulk jobs, a saved view, more questions."""
+    now = timezone.now()
+    entity = rows.entity(
+        "@account@A-7", json.dumps({"balance": "41.00", "reserved": []}), locked_by="mon-31", backlog=1
+    )
+    InboxMessage.objects.create(
+        hub=HUB, instance=entity.instance, type=EventType.ENTITY_SIGNALED.value, name="note", created_at=now,
+        visible_at=now,
+    )  # fmt: skip
+    rows.entity("@account@B-2", None)
+    admin = User.objects.get(username="admin")
+    SavedView.objects.create(hub=HUB, name="Failed today", query="status:failed created:-24h", owner=admin)
+    problem = {"instance_id": "ref-88", "outcome": "skipped", "why": "It is Completed."}
+    for state, done, columns in (
+        ("Running", 700, {}),
+        ("Completed", 1_237, {"skipped": 3, "problems": [problem], "ended_at": now}),
+        ("Stopped", 500, {"stopped_by": "dana", "ended_at": now}),
+        ("Failed", 0, {"error": "The filter can't be read any more.", "ended_at": now}),
+    ):
+        BulkJob.objects.create(
+            hub=HUB, action="terminate", selection="status:running", reason="the batch was started twice", state=state,
+            total=1_240, done=done, created_by=admin, creator_name="admin", via="Dashboard",
+            started_at=now - timedelta(seconds=40), **columns,
+        )  # fmt: skip
+    refund = ask("rf-20", "Refund 410.00 EUR to Acme GmbH", form=Refund, name="refund", quorum_approve=2, approvals=1)
+    vote(refund, "dana", "approve", "Checked with the shop.")
+    say(refund, "dana", "Please look at the second line.")
+    late = ask("rf-21", "Raise the limit of Acme GmbH", name="limit", due_in=timedelta(minutes=-20))
+    vote(late, "dana", "approve")
+    done = closed(
+        "Pay the invoice 2026-11", "rf-22", "answered", timedelta(hours=3), name="invoice", answered_by="dana",
+        outcome="reject",
+    )  # fmt: skip
+    vote(done, "dana", "reject", "Paid twice already.")

@@ -1,7 +1,7 @@
 """Pictures of every page, to be looked at: ``python -m tests.e2e.screenshots [PAGE ...]``.
 
 Fills a scratch database below ``var/screenshots`` with scenes, serves the site from this process, and takes each page
-light and dark, at 1280 and 390 pixels.
+light and dark, at 1600, 1280 and 390 pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "var" / "screenshots"
-WIDTHS = (1280, 390)
+WIDTHS = (1600, 1280, 390)
 THEMES = ("light", "dark")
 
 
@@ -33,16 +33,18 @@ def main() -> None:
     from django.test.testcases import LiveServerThread
 
     from tests.e2e import scenes
-    from tests.e2e.pages import PAGES
+    from tests.e2e.pages import addresses
 
     call_command("migrate", verbosity=0)
     scenes.build()
+    scenes.more()
+    pages = addresses()
     server = LiveServerThread("127.0.0.1", StaticLiveServerTestCase.static_handler)
     server.daemon = True
     server.start()
     server.is_ready.wait()
     try:
-        take(f"http://127.0.0.1:{server.port}", {name: PAGES[name] for name in sys.argv[1:] or PAGES})
+        take(f"http://127.0.0.1:{server.port}", {name: pages[name] for name in sys.argv[1:] or pages})
     finally:
         server.terminate()
         for left in FOLDER.glob(f"{database.name}*"):

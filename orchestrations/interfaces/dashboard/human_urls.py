@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.urls import path
 
 from orchestrations.interfaces.dashboard import converters as converters
-from orchestrations.interfaces.dashboard.views import approvals, mail_links, preferences, tasks
+from orchestrations.interfaces.dashboard.views import approvals, mail_links, overriding, preferences, tasks
 
 app_name = "dashboard"
 
@@ -27,6 +27,7 @@ urlpatterns = [
     path("<int:pk>/state/", tasks.state, name="task_state"),
     path("<int:pk>/tick/", tasks.tick, name="task_tick"),
     path("<int:pk>/comment/", tasks.comment, name="task_comment"),
+    path("<int:pk>/override/", overriding.override, name="task_override"),
     path("<int:pk>/do/<slug:slug>/", tasks.act, name="task_act"),
     path(INSTANCE, tasks.of_instance, name="questions"),
     path(f"{INSTANCE}<int:wait>/", approvals.of_wait, name="approval"),

@@ -43,6 +43,7 @@ def test_the_selected_instances_are_named_and_acted_on(operator):
     assert "Suspend 2 instances" in page
     assert page.index(">two<") < page.index(">one<")
     assert ">three<" not in page
+    assert not re.search(r"<label[^>]*>(Token|Seen)", page)
     made = operator.post(where, {**hidden(page), "reason": "outage"})
     assert made.status_code == 302
     work()

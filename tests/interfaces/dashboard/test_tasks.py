@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -409,3 +409,37 @@ def test_a_decision_is_taken_back_while_that_is_possible_and_by_its_maker_alone(
     assert dana.post(url(task), YES).status_code == 302
     HumanTask.objects.update(deliver_at=timezone.now())
     assert dana.post(f"{url(task)}do/undo/").status_code == 409
+
+
+@pytest.fixture
+def boss(sign_in, approver) -> Client:
+    """Somebody who is not asked, and may decide over the heads of those who are."""
+    boss = User.objects.create_user("boss")
+    boss.user_permissions.add(Permission.objects.get(codename="override_task"))
+    return sign_in("boss")
+
+
+def test_who_may_override_decides_alone_with_a_reason(boss, approver, task):
+    HumanTask.objects.update(quorum_approve=2)
+    address = f"{url(task)}override/"
+    assert address in boss.get(url(task)).text
+    assert address not in approver.get(url(task)).text
+    assert approver.get(address).status_code == 403
+    assert "It is put to approvers" in boss.get(address).text
+
+    assert "Say why" in (refused := boss.post(address, YES)).text and refused.status_code == 422
+    wrong = boss.post(address, {"decision": "reject", "override-reason": "too dear"})
+    assert wrong.status_code == 422 and "Required when you reject." in wrong.text and "too dear" in wrong.text
+    assert not HumanVote.objects.exists()
+
+    assert boss.post(address, {**YES, "override-reason": "both are away"}).status_code == 302
+    assert [event["decision"] for event in events()] == ["approve"]
+    assert AuditEntry.objects.get(action="overridden").reason == "both are away"
+    assert boss.post(address, {**YES, "override-reason": "again"}).status_code == 409
+
+
+def test_who_was_left_out_cannot_override_either(boss, approver):
+    left_out = ask("two", "Pay boss 41 EUR?", groups=GROUPS, exclude=("boss",))
+
+    assert f"{url(left_out)}override/" not in boss.get(url(left_out)).text
+    assert boss.get(f"{url(left_out)}override/").status_code == 403

@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
-from orchestrations.access.permissions import Action, can
+from orchestrations.access.permissions import Action, audience_of, can
 from orchestrations.authoring.forms import binding
 from orchestrations.authoring.forms.nested import ADD
 from orchestrations.conf import get_config
@@ -109,6 +109,15 @@ def load(request: HttpRequest, pk: int) -> Question:
     if not question.standing.may_see:
         raise Http404("That question is not put to you.")
     return question
+
+
+def override_url(user: Person, question: Question) -> str:
+    """Where this person may decide it alone; empty where they may not, or where their vote decides it anyway."""
+    task = question.task
+    is_theirs = question.standing.may_answer and task.quorum_approve == 1
+    if is_theirs or not task.is_live or words.is_overdue(task, question.now) or not can(user, Action.OVERRIDE_TASK):
+        return ""
+    return "" if audience_of(task).excludes(user) else reverse("dashboard:task_override", args=[task.pk])
 
 
 def question_of(user: Person, task: HumanTask, votes: list[HumanVote]) -> Question:

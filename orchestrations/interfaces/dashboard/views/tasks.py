@@ -103,13 +103,13 @@ def act(request: HttpRequest, *, pk: int, slug: str) -> HttpResponse:
     if request.method != "POST":
         return _ask_act(request, question, chosen, form)
     if slug not in {one.slug for one in acts_of(question, request.user.pk)}:
-        return _too_late(request, question, None, f"{chosen.label} is not possible now.")
+        return too_late(request, question, None, f"{chosen.label} is not possible now.")
     if not form.is_valid():
         return _ask_act(request, question, chosen, form)
     try:
         said = perform(slug, client_of(request, question.task.hub), pk, form)
     except HumanTaskClosed as closed:
-        return _too_late(request, task_page.load(request, pk), None, str(closed))
+        return too_late(request, task_page.load(request, pk), None, str(closed))
     except DurableError as refused:
         form.add_error(None, str(refused))
         return _ask_act(request, question, chosen, form)
@@ -128,7 +128,7 @@ def _answer(request: HttpRequest, question: Question) -> HttpResponse:
     except AnswerRejected:
         return _show(request, question, form, status=422)
     except HumanTaskClosed as closed:
-        return _too_late(request, task_page.load(request, task.pk), form, str(closed))
+        return too_late(request, task_page.load(request, task.pk), form, str(closed))
     except PermissionRefused as refused:
         raise PermissionDenied(str(refused)) from refused
     return _sent(request, question)
@@ -155,6 +155,7 @@ def _show(
         **task_page.state_of(request, question),
         "has_next": question.standing.may_answer and inbox.next_after(person(request), question.task) is not None,
         "acts": acts_of(question, request.user.pk),
+        "override_url": task_page.override_url(person(request), question),
         "comment_form": comment_form or CommentForm(),
         "comment_url": reverse("dashboard:task_comment", args=[question.task.pk]),
         "trail": task_page.trail_of(question.task),
@@ -181,7 +182,7 @@ def _sent(request: HttpRequest, question: Question) -> HttpResponse:
     return redirect(question.url)
 
 
-def _too_late(request: HttpRequest, question: Question, form: Form | None, refusal: str) -> HttpResponse:
+def too_late(request: HttpRequest, question: Question, form: Form | None, refusal: str) -> HttpResponse:
     """Who was quicker, when and why, and what this person had typed; nothing was sent."""
     following = inbox.next_after(person(request), question.task)
     closing = words.closing_of(question.task, question.votes)
