@@ -25,7 +25,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
 from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
         due_at,
         execution.clock,
         lambda timer: execution.perform(CancelTimer(task_id)),
-        is_duration=isinstance(due, timedelta),
+        due if isinstance(due, timedelta) else None,
     )
     execution.tasks[task_id] = task
     execution.decide(
@@ -284,20 +284,34 @@ def dispatch(execution: Execution, task: ActionTask) -> None:
 def restart_clocks(execution: Execution, rewound: HistoryEvent) -> None:
     """Let what is open after a rewind have the time again during which the instance lay failed.
 
-    A timer for a certain moment keeps it. A call that is done again has its whole retry timeout.
+    A timer for a certain moment keeps it. A call that is done again has its whole retry timeout, and what failed for
+    want of time all of that time.
     """
     failed_at = rewound.attributes.get("failed_at")
     stood_still = rewound.timestamp - datetime.fromisoformat(failed_at) if failed_at else timedelta()
-    for task in execution.tasks.values():
+    again: dict[str, float] = rewound.attributes.get("timeouts_again", {})
+    for task_id, task in execution.tasks.items():
         if task.has_ended:
             continue
         if isinstance(task, TimerTask):
-            task.due_at += stood_still if task.is_duration else timedelta()
+            _restart_timer(task, execution.clock, stood_still, again.get(str(task_id)))
         elif task.retry_at is not None:
             task.retry_at += stood_still
             task.started_at += stood_still
         else:
             task.started_at = execution.clock if task.attempt == 1 else task.started_at + stood_still
+
+
+def _restart_timer(timer: TimerTask, now: datetime, stood_still: timedelta, again: float | None) -> None:
+    wait = timer.limits if isinstance(timer.limits, ExternalEventTask) else None
+    if again is not None:
+        timer.since, timer.due_at = now, now + timedelta(seconds=again)
+        if wait is not None:
+            wait.since = now
+    elif timer.duration is not None:
+        timer.due_at += stood_still
+    if wait is not None and wait.deadline is not None:
+        wait.deadline = replace(wait.deadline, due_at=timer.due_at)
 
 
 def open_actions(execution: Execution) -> Sequence[Action]:

@@ -39,6 +39,7 @@ def wait_for_external_event(
         decode or (lambda event: execution.functions.decode(event.payload, data_type, subject)),
         release=lambda wait: _release(execution, wait),
     )
+    task.note_failure = execution.position
     if question is not None:
         task.ask(question)
     execution.external_events.add(task)
@@ -79,7 +80,7 @@ def _watch(execution: Execution, wait: ExternalEventTask) -> None:
         _expire(execution, wait)
         return
     wait.timer = create_timer(execution, wait.deadline.due_at - execution.clock)
-    wait.timer.when_fired(lambda _: _expire(execution, wait))
+    wait.timer.limit(wait, lambda: _expire(execution, wait))
 
 
 def _expire(execution: Execution, wait: ExternalEventTask) -> None:

@@ -90,6 +90,7 @@ class HttpCallTask(CompositeTask):
         self._request = request
         self._policy = policy
         self._deadline: TimerTask | None = None
+        self.note_failure = execution.position
         self._send()
         self.id = self.children[0].id
 
@@ -99,7 +100,7 @@ class HttpCallTask(CompositeTask):
         described = self._request.describe()
         self._deadline = calls.create_timer(self._execution, timedelta(seconds=seconds))
         late = f"{described} had no final answer within {seconds:g} seconds."
-        self._deadline.when_fired(lambda _: self._expire(late))
+        self._deadline.limit(self, lambda: self._expire(late))
 
     def child_ended(self, child: Task) -> None:
         """Poll, wait for the next poll, or end."""
@@ -116,7 +117,7 @@ class HttpCallTask(CompositeTask):
     def look(self) -> None:
         """Note that the orchestrator learns how it ended, and with it the last request."""
         if self.has_ended and not self.was_seen:
-            self.was_seen = True
+            super().look()
             for child in self.children:
                 child.look()
 

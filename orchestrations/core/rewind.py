@@ -1,16 +1,18 @@
 """Rewinding a failed execution: which of its history stays, and what is told again.
 
 The failure that reached the end of the orchestrator is found by replaying it. Its task keeps its first TaskScheduled
-and loses its failures and retries; what the code decided after it had seen the failure (compensation) goes, with its
-results; failures that were handled earlier stay, and those that the code had not seen yet are done again too. Work that
-was completed before the code saw the failure never runs again, and neither does what was completed after the end: such
-facts stand behind the ExecutionCompleted in the history, and are delivered.
+and loses its failures and retries; a wait or an HTTP call that failed for want of time keeps its TimerCreated and loses
+the TimerFired. What the code decided after it had seen the failure (compensation) goes, with its results; failures that
+were handled earlier stay, and those that the code had not seen yet are done again too. Work that was completed before
+the code saw the failure never runs again, and neither does what was completed after the end: such facts stand behind
+the ExecutionCompleted in the history, and are delivered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,13 +20,35 @@ import msgspec
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import EntityTask
-from orchestrations.core.errors import NonDeterminismError, TaskFailedError
+from orchestrations.core.errors import NonDeterminismError, TaskCancelledError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution, InstanceFacts
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.tasks import ActionTask
+from orchestrations.core.tasks import ActionTask, Task, TimerTask
 
 FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.ENTITY_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A failed task, and the id of the action to do again: the task's own, or of the timer whose time it exceeded."""
+
+    action_id: int
+    task: Task
+    timeout: timedelta | None = None
+
+    @property
+    def child_id(self) -> str | None:
+        """The sub-orchestration's id, if it is one."""
+        return self.task.child_id if isinstance(self.task, ActionTask) else None
+
+    @property
+    def details(self) -> FailureDetails:
+        """What a recorded failure says of it."""
+        error = self.task.error
+        if isinstance(error, TaskFailedError):
+            return error.details
+        return FailureDetails.from_exception(error or TimeoutError())
 
 
 @dataclass(slots=True)
@@ -33,8 +57,8 @@ class Rewound:
 
     ``execution`` stands at the end of ``kept``. Feed it an ExecutionRewound event that has ``attributes``, then
     ``redelivered``. They say which execution was left (``execution``), how many of its events are not in the new one
-    (``removed``), since when it lay failed (``failed_at``), and which operations of entities are called again
-    (``calls_again``).
+    (``removed``), since when it lay failed (``failed_at``), which operations of entities are called again
+    (``calls_again``), and which timeouts begin anew, in seconds by the id of their timer (``timeouts_again``).
     ``failed_children`` are the ids of sub-orchestrations that failed and are to be rewound themselves.
     """
 
@@ -56,19 +80,19 @@ def rewind(
     end = until_end[-1]
     body = _without_end(until_end)
     undelivered_from = end.attributes.get("undelivered_from")
-    culprits: list[ActionTask] = []
+    culprits: list[Failed] = []
     if undelivered_from:
         kept = [event for event in body if event.sequence < int(undelivered_from)]
         redelivered = body[len(kept) :]
     else:
         culprits, cut = _culprits(definition, functions, facts, body, end)
-        kept, redelivered = _split(body, {int(task.id or 0) for task in culprits}, cut)
+        kept, redelivered = _split(body, {failed.action_id for failed in culprits}, cut)
     redelivered += _late_facts(late, kept, culprits)
     for sequence, event in enumerate(kept, start=1):
         event.sequence = sequence
     execution = Execution(definition, functions, facts, OrchestrationContext)
     execution.replay(kept, rewinding=True)
-    children = [task.child_id for task in culprits if task.child_id is not None]
+    children = [failed.child_id for failed in culprits if failed.child_id is not None]
     attributes: dict[str, Any] = {
         "execution": facts.execution - 1,
         "removed": len(history) - len(kept),
@@ -76,6 +100,8 @@ def rewind(
     }
     if calls_again := sorted(_calls_again(execution, late, culprits)):
         attributes["calls_again"] = calls_again
+    if timeouts := {str(failed.action_id): failed.timeout.total_seconds() for failed in culprits if failed.timeout}:
+        attributes["timeouts_again"] = timeouts
     return Rewound(execution, kept, redelivered, children, attributes)
 
 
@@ -90,19 +116,21 @@ def _without_end(history: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     return body
 
 
-def _calls_again(execution: Execution, late: Sequence[HistoryEvent], culprits: Sequence[ActionTask]) -> Iterator[int]:
+def _calls_again(execution: Execution, late: Sequence[HistoryEvent], culprits: Sequence[Failed]) -> Iterator[int]:
     """The task ids of operations of entities whose failure is undone. All other open ones are under way."""
-    failed = {event.task_id for event in late if event.type is EventType.ENTITY_FAILED} | {t.id for t in culprits}
+    failed = {event.task_id for event in late if event.type is EventType.ENTITY_FAILED} | {
+        c.action_id for c in culprits
+    }
     for task_id, task in execution.tasks.items():
         if isinstance(task, EntityTask) and task_id in failed and not task.has_ended:
             yield task_id
 
 
 def _late_facts(
-    late: Sequence[HistoryEvent], kept: Sequence[HistoryEvent], culprits: Sequence[ActionTask]
+    late: Sequence[HistoryEvent], kept: Sequence[HistoryEvent], culprits: Sequence[Failed]
 ) -> Iterator[HistoryEvent]:
     """What arrived after the end and counts: the code has not seen the failures among it, so those are done again."""
-    known = {event.task_id for event in kept if event.is_decided} - {task.id for task in culprits}
+    known = {event.task_id for event in kept if event.is_decided} - {failed.action_id for failed in culprits}
     for event in late:
         if event.type not in FAILURES and (event.task_id is None or event.task_id in known):
             yield replace(event)
@@ -122,7 +150,7 @@ def _culprits(
     facts: InstanceFacts,
     body: Sequence[HistoryEvent],
     end: HistoryEvent,
-) -> tuple[list[ActionTask], int]:
+) -> tuple[list[Failed], int]:
     """The failed tasks to do again, and the sequence of the last event from before the code saw that they had failed.
 
     None, and all of the history, where the code itself failed, or no longer does.
@@ -133,64 +161,76 @@ def _culprits(
         trial.replay(body, rewinding=True)
     except NonDeterminismError as error:
         diverged = error
-    failed = [task for task in trial.tasks.values() if isinstance(task, ActionTask) and task.has_failed]
+    failed = list(_failed(trial))
     if diverged is None:
         culprits = _fatal(trial.error, failed)
     else:
         # Code that was mended in how it answers the failure differs from there on, which is cut off anyway.
-        culprits = [task for task in failed if _is_answered_now(task, trial) and _ended_it(task, end)]
+        culprits = [one for one in failed if _is_answered_now(one, trial) and _ended_it(one, end)]
         if not culprits:
             raise diverged
     trial.discard()
     if not culprits:
         return [], len(body) + 1
-    cut = min(_seen_after(task, body) for task in culprits)
+    cut = min(_seen_after(one, body) for one in culprits)
     known = {event.task_id for event in body if event.is_decided and event.sequence <= cut}
-    # A failure that the code has not seen by then would only fail it again.
-    unseen = [t for t in failed if t.id in known and t not in culprits and _is_unseen(t, body, cut)]
+    # A failed call that the code has not seen by then would only fail it again.
+    others = [one for one in failed if one.timeout is None and one not in culprits]
+    unseen = [one for one in others if one.action_id in known and _is_unseen(one, body, cut)]
     return culprits + unseen, cut
 
 
-def _fatal(error: BaseException | None, failed: Sequence[ActionTask]) -> list[ActionTask]:
+def _failed(trial: Execution) -> Iterator[Failed]:
+    for action_id, task in trial.tasks.items():
+        if isinstance(task, TimerTask):
+            if task.has_fired and task.limits is not None and task.limits.has_failed:
+                yield Failed(action_id, task.limits, task.duration)
+        elif task.has_failed and not isinstance(task.error, TaskCancelledError):  # as a request that was given up
+            yield Failed(action_id, task)
+
+
+def _fatal(error: BaseException | None, failed: Sequence[Failed]) -> list[Failed]:
     """The tasks whose failure ended the orchestrator; none where its own code failed."""
     if error is None:
         return []
     for chain in (_explicit_causes(error), _all_causes(error)):
         reached = {id(item) for item in chain}
         reached |= {id(sibling) for item in chain for sibling in getattr(item, "failures", ())}
-        culprits = [task for task in failed if id(task.error) in reached and task.failure_seen is not None]
+        culprits = [one for one in failed if id(one.task.error) in reached and one.task.failure_seen is not None]
         if culprits:
             return culprits
     return []
 
 
-def _is_answered_now(task: ActionTask, trial: Execution) -> bool:
-    return task.failure_seen is not None and task.failure_seen[0] == trial.position()[0]
+def _is_answered_now(failed: Failed, trial: Execution) -> bool:
+    seen = failed.task.failure_seen
+    return seen is not None and seen[0] == trial.position()[0]
 
 
-def _ended_it(task: ActionTask, end: HistoryEvent) -> bool:
+def _ended_it(failed: Failed, end: HistoryEvent) -> bool:
     """Whether the failure that ended the execution, as it was recorded, goes back to the task's."""
-    if not isinstance(task.error, TaskFailedError) or not end.payload:
+    if not end.payload:
         return False
+    details = failed.details
     recorded: FailureDetails | None = FailureDetails.from_json(msgspec.json.decode(end.payload))
     while recorded is not None:
-        if (recorded.error_type, recorded.message) == (task.error.details.error_type, task.error.details.message):
+        if (recorded.error_type, recorded.message) == (details.error_type, details.message):
             return True
         recorded = recorded.inner_failure
     return False
 
 
-def _seen_after(task: ActionTask, body: Sequence[HistoryEvent]) -> int:
-    """The last event before the code saw the task's failure: the one that made it run, or what it decided then."""
-    if task.failure_seen is None:
+def _seen_after(failed: Failed, body: Sequence[HistoryEvent]) -> int:
+    """The last event before the code saw the failure: the one that made it run, or what it decided then."""
+    if failed.task.failure_seen is None:
         return len(body)
-    sequence, decisions = task.failure_seen
+    sequence, decisions = failed.task.failure_seen
     decided = [event.sequence for event in body if event.is_decided][:decisions]
     return max(sequence, *decided[-1:])
 
 
-def _is_unseen(task: ActionTask, body: Sequence[HistoryEvent], cut: int) -> bool:
-    return task.failure_seen is None or _seen_after(task, body) > cut
+def _is_unseen(failed: Failed, body: Sequence[HistoryEvent], cut: int) -> bool:
+    return failed.task.failure_seen is None or _seen_after(failed, body) > cut
 
 
 def _explicit_causes(error: BaseException | None) -> list[BaseException]:
@@ -224,7 +264,7 @@ def _split(body: Sequence[HistoryEvent], culprits: set[int], cut: int) -> tuple[
 def _is_failed_try(event: HistoryEvent, culprits: set[int]) -> bool:
     if event.task_id not in culprits:
         return False
-    is_first_dispatch = event.is_decided and event.type is not EventType.TIMER_CREATED and event.attempt <= 1
+    is_first_dispatch = event.is_decided and event.attempt <= 1  # a timer before a retry bears the retry's number
     return not is_first_dispatch
 
 

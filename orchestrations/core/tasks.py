@@ -33,12 +33,14 @@ class Task:
     that a dropped wait took unseen goes to the next wait, and a rewind goes back to where a failure was first seen.
     """
 
-    __slots__ = ("_error", "_parents", "_result", "_state", "id", "title", "was_seen")
+    __slots__ = ("_error", "_parents", "_result", "_state", "failure_seen", "id", "note_failure", "title", "was_seen")
 
     def __init__(self, id: int | str | None = None) -> None:
         self.id = id
         self.title = ""  # what people read instead of a name
         self.was_seen = False  # whether the orchestrator knows how it ended
+        self.note_failure: Callable[[], tuple[int, int]] | None = None  # of tasks that a rewind may do again
+        self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
         self._state = TaskState.RUNNING
         self._result: Any = None
         self._error: BaseException | None = None
@@ -112,9 +114,11 @@ class Task:
         return self._error
 
     def look(self) -> None:
-        """Note that the orchestrator learns how the task ended. No effect while it is running."""
+        """Note that the orchestrator learns how the task ended, if it has, and of a failure when."""
         if self.has_ended:
             self.was_seen = True
+            if self.note_failure is not None and self.has_failed and self.failure_seen is None:
+                self.failure_seen = self.note_failure()
 
     def complete(self, result: Any) -> None:
         """End well. Tasks that contain this one are told."""
@@ -164,11 +168,9 @@ class ActionTask(Task):
     """A task that stands for an action: an activity or a sub-orchestration, with its retries."""
 
     __slots__ = (
-        "_note_failure",
         "attempt",
         "child_id",
         "decode",
-        "failure_seen",
         "heartbeat_details",
         "input",
         "name",
@@ -202,8 +204,7 @@ class ActionTask(Task):
         self.child_id = child_id  # of a sub-orchestration
         self.scheduled: Any = None  # the action of this attempt
         self.heartbeat_details: str | None = None  # what the last attempt told of its progress, for the next one
-        self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
-        self._note_failure = note_failure
+        self.note_failure = note_failure
 
     @property
     def kind(self) -> str:
@@ -215,43 +216,48 @@ class ActionTask(Task):
         message = f"{self.kind} {self.name!r} failed: {details.message}"
         return TaskFailedError(message, details, task_id=int(self.id or 0))
 
-    def look(self) -> None:
-        """Note that the orchestrator learns how the task ended, and of a failure when."""
-        super().look()
-        if self.has_failed and self.failure_seen is None:
-            self.failure_seen = self._note_failure()
-
 
 class TimerTask(Task):
     """A durable timer; completes with None at or after ``due_at``."""
 
-    __slots__ = ("_cancel", "_then", "due_at", "is_cancelled", "is_duration", "since")
+    __slots__ = ("_cancel", "_expire", "due_at", "duration", "is_cancelled", "limits", "since")
 
     def __init__(
-        self, id: int, due_at: datetime, since: datetime, cancel: Callable[[TimerTask], None], *, is_duration: bool
+        self,
+        id: int,
+        due_at: datetime,
+        since: datetime,
+        cancel: Callable[[TimerTask], None],
+        duration: timedelta | None,
     ) -> None:
         super().__init__(id)
         self.due_at = due_at
         self.since = since
-        self.is_duration = is_duration  # made with a duration, not for a certain moment
+        self.duration = duration  # None where it was made for a certain moment
         self.is_cancelled = False
+        self.limits: Task | None = None  # the wait or HTTP call that it is the timeout of
         self._cancel = cancel
-        self._then: Callable[[TimerTask], None] | None = None
+        self._expire: Callable[[], None] | None = None
 
     @property
     def is_deadline(self) -> bool:
-        """Whether it belongs to a wait for an external event."""
-        return self._then is not None
+        """Whether it is the timeout of a wait for an external event or of an HTTP call."""
+        return self.limits is not None
 
-    def when_fired(self, callback: Callable[[TimerTask], None]) -> None:
-        """Have the engine call back when it fires, before whoever awaits it goes on."""
-        self._then = callback
+    @property
+    def has_fired(self) -> bool:
+        """Whether it has ended by itself."""
+        return self.has_ended and not self.has_failed
+
+    def limit(self, task: Task, expire: Callable[[], None]) -> None:
+        """Be the timeout of that task: have ``expire`` called when it fires."""
+        self.limits, self._expire = task, expire
 
     def complete(self, result: Any) -> None:
         """Fire."""
         super().complete(result)
-        if self._then is not None:
-            self._then(self)
+        if self._expire is not None:
+            self._expire()
 
     def cancel(self) -> bool:
         """Let it never fire. True if it was still pending; then awaiting it raises TaskCancelledError."""
@@ -425,6 +431,8 @@ class WhenAllTask(CompositeTask):
             return
         if isinstance(self._first_error, TaskFailedError):
             self._first_error.failures = tuple(self.failures())
+        elif isinstance(self._first_error, TimeoutError):
+            self._first_error.failures = tuple(self.failures())  # type: ignore[attr-defined]
         self.fail(self._first_error)
 
 

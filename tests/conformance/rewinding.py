@@ -108,6 +108,14 @@ with registry.preserved():
         return winner.result if winner is call else "too late"
 
     @orchestrator
+    def waits_for_a_day(context: OrchestrationContext):
+        try:
+            return (yield context.wait_for_external_event("go", timeout=timedelta(days=1)))
+        except TimeoutError:
+            yield context.call_activity(work, "cancel")
+            raise
+
+    @orchestrator
     def tries_for_a_minute(context: OrchestrationContext):
         options = RetryOptions(1, 3, retry_timeout_in_milliseconds=60_000)
         return (yield context.call_activity_with_retry(work, options, "x"))

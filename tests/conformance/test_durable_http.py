@@ -244,6 +244,24 @@ def test_a_rewind_repeats_the_failed_poll_alone(client, run, worker, fetch, serv
     assert_replays(record_history("rewound"))
 
 
+def test_a_rewind_goes_on_polling_where_the_timeout_failed_it(client, run, worker, fetch, server):
+    server.answers["/jobs"] = Answer(202, {"Location": "/jobs/7", "Retry-After": "7200"})
+    server.answers["/jobs/7"] = Answer(200, {}, b"done")
+    run(fetch(timeout=timedelta(hours=1)), ["POST", f"{server.url}/jobs"], "rewound")
+    Timer.objects.filter(task_id=2).update(due_at="2020-01-01T00:00:00Z")
+    worker.run_until_idle()
+    assert client.get_status("rewound").runtime_status == "Failed"
+
+    client.rewind("rewound", "it was slow")
+    worker.run_until_idle()
+    Timer.objects.filter(task_id=3).update(due_at="2020-01-01T00:00:00Z")
+    worker.run_until_idle()
+
+    assert client.get_status("rewound").output == [200, "done"]
+    assert server.paths() == ["POST /jobs", "GET /jobs/7"]
+    assert_replays(record_history("rewound"))
+
+
 def test_terminating_ends_the_polls(client, run, worker, fetch, server):
     server.answers["/"] = Answer(202, {"Location": "/"})
     run(fetch(), ["GET", f"{server.url}/"], "ended")

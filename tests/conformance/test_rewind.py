@@ -324,6 +324,36 @@ def test_what_was_to_take_a_day_has_the_rest_of_its_day_and_a_moment_stays_what_
     assert OpenWait.objects.get().due_at in due[:2]
 
 
+def test_a_wait_whose_time_was_over_has_all_of_it_again(client, worker, stage):
+    client.start_new(rewinding.waits_for_a_day, "order")
+    worker.run_until_idle()
+    worker.skip_timers("order")
+    assert worker.run_until_ended("order").runtime_status == "Failed"
+    lie_failed_for(timedelta(days=30))
+    client.rewind("order")
+    worker.run_until_idle()
+
+    due_at = Timer.objects.get(state="Pending").due_at
+    assert timedelta(hours=23) < due_at - datetime.now(UTC) <= timedelta(days=1)
+    assert OpenWait.objects.get().due_at == due_at
+    client.raise_event("order", "go", "at last")
+    assert worker.run_until_ended("order").output == "at last"
+    assert stage.runs == {"cancel": 1}
+
+
+def test_a_wait_whose_time_is_over_again_can_be_rewound_again(client, worker, stage):
+    client.start_new(rewinding.waits_for_a_day, "order")
+    for _ in range(2):
+        worker.run_until_idle()
+        worker.skip_timers("order")
+        assert worker.run_until_ended("order").runtime_status == "Failed"
+        client.rewind("order")
+    worker.run_until_idle()
+    client.raise_event("order", "go", "at last")
+
+    assert worker.run_until_ended("order").output == "at last"
+
+
 def test_a_deadline_beside_the_failed_call_does_not_win_because_nobody_looked_for_a_week(fail, mend):
     fail(rewinding.deadline, "x")
     lie_failed_for(timedelta(days=7))

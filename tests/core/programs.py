@@ -56,10 +56,11 @@ class Pause:
 
 @dataclass(frozen=True)
 class Listen:
-    """Wait for an external event, at most so many seconds."""
+    """Wait for an external event, at most so many seconds; then there is nothing, or it is a failure."""
 
     name: str
     seconds: int | None = None
+    fails: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _run(context: Any, node: Node, seen: list[tuple[str, Any]], broken: set[str]
         case Guard(body, handler, raises):
             try:
                 return (yield from _run(context, body, seen, broken))
-            except TaskFailedError:
+            except (TaskFailedError, TimeoutError):
                 handled = yield from _run(context, handler, seen, broken)
                 if raises:
                     raise
@@ -186,6 +187,8 @@ def _task(context: Any, node: Node) -> Task:
             return context.create_timer(seconds * SECONDS)
         case Listen(name, None):
             return context.wait_for_external_event(name)
+        case Listen(name, seconds, True):
+            return context.wait_for_external_event(name, timeout=seconds)
         case Listen(name, seconds):
             return context.wait_for_external_event(name, timeout=seconds, default="nothing")
         case All(children):

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrations.core.episode import advance
+from orchestrations.core.errors import TaskCancelledError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.rewind import rewind
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
 from orchestrations.core.waits import event_waits
 from tests.core.cases import output, rewound, started
 from tests.core.plain import Driver, PlainFunctions
@@ -36,6 +37,7 @@ from tests.core.programs import (
 )
 
 CULPRITS = ("x", "y", "z")  # calls that fail until they are mended
+SLOW = ("s", "t")  # servers that answer, and events that come, too late until they are mended
 BUGS = ("p", "q")  # lines of the orchestrator that fail until they are mended
 HANDLED = "handled"  # a call that always fails, and whose failure is handled
 
@@ -55,8 +57,11 @@ handled = st.builds(
     st.lists(work, max_size=1),
     safe,
 )
-culprits = st.builds(Call, st.sampled_from(CULPRITS), retries, st.booleans()) | st.builds(
-    Http, st.sampled_from(CULPRITS), st.integers(0, 2), retries
+culprits = (
+    st.builds(Call, st.sampled_from(CULPRITS), retries, st.booleans())
+    | st.builds(Http, st.sampled_from(CULPRITS), st.integers(0, 2), retries)
+    | st.builds(Http, st.sampled_from(SLOW), st.integers(0, 2), retries, st.integers(1, 9))
+    | st.builds(Listen, st.sampled_from(SLOW), st.integers(1, 9), st.just(True))
 )
 fragile_fan_outs = st.recursive(
     culprits | work, lambda inner: st.builds(All, st.lists(inner, min_size=1, max_size=4).map(tuple)), max_leaves=5
@@ -93,13 +98,25 @@ class Life:
         execution = self.driver.execution
         if not execution.has_started:
             return started()
-        open_tasks = self.world.open_tasks()
+        open_tasks = [task_id for task_id in self.world.open_tasks() if self._may_end(execution.tasks[task_id])]
         if not open_tasks:
             return self.world.raise_event(event_waits(execution)[0].name)
         task_id = open_tasks[self.choose(len(open_tasks))]
         task = execution.tasks[task_id]
         name = called_name(task.name, task.input) if isinstance(task, ActionTask) else ""
-        return self.world.answer(task_id, fails=name in self.broken or name == HANDLED)
+        fails = name == HANDLED or (name in self.broken and name not in SLOW)
+        return self.world.answer(task_id, fails=fails)
+
+    def _may_end(self, task: ActionTask | TimerTask) -> bool:
+        """A timeout runs out while what it limits is too slow, and only then."""
+        return not isinstance(task, TimerTask) or task.limits is None or self._limited(task) in self.broken
+
+    def _limited(self, timer: TimerTask) -> str:
+        """The name of what a timeout limits."""
+        if isinstance(timer.limits, ExternalEventTask):
+            return timer.limits.name
+        request = self.driver.execution.tasks[int(timer.limits.id)]
+        return called_name(request.name, request.input)
 
     def _feed(self, event: HistoryEvent) -> None:
         self.driver.feed(self.driver.stamp(event))
@@ -122,12 +139,24 @@ class Life:
         results = {EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED, EventType.TIMER_FIRED}
         dispatched = [event for event in history if event.is_decided and event.type is not EventType.TIMER_CREATED]
         names = {event.task_id: called_name(event.name, event.payload) for event in dispatched}
-        fatal = (e.sequence for e in history if e.type in failures and names[e.task_id] in CULPRITS)
+        tasks = self.driver.execution.tasks
+        expired = {task_id for task_id, task in tasks.items() if isinstance(task, TimerTask) and _has_run_out(task)}
+        fatal = (
+            e.sequence
+            for e in history
+            if (e.type in failures and names[e.task_id] in CULPRITS)
+            or (e.type is EventType.TIMER_FIRED and e.task_id in expired)
+        )
         first = next(fatal, len(history))
         begun = {event.task_id for event in history if event.is_decided and event.sequence < first}
         ended = [e for e in history if e.type in results and not (e.type is EventType.TIMER_FIRED and e.attempt)]
-        tasks = self.driver.execution.tasks  # an answer after which a call is tried again does not end it
-        return [event.task_id for event in ended if event.task_id in begun and tasks[event.task_id].has_ended]
+        given_up = {task_id for task_id, task in tasks.items() if isinstance(task.error, TaskCancelledError)}
+        ended_for_good = (event.task_id for event in ended if tasks[event.task_id].has_ended)  # not to be tried again
+        return [task_id for task_id in ended_for_good if task_id in begun and task_id not in expired | given_up]
+
+
+def _has_run_out(timer: TimerTask) -> bool:
+    return timer.has_fired and timer.limits is not None and timer.limits.has_failed
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -137,7 +166,7 @@ def test_mended_and_rewound_it_ends_as_if_it_had_never_failed(program, data):
     untroubled = Life(program, set(), choose)
     assert untroubled.go_on() is RuntimeStatus.COMPLETED
 
-    troubled = Life(program, {*CULPRITS, *BUGS}, choose)
+    troubled = Life(program, {*CULPRITS, *SLOW, *BUGS}, choose)
     patience = 3
     while troubled.go_on() is not RuntimeStatus.COMPLETED:
         assert troubled.driver.execution.status is RuntimeStatus.FAILED
