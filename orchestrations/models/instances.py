@@ -84,6 +84,7 @@ class Instance(models.Model):
         constraints = [models.UniqueConstraint(fields=["hub", "instance_id"], name="durable_instance_id_once")]
         indexes = [
             models.Index(fields=["hub", "-created_at", "-id"], name="durable_inst_created", condition=ORCHESTRATION),
+            models.Index(fields=["hub", "-created_at", "-id"], name="durable_inst_entity", condition=Q(is_entity=True)),
             models.Index(
                 fields=["hub", "status", "-created_at", "-id"], name="durable_inst_status", condition=ORCHESTRATION
             ),

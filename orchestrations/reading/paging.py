@@ -162,5 +162,16 @@ def keyset_page(
     )
 
 
+def merged(first: Page[Row], second: Page[Row], column: str, limit: int) -> Page[Row]:
+    """One page, onwards and newest first, of two lists that were read by the same cursor: each by an index of its own.
+
+    It leads on only; there is no cursor to the page before.
+    """
+    found = sorted([*first.items, *second.items], key=lambda row: (getattr(row, column), row.pk), reverse=True)
+    items = found[:limit]
+    has_more = len(found) > limit or bool(first.next_cursor or second.next_cursor)
+    return Page(items, next_cursor=_cursor_at(items[-1], column, backwards=False) if items and has_more else None)
+
+
 def _cursor_at(row: Model, column: str | None, *, backwards: bool) -> str:
     return Cursor(row.pk, getattr(row, column) if column else None, backwards).sign()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpResponse
 
 from orchestrations.core.status import RuntimeStatus
@@ -12,6 +13,7 @@ from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS, polling_location
 from orchestrations.interfaces.management_api.rendering import empty_response, json_response, status_payload
+from orchestrations.models import Instance
 from orchestrations.reading import paging, queries
 
 TOP = 100
@@ -48,21 +50,28 @@ def list_instances(call: Call) -> HttpResponse:
         id_prefix=call.query.text("instanceIdPrefix"),
         created_from=call.query.instant("createdTimeFrom"),
         created_to=call.query.instant("createdTimeTo"),
-        with_entities=call.query.flag("includeEntities", False),
         visible=call.caller.visible,
     )
-    rows = queries.filter_instances(call.client.hub, where, using=call.client.using)
-    rows = rows.annotate(parents_id=F("parent__instance_id"))  # else each row would ask for its parent's id
     payloads = call.caller.sees_payloads
     show_input = call.query.flag("showInput", True) and payloads
-    page = paging.keyset_page(
+    rows = queries.filter_instances(call.client.hub, where, using=call.client.using)
+    page = _page(call, rows, show_input=show_input)
+    if call.query.flag("includeEntities", False):
+        both = queries.filter_instances(call.client.hub, replace(where, with_entities=True), using=call.client.using)
+        entities = _page(call, both.filter(is_entity=True), show_input=show_input)
+        page = paging.merged(page, entities, "created_at", call.query.count("top", TOP))
+    body = [status_payload(row, call.client.using, show_input=show_input, payloads=payloads) for row in page.items]
+    return page_response(body, page.next_cursor)
+
+
+def _page(call: Call, rows: QuerySet[Instance], *, show_input: bool) -> paging.Page[Instance]:
+    rows = rows.annotate(parents_id=F("parent__instance_id"))  # else each row would ask for its parent's id
+    return paging.keyset_page(
         rows if show_input else rows.defer("input"),
         "created_at",
         cursor=call.request.headers.get(CONTINUATION_HEADER),
         limit=call.query.count("top", TOP),
     )
-    body = [status_payload(row, call.client.using, show_input=show_input, payloads=payloads) for row in page.items]
-    return page_response(body, page.next_cursor)
 
 
 def page_response(items: list[dict[str, Any]], next_cursor: str | None) -> HttpResponse:

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrations import entity
 from orchestrations.models import AuditEntry, Entity, InboxMessage, Instance
+from tests import rows
 from tests.rows import HUB, NOON
 
 
@@ -154,6 +155,23 @@ def test_entities_are_among_the_instances_on_demand_only(api, entities):
     assert api.get("instances").json() == []
     assert len(api.get("instances?includeEntities=true").json()) == 4
     assert api.get("instances/@counter@a").status_code == 404
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 7])
+def test_a_list_with_entities_is_one_list_newest_first_page_by_page(api, top):
+    for number in range(3):
+        rows.instance(f"order-{number}", minutes=2 * number)
+        rows.entity(f"@tally@{number}", "1", minutes=2 * (number // 2) + 1)
+    found, token = [], {}
+    while True:
+        page = api.get(f"instances?includeEntities=true&top={top}", headers=token)
+        assert len(page.json()) <= top
+        found += [row["instanceId"] for row in page.json()]
+        if "x-ms-continuation-token" not in page.headers:
+            break
+        token = {"x-ms-continuation-token": page.headers["x-ms-continuation-token"]}
+
+    assert found == ["order-2", "@tally@2", "order-1", "@tally@1", "@tally@0", "order-0"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
