@@ -268,6 +268,24 @@ def test_a_rewind_asks_anew(task, client, worker, stage):
     assert findings() == []
 
 
+def test_a_rewind_asks_anew_with_all_the_time_there_was_where_nobody_had_answered(task, client, worker):
+    @orchestrator
+    def asks_until_a_moment(context, _):
+        due = context.current_utc_datetime + timedelta(days=1)
+        return (yield context.wait_for_external_event("approval", assign=TEAM, due=due)).outcome
+
+    task(asks_until_a_moment)
+    worker.skip_timers("order")
+    assert worker.run_until_ended("order").runtime_status == "Failed"
+    client.rewind("order")
+    worker.run_until_idle()
+
+    expired, asked = HumanTask.objects.order_by("pk")
+    assert (expired.state, asked.state) == ("expired", "open")
+    assert asked.asked_at > expired.asked_at
+    assert asked.due_at - asked.asked_at == timedelta(days=1)
+
+
 def test_a_title_is_a_task_with_the_form_of_an_approval(task, client, worker):
     @orchestrator
     def asks_as_ever(context, _):
