@@ -1,11 +1,10 @@
-"""The site's own middleware: the content security policy, and static files without a detour through a thread.
+"""The site's own middleware: the content security policy, and static files.
 
 Both work on requests and responses only; who may do what is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
@@ -39,31 +38,7 @@ class ContentSecurityPolicyMiddleware(MiddlewareMixin):
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """Serves static files, also under ASGI.
-
-    WhiteNoise's own middleware is synchronous: it would send every request through one more thread, and Django warns
-    about each file that it streams.
-    """
-
-    async_capable = True
-
-    def __init__(self, get_response: object) -> None:
-        super().__init__(get_response)
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> object:
-        """Returns the file, or what the rest of the site answers (awaitable under ASGI)."""
-        return self.answer(request) if iscoroutinefunction(self) else super().__call__(request)
-
-    async def answer(self, request: HttpRequest) -> HttpResponseBase:
-        """The same as the synchronous call, awaiting the rest of the site."""
-        find = self.find_file if self.autorefresh else self.files.get
-        static_file = find(request.path_info)
-        if static_file is not None:
-            return self.serve(static_file, request)
-        response: HttpResponseBase = await self.get_response(request)
-        return response
+    """Serves static files whole; WhiteNoise's own middleware streams them, of which Django warns under ASGI."""
 
     @staticmethod
     def serve(static_file: StaticFile, request: HttpRequest) -> HttpResponse:
