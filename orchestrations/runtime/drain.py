@@ -358,8 +358,7 @@ class Runtime:
             held.recorded_waits = wait_ids(execution)
 
     def _forget(self, pk: int) -> None:
-        held = self._held.pop(pk, None)
-        if held is not None and held.execution is not None:
+        if (held := self._held.pop(pk, None)) is not None and held.execution is not None:
             held.execution.discard()
 
     def _claim_activities(self, token: int) -> bool:
@@ -445,8 +444,9 @@ class Runtime:
         finished: list[FinishedActivity] = []
         try:
             self._settle_doubt()
-            finished = self.pool.take_finished()
-            self._in_hand[id(finished)] = finished
+            with self._settling:  # to whoever settles a doubt, they are in the pool or in hand
+                finished = self.pool.take_finished()
+                self._in_hand[id(finished)] = finished
             if unrecorded := [one for one in finished if not one.recorded]:
                 self._committer.finish(self.lease.token, unrecorded)
             if finished:
@@ -465,10 +465,10 @@ class Runtime:
     def _let_go(self) -> None:
         """The database did not answer: let what runs go on, and forget what may differ from what is written."""
         connections[self.store.using].close()
-        self._is_doubtful = True
         self.pool.take_unstarted()
         self.pool.put_back(self._collected)  # an end that was written all the same finds its work item gone
         self._collected = []
+        self._is_doubtful = True  # last: another thread may settle it at once, and must find all that is here
         self._suspects.clear()
         for pk in list(self._held):
             self._forget(pk)
