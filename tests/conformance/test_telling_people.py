@@ -117,12 +117,12 @@ def test_a_message_has_a_link_and_a_code_and_no_secret_in_the_link(ask):
     tell()
     notice = HumanNotice.objects.get(recipient__username="dana")
     [message] = [message for message in mail.outbox if message.to == ["dana@shop.example"]]
-    token, code = links.token_for(notice, task), links.code_for(notice, task)
+    [token] = re.findall(r"https://shop\.example/approvals/t/([^/]+)/\n", message.body)
+    code = links.code_for(notice, task)
 
     opened = links.open_link(token, "default")
 
     assert (opened.recipient.username, opened.task.pk, opened.is_good) == ("dana", task.pk, True)
-    assert f"https://shop.example/approvals/t/{token}/" in message.body
     assert re.fullmatch(r"\d{6}", code)
     assert code in message.body
     assert code not in token

@@ -3,70 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.e2e import scenes
+from tests.e2e.looks import faults, on_one_database, overflow, problems
 from tests.e2e.pages import addresses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-EVERYTHING: dict[str, object] = {"type": "tag", "values": TAGS}
-SIZES: dict[str, object] = {
-    "type": "rule",
-    "values": ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block", "region"],
-}
-COLOURS: dict[str, object] = {"type": "rule", "values": ["color-contrast"]}
-AXE = Axe()
-# Passes are neither looked for in detail nor sent over: they are most of the time that axe takes.
-RUN = """async rules => (await axe.run({runOnly: rules, resultTypes: ["violations"]})).violations.map(
-    ({id, nodes}) => ({id, nodes: nodes.map(({html, failureSummary}) => ({html, failureSummary}))}))"""
 
-
-def faults(page: Page, rules: dict[str, object] = EVERYTHING) -> list[str]:
-    """What axe finds, in a line each."""
-    if page.evaluate("typeof axe") == "undefined":
-        page.evaluate(AXE.axe_script)
-    return [
-        f"{violation['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
-        for violation in page.evaluate(RUN, rules)
-        for node in violation["nodes"]
-    ]
-
-
-def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the screen."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-WIDE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 820}
-
-
+@on_one_database
 @pytest.mark.parametrize("half", [0, 1])
 def test_every_page_is_accessible_and_fits(site, open_page, forgiven, half):
-    """Each is opened once, and made narrow and dark where it is: then only what that can break is looked at again."""
     forgiven |= {"status of 409", "status of 404", "status of 410"}
     scenes.more()
     page = open_page("admin", "/prefs/")
-    found: dict[str, object] = {}
+    found: dict[str, list[str]] = {}
     for name, path in list(addresses().items())[half::2]:
-        page.set_viewport_size(WIDE)
         page.goto(path)
-        told = faults(page)
-        if wider := overflow(page):
-            told.append(f"it is {wider} pixels too wide")
-        page.set_viewport_size(PHONE)
-        told += [f"on a phone: {fault}" for fault in faults(page, SIZES)]
-        if wider := overflow(page):
-            told.append(f"it is {wider} pixels too wide on a phone")
-        page.emulate_media(color_scheme="dark")
-        told += [f"in the dark: {fault}" for fault in faults(page, COLOURS)]
-        page.emulate_media(color_scheme="light")
-        if told:
-            found[name] = told
+        found[name] = problems(page)
 
-    assert not found, "\n".join(f"{name}: {fault}" for name, fault in found.items())
+    assert not any(found.values()), "\n".join(f"{name}: {fault}" for name, told in found.items() for fault in told)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from tests import rows
-from tests.e2e.test_looks import faults
+from tests.e2e.looks import faults
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,9 +17,10 @@ from tests import rows
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 REQUESTS = 3  # of each operation, beside those that cover each rule of the schema
-SECONDS = 290
+SECONDS = 580
 
 
+@pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.django_db(transaction=True)
 def test_the_running_site_does_what_its_schema_says(live_server, tmp_path):
     token = Token.objects.create(user=User.objects.create_superuser("root"))
