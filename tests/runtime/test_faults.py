@@ -117,6 +117,33 @@ def test_a_restart_of_the_database_does_not_repeat_what_is_running(client, worke
     assert not ActivityWorkItem.objects.exists()
 
 
+def test_what_has_just_ended_is_not_run_again_because_a_heart_beats_while_the_worker_lets_go(
+    client, worker, stage, monkeypatch
+):
+    """The heartbeat settles what is in doubt, and must find there what the drain had already collected."""
+    runtime = worker.runtime
+    commit, take_unstarted = runtime.store.commit, runtime.pool.take_unstarted
+
+    def away_with_the_result(*arguments):
+        if stage.runs:
+            raise OperationalError("away")
+        return commit(*arguments)
+
+    def beat_meanwhile():
+        runtime._flush_detached()
+        return take_unstarted()
+
+    client.start_new(functions.calls, "order", ["work", 1])
+    with monkeypatch.context() as while_it_is_away:
+        while_it_is_away.setattr(runtime.store, "commit", away_with_the_result)
+        while_it_is_away.setattr(runtime.pool, "take_unstarted", beat_meanwhile)
+        with pytest.raises(OperationalError):
+            runtime.drain(1.0)
+
+    assert worker.run_until_ended("order").output == 1
+    assert stage.runs == {1: 1}
+
+
 def test_after_a_restart_of_the_database_nothing_waits_for_the_next_drain(
     client, worker, stage, monkeypatch, eventually
 ):
