@@ -13,10 +13,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from orchestrations.access.grants import KEPT_AS, Right
-from orchestrations.access.patterns import ANY, check_pattern, matches
 from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.models import ApiKey
+from orchestrations.patterns import ANY, check_pattern, matches
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser

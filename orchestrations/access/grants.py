@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from orchestrations.access.patterns import ANY, matches
 from orchestrations.conf import get_config
 from orchestrations.models import Grant
+from orchestrations.patterns import ANY, matches
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

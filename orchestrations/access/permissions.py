@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.access.grants import rights_of
-from orchestrations.access.patterns import ANY
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PermissionRefused
+from orchestrations.patterns import ANY
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -139,7 +139,7 @@ def can_somewhere(user: Person, action: Action, hub: str = "") -> bool:
 def names_open_to(user: Person, action: Action, hub: str = "") -> tuple[str, ...] | None:
     """On which names in the task hub (the site's own by default) the person may do that; None for all of them.
 
-    Each is a pattern (``access.patterns``). What an object-level backend allows is not among them.
+    Each is a pattern (``orchestrations.patterns``). What an object-level backend allows is not among them.
     """
     if user.has_perm(action.permission):
         return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django import forms
 
-from orchestrations.access.patterns import check_pattern
 from orchestrations.errors import InvalidPattern
+from orchestrations.patterns import check_pattern
 
 
 def checked_pattern(text: str) -> str:

@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from orchestrations.access.permissions import Action, can
 from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, newest
+from orchestrations.admin.patterns import checked_pattern
 from orchestrations.core.lifecycle import LifecycleEvent
 from orchestrations.durable_http.addresses import read_target
 from orchestrations.errors import HttpRequestRefused
@@ -91,6 +92,10 @@ class OutgoingWebhookForm(OutgoingForm):
         except HttpRequestRefused as refused:
             raise forms.ValidationError(str(refused)) from refused
         return url
+
+    def clean_name_pattern(self) -> str:
+        """Refuse a pattern that can't be meant."""
+        return checked_pattern(self.cleaned_data["name_pattern"])
 
 
 @admin.register(OutgoingWebhook)

@@ -14,7 +14,7 @@ class Grant(models.Model):
     """Leave for one user, or for the members of one group, to do some acts to what has certain names.
 
     Django's permissions hold for every orchestrator and entity of every task hub; a grant adds to them and takes
-    nothing away. ``hub`` and ``names`` are a name, or a pattern with ``*`` for any characters (``access.patterns``).
+    nothing away. ``hub`` and ``names`` are a name or a pattern (``orchestrations.patterns``).
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -37,7 +37,7 @@ class OutgoingWebhook(SigningSecret):
         "orchestrators",
         max_length=NAME_LENGTH,
         default="*",
-        help_text="A name, or a pattern with * and ?, such as order_*.",
+        help_text="An orchestrator, or a pattern with * for any characters: order_*, *_report.",
     )
     include_payloads = models.BooleanField(
         default=False, help_text="Send inputs and outputs along, up to 256 KiB. Needs the right to see payloads."

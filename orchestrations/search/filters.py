@@ -9,11 +9,11 @@ from datetime import datetime
 from django.db import connections
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
-from orchestrations.access.patterns import ANY
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
+from orchestrations.patterns import ANY
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.marks import is_marked
 
@@ -104,7 +104,7 @@ def storable(text: str) -> bool:
 
 
 def named_like(patterns: Iterable[str], using: str, column: str = "name") -> Q:
-    """What is called as any of the patterns says (``access.patterns``). An index serves the text before ``*``."""
+    """What is called as any of the patterns says. An index serves the text before ``*``."""
     condition = Q(**{f"{column}__in": []})
     for pattern in patterns:
         if pattern == ANY:

@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from django.db.models import Q
 
 from orchestrations.core.lifecycle import LifecycleEvent, Transition
 from orchestrations.models import OutgoingWebhook
+from orchestrations.patterns import matches
 from orchestrations.store.outbox_contract import NewDelivery
 
 KNOWN_SECONDS = 5.0  # that the configuration is used before it is read again
@@ -32,7 +32,7 @@ class Subscription:
 
     def wants(self, transition: Transition) -> bool:
         """Whether the transition is one of those."""
-        return transition.event.value in self.events and fnmatchcase(transition.name, self.name_pattern)
+        return transition.event.value in self.events and matches(self.name_pattern, transition.name)
 
 
 class Outbox:

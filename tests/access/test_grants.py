@@ -9,10 +9,10 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from orchestrations.access.api_keys import issue
-from orchestrations.access.patterns import check_pattern, matches
 from orchestrations.access.permissions import Action, Function, can, can_somewhere, names_open_to
 from orchestrations.errors import InvalidPattern
 from orchestrations.models import AuditEntry, Grant, InboxMessage
+from orchestrations.patterns import check_pattern, matches
 from orchestrations.reading.queries import InstanceFilter, list_instances
 from tests import rows
 from tests.functions import registered

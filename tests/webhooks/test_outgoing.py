@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -111,7 +113,9 @@ def test_a_start_that_ends_the_one_before_tells_of_its_end(listen, client, worke
 
 
 @pytest.mark.parametrize(
-    "columns", [{"hub": "other"}, {"name_pattern": "order_*"}, {"enabled": False}], ids=lambda value: next(iter(value))
+    "columns",
+    [{"hub": "other"}, {"name_pattern": "order_*"}, {"name_pattern": "chai?"}, {"enabled": False}],
+    ids=lambda value: "-".join(map(str, next(iter(value.items())))),
 )
 def test_who_does_not_want_to_hear_of_it_is_not_told(listen, run, columns):
     listen(**columns)
@@ -119,6 +123,29 @@ def test_who_does_not_want_to_hear_of_it_is_not_told(listen, run, columns):
     run(functions.chain, 1)
 
     assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.parametrize("pattern", ["chain", "c*n", "*ain", "*"])
+def test_who_wants_to_hear_of_such_names_is_told(listen, run, pattern):
+    listen("completed", name_pattern=pattern)
+
+    run(functions.chain, 1)
+
+    assert WebhookDelivery.objects.count() == 1
+
+
+def test_a_webhook_whose_pattern_would_mean_something_else_now_waits_for_a_person(listen):
+    migration = import_module("orchestrations.migrations.0024_match_webhooks_by_the_same_patterns")
+    hooks = {pattern: listen(name_pattern=pattern) for pattern in ("order_?", "[ab]*", "order_*", "order")}
+
+    with connection.schema_editor() as editor:
+        migration.disable_other_patterns(apps, editor)
+
+    for hook in hooks.values():
+        hook.refresh_from_db()
+    assert [pattern for pattern, hook in hooks.items() if hook.enabled] == ["order_*", "order"]
+    assert hooks["order_?"].disabled_reason == migration.REASON
+    assert hooks["order"].disabled_reason == ""
 
 
 def test_without_webhooks_a_commit_has_no_statement_more_and_with_them_one_for_the_whole_batch(

@@ -55,6 +55,9 @@ def test_the_secret_of_a_new_webhook_is_told_once(admin_client):
         {"events": []},
         {"events": ["everything"]},
         {"name": ""},
+        {"name_pattern": " "},
+        {"name_pattern": "order_**"},
+        {"name_pattern": "*a*b*c*d*e*"},
     ],
 )
 def test_a_webhook_that_makes_no_sense_is_not_made(admin_client, fields):

@@ -19,12 +19,12 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from orchestrations.access import api_keys
 from orchestrations.access.api_keys import Verb
-from orchestrations.access.patterns import ANY
 from orchestrations.conf import get_config
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.limits import CAPABILITY_CLOCK_SECONDS, CAPABILITY_SECONDS
 from orchestrations.models import ApiKey
+from orchestrations.patterns import ANY
 
 SALT = "orchestrations.management_api.capability"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="Durable Functions", charset="UTF-8"'}

@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from orchestrations.access.patterns import matches
 from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, InvalidCursor
@@ -23,6 +22,7 @@ from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.reader import reader_of
 from orchestrations.limits import LIST_PAGE_MAXIMUM
+from orchestrations.patterns import matches
 from orchestrations.reading import queries
 from orchestrations.search.language import Query, QueryError, Text, write
 

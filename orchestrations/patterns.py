@@ -1,4 +1,4 @@
-"""Patterns of names, as grants and keys have them: ``*`` stands for any characters or none, all else for itself.
+"""Patterns of names, in grants, keys and webhooks: ``*`` stands for any characters or none, all else for itself.
 
 Lists are narrowed by the same patterns in SQL; see ``orchestrations.search.filters.named_like``.
 """
