@@ -169,9 +169,14 @@ def tail(log: Path) -> str:
 
 def idle_percent(roots: Sequence[Program], seconds: float, clock: Callable[[], float] = time.monotonic) -> float:
     """CPU time that the process trees take while nothing is asked of them, in per cent of one core."""
-    began, before = clock(), sum(_tree_cpu_seconds(root.pid) for root in roots)
+    began, before = clock(), cpu_seconds(roots)
     time.sleep(seconds)
-    return 100 * (sum(_tree_cpu_seconds(root.pid) for root in roots) - before) / (clock() - began)
+    return 100 * (cpu_seconds(roots) - before) / (clock() - began)
+
+
+def cpu_seconds(roots: Sequence[Program]) -> float:
+    """CPU seconds that the process trees have taken so far."""
+    return sum(_tree_cpu_seconds(root.pid) for root in roots)
 
 
 def _tree_cpu_seconds(root: int) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
@@ -130,15 +130,10 @@ def by_window(hub: str, name: str, now: datetime) -> list[tuple[Window, dict[str
     """
     begins = [window.bounds(now)[0] for window in WINDOWS]
     rows = _completed(hub).filter(name=name, created_at__gte=min(begins)).order_by("-created_at", "-pk")
-    columns = rows.values_list("created_at", "started_at", "completed_at")
-    took = [
-        (created_at, max(completed_at - started_at, timedelta()))
-        for created_at, started_at, completed_at in columns[:SLOWEST_SAMPLED]
-        if started_at is not None and completed_at is not None
-    ]
+    took = rows.annotate(took=F("completed_at") - F("started_at")).values_list("created_at", "took")[:SLOWEST_SAMPLED]
     found: list[tuple[Window, dict[str, int], Durations | None]] = []
     for window, begin, counts in zip(WINDOWS, begins, since_each(hub, name, WINDOWS, now), strict=True):
-        spans = [span for created_at, span in took if created_at >= begin]
+        spans = [max(span, timedelta()) for created_at, span in took if created_at >= begin]
         found.append((window, dict(counts), _durations(name, spans) if spans else None))
     return found
 

@@ -110,9 +110,8 @@ class Tally:
         marks = _marks(span.hub)
         uncounted = _grouped(span.rows().filter(_uncounted(marks)), key("created_at"), Count("pk"))
         moved = _grouped(span.moved().filter(_moved_later(marks)), key("created_at"), Sum("amount"))
-        kept = span.rows()[: HISTOGRAM_ROWS + 1].count()
-        if kept <= HISTOGRAM_ROWS:
-            rows = _grouped(span.rows(), key("created_at"), Count("pk"))
+        rows = _grouped(span.rows(), key("created_at"), Count("pk")) if _are_few(span, (counted, uncounted)) else None
+        if rows is not None:
             ended = sum(count for (_, status), count in rows.items() if status in TERMINAL)
             if sum(counted.values()) <= ended - sum(uncounted.values()) and not moved:
                 return cls(dict(rows), Source.ROWS)
@@ -123,7 +122,14 @@ class Tally:
         for part in (uncounted, live, moved):
             total.update(part)
         sums = {place: count for place, count in total.items() if count > 0}
-        return cls(sums, source, max(sum(sums.values()) - kept, 0) if kept <= HISTOGRAM_ROWS else 0)
+        return cls(sums, source, 0 if rows is None else max(sum(sums.values()) - sum(rows.values()), 0))
+
+
+def _are_few(span: Span, ended: Sequence[Counter[Key]]) -> bool:
+    """Whether the rows are few enough to be counted one by one; they are counted only if more than that have ended."""
+    if sum(sum(part.values()) for part in ended) <= HISTOGRAM_ROWS:
+        return True  # the live ones are counted one by one in any case
+    return span.rows()[: HISTOGRAM_ROWS + 1].count() <= HISTOGRAM_ROWS
 
 
 def since_each(hub: str, name: str, windows: Sequence[Window], now: datetime) -> list[Counter[str]]:

@@ -117,8 +117,18 @@ def test_it_costs_the_same_queries_whatever_there_is(instances, django_assert_nu
         start(number)
     count(rows.NOON + timedelta(minutes=30))
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         histogram("default", HOUR, NOW)
+
+
+def test_what_is_too_much_to_count_is_found_out_by_one_more_query(monkeypatch, django_assert_num_queries):
+    for number in range(10):
+        start(number)
+    count(rows.NOON + timedelta(minutes=30))
+    monkeypatch.setattr(tallies, "HISTOGRAM_ROWS", 5)
+
+    with django_assert_num_queries(6):
+        assert histogram("default", HOUR, NOW).source == Source.MINUTES
 
 
 def test_windows_look_at_their_own_instances_in_seven_statements(django_assert_num_queries):
