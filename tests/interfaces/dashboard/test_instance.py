@@ -77,7 +77,7 @@ def test_a_failure_is_told_with_the_line_of_the_authors_code(viewer):
     failure = {"errorType": "ValueError", "errorMessage": "no", "stackTrace": TRACE}
     rows.instance("one", status="Failed", failure=json.dumps(failure), error="ValueError: no")
 
-    assert "Failed with ValueError: no, at srv/orders/flows.py:48 in order_flow." in why(page(viewer))
+    assert "Failed at srv/orders/flows.py:48 in order_flow with ValueError: no." in why(page(viewer))
 
 
 def test_a_suspension_is_told_with_who_and_why(viewer):

@@ -213,7 +213,7 @@ def test_it_costs_the_same_queries_for_one_instance_and_for_thirty(viewer, djang
         viewer.get(OVERVIEW)
 
     asked = [query for query in queries.captured_queries if query["sql"].startswith("SELECT")]
-    assert len(asked) == 35
+    assert len(asked) == 34
     assert not any('"durable_instance"."input"' in query["sql"] for query in asked)
 
 

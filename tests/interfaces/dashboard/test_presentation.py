@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -105,6 +106,25 @@ def test_an_idle_stretch_is_shrunk_and_labelled():
     first, second = timeline.rows[1].bars[0], timeline.rows[2].bars[0]
     assert float(first.width) > 200
     assert float(second.width) > 200
+
+
+@pytest.mark.parametrize("busy", [1, 10, 100])
+@pytest.mark.parametrize("idle", [900, 7_200])
+def test_words_above_the_axis_stay_apart(busy, idle):
+    spans, second = [], 0
+    for _ in range(3):
+        second += idle
+        spans.append(Span("completed", "ran", at(second), at(second + busy)))
+        second += busy
+
+    timeline = lay_out(lanes(*spans), at(second))
+
+    beginning, *lines = timeline.ticks
+    extents = [(float(tick.x), tick.label) for tick in (beginning, *lines)]
+    extents += [(float(band.text_x) - 7 * len(band.label) / 2, band.label) for band in timeline.idle]
+    extents.sort()
+    assert timeline.idle
+    assert all(left + 7 * len(words) < right for (left, words), (right, _) in pairwise(extents)), extents
 
 
 def test_nothing_is_shrunk_where_nothing_ran():

@@ -108,7 +108,7 @@ def test_a_retry_says_what_it_failed_with(why):
     rows.history(instance, (EventType.TASK_FAILED, {"task_id": 1, "name": "charge", "payload": failure}))
 
     assert "charge failed and is tried again in" in why()
-    assert "It failed with ValueError: no, at srv/orders/flows.py:48 in order_flow." in why()
+    assert "It failed at srv/orders/flows.py:48 in order_flow with ValueError: no." in why()
 
 
 # HTTP
@@ -184,7 +184,7 @@ def test_a_question_names_whom_it_asks(why, request_, whom):
     instance = awaiting(kind="ExternalEvent", name="decision", title="Pay?")
     OpenWait.objects.filter(pk=rows.wait(instance, title="Pay?", request=request_).pk).update(wait_id=1)
 
-    assert f"Waiting for {whom}: Pay?." in why()
+    assert f"Waiting for {whom}: Pay?" in why()
 
 
 # Code and workers
@@ -261,7 +261,7 @@ def test_a_failure_names_the_innermost_error_of_the_authors_code(why):
     }
     rows.instance("one", status="Failed", failure=json.dumps(failure), error="TaskFailedError: …")
 
-    assert why().startswith("Failed with Declined: card 7, at srv/orders/flows.py:48 in charge.")
+    assert why().startswith("Failed at srv/orders/flows.py:48 in charge with Declined: card 7.")
 
 
 @pytest.mark.parametrize("failure", [None, "{", '{"errorType": 7, "stackTrace": ["?"]}', "blob:v1:9:gone.json.gz"])

@@ -13,7 +13,7 @@ from orchestrations.interfaces.dashboard.fleet import Fleet
 from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, roughly, spoken
 from orchestrations.interfaces.dashboard.presentation.failures import failure_of
 from orchestrations.interfaces.dashboard.presentation.redaction import redact_text
-from orchestrations.interfaces.dashboard.presentation.waits import Wait
+from orchestrations.interfaces.dashboard.presentation.waits import Wait, full_stop
 from orchestrations.models import ActivityWorkItem, Instance
 
 DETAIL_CHARACTERS = 200
@@ -60,8 +60,8 @@ def _retry(wait: Wait, about: Circumstances) -> Telling:
     causes = failure_of(lambda: event.payload)
     if not causes:
         return Telling(sentence)
-    place = f", at {causes[-1].place}" if causes[-1].place else ""
-    return Telling(sentence, (_sentence(f"It failed with {_cut(causes[-1].line)}{place}"),))
+    place = f" at {causes[-1].place}" if causes[-1].place else ""
+    return Telling(sentence, (full_stop(f"It failed{place} with {_cut(causes[-1].line)}"),))
 
 
 def _child(wait: Wait, about: Circumstances) -> Telling:
@@ -71,7 +71,7 @@ def _child(wait: Wait, about: Circumstances) -> Telling:
     now = about.now
     more = f"That one is {child.status}" + (f": {spoken(_doing(child), now)}" if _doing(child) else "")
     place = f", at {child.blocked_at}" if child.blocked_at and not child.runtime_status.is_terminal else ""
-    return Telling(wait.sentence(now), (_sentence(more + place),), child.instance_id)
+    return Telling(wait.sentence(now), (full_stop(more + place),), child.instance_id)
 
 
 def _lock(wait: Wait, about: Circumstances) -> Telling:
@@ -161,10 +161,6 @@ def _doing(child: Instance) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…"
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 TELLERS: dict[str, Callable[[Wait, Circumstances], Telling]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,6 +23,8 @@ IDLE_WIDTH = 44.0
 INSET_SHARE = 0.04  # of the busy time that stays visible at both ends of an idle gap
 TICKS = 6
 CHARACTER_WIDTH = 7.0  # of the words above the axis, about
+WORDS_APART = 14.0
+TICK_ROOM = 60.0  # of the words of a line of the grid, at least
 LABEL_CHARACTERS = 27
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 STEPS_SECONDS = (
@@ -116,11 +118,12 @@ def lay_out(lanes: Sequence[Lane], now: datetime) -> Timeline:
     end = max(max((span.end or now) for lane in lanes for span in lane.spans), start + timedelta(milliseconds=1))
     idle = _idle_stretches(lanes[1:], start, end, now)
     scale = Scale(start, end, idle)
+    ticks, bands = _axis(scale, start, end, idle, clock(start, now))
     return Timeline(
         height=f"{AXIS_HEIGHT + ROW_HEIGHT * len(lanes) + MARGIN / 2:g}",
         rows=[_row(lane, index, scale, now) for index, lane in enumerate(lanes)],
-        ticks=_ticks(scale, start, end, idle, clock(start, now)),
-        idle=[_idle_band(scale, begin, until) for begin, until in idle],
+        ticks=ticks,
+        idle=bands,
         began=start,
     )
 
@@ -187,30 +190,41 @@ def _bar(span: Span, top: float, scale: Scale, now: datetime) -> Bar:
     return Bar(css, _units(left), _units(middle - height / 2), _units(width), _units(height), hatched=is_queued)
 
 
-def _ticks(
+def _axis(
     scale: Scale, start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]], began: str
-) -> list[Tick]:
-    """The beginning with its time, then offsets at round distances; none inside or just beside an idle band."""
+) -> tuple[list[Tick], list[Tick]]:
+    """The grid, and the idle bands: words above both that stay apart. The beginning has its time, lines offsets."""
+    ticks = [Tick(_units(LABEL_WIDTH), began)]
+    reached = LABEL_WIDTH + _words_width(began) + WORDS_APART
+    bands, words = [], [(LABEL_WIDTH, reached)]
+    for begin, until in idle:
+        left, right, label = scale.x(begin), scale.x(until), roughly(until - begin)
+        half = _words_width(label) / 2
+        middle = max((left + right) / 2, reached + half)
+        reached = middle + half + WORDS_APART
+        bands.append(Tick(_units(left), label, _units(right - left), _units(middle)))
+        words.append((min(left, middle - half), max(right, reached)))
+    for offset in _offsets(start, end, idle):
+        x, label = scale.x(start + offset), f"+{_offset(offset)}"
+        after = x + _words_width(label) + WORDS_APART
+        if x > WIDTH - TICK_ROOM or any(x < right and left < after for left, right in words):
+            continue
+        ticks.append(Tick(_units(x), label))
+        words.append((x, max(after, x + TICK_ROOM)))
+    return ticks, bands
+
+
+def _offsets(start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> Iterator[timedelta]:
+    """Round distances from the beginning, of which about TICKS fit into what is not idle."""
     shrunk = sum(((b - a) for a, b in idle), timedelta())
     span = (end - start - shrunk).total_seconds()
     step = next((step for step in STEPS_SECONDS if span / step <= TICKS), STEPS_SECONDS[-1])
-    ticks = [Tick(_units(LABEL_WIDTH), began)]
-    busy_until = LABEL_WIDTH + CHARACTER_WIDTH * len(began) + 14
-    bands = [(scale.x(a), scale.x(b)) for a, b in idle]
     last = int(min((end - start).total_seconds() / step, TICKS * 400))
-    for count in range(1, last + 1):
-        offset = timedelta(seconds=step * count)
-        x = scale.x(start + offset)
-        if x < busy_until or x > WIDTH - 60 or any(a - 60 < x < b + 8 for a, b in bands):
-            continue
-        ticks.append(Tick(_units(x), f"+{_offset(offset)}"))
-        busy_until = x + 80
-    return ticks
+    return (timedelta(seconds=step * count) for count in range(1, last + 1))
 
 
-def _idle_band(scale: Scale, begin: datetime, until: datetime) -> Tick:
-    left, right = scale.x(begin), scale.x(until)
-    return Tick(_units(left), roughly(until - begin), _units(right - left), _units((left + right) / 2))
+def _words_width(words: str) -> float:
+    return CHARACTER_WIDTH * len(words)
 
 
 def _offset(offset: timedelta) -> str:

@@ -53,7 +53,7 @@ class Wait:
         attempts = f", {self.attempts}" if self.attempts else ""
         match self.kind:
             case "Human":
-                return f"Waiting for {whom}{since}: {self.title}{due}."
+                return full_stop(f"Waiting for {whom}{since}{due}: {self.title}")
             case "ExternalEvent":
                 return f"Waiting for the external event {self.name}{since}{due}."
             case "Retry":
@@ -73,6 +73,11 @@ class Wait:
                 return f"Waiting for {f'the timer {self.name}' if self.name else 'a timer'}{due or since}."
             case _:
                 return f"And {self.count} more."
+
+
+def full_stop(text: str) -> str:
+    """The text as a sentence: with a full stop, unless it ends with one, asks, exclaims or was cut off."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def read_waits(text: str | None) -> list[Wait]:

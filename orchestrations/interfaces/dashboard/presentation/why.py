@@ -11,7 +11,7 @@ from orchestrations.interfaces.dashboard.presentation.awaited import tell
 from orchestrations.interfaces.dashboard.presentation.durations import clock, distance, duration, roughly, spoken
 from orchestrations.interfaces.dashboard.presentation.failures import culprit, failure_of
 from orchestrations.interfaces.dashboard.presentation.requested import Requested
-from orchestrations.interfaces.dashboard.presentation.waits import Wait
+from orchestrations.interfaces.dashboard.presentation.waits import Wait, full_stop
 from orchestrations.models import Instance
 
 CONTROL_WORDS = {
@@ -95,7 +95,7 @@ def _suspended(instance: Instance, about: Circumstances) -> Why:
         lead = f"Suspended since {clock(instance.last_updated_at, about.now)}"
     below = tuple(tell(wait, about).text for wait in about.waits[:1])
     kept = "What arrives is kept and delivered when it is resumed."
-    return Why("suspended", _sentence(lead), (*below, kept, *_unserved(instance, about)))
+    return Why("suspended", full_stop(lead), (*below, kept, *_unserved(instance, about)))
 
 
 def _completed(instance: Instance, about: Circumstances) -> Why:
@@ -107,15 +107,15 @@ def _failed(instance: Instance, about: Circumstances) -> Why:
     cause = culprit(causes) if causes else None
     error = cause.line if cause else instance.error or "no details were kept"
     place = (cause.place if cause and cause.has_own_code else "") or instance.blocked_at
-    lead = f"Failed with {error[:MESSAGE_CHARACTERS]}" + (f", at {place}" if place else "")
-    return Why("failed", _sentence(lead), (f"It ended{_ended(instance, about)}.",))
+    lead = "Failed" + (f" at {place}" if place else "") + f" with {error[:MESSAGE_CHARACTERS]}"
+    return Why("failed", full_stop(lead), (f"It ended{_ended(instance, about)}.",))
 
 
 def _terminated(instance: Instance, about: Circumstances) -> Why:
     if about.control:
         act = about.control
         lead = f"Terminated{act.by_whom} at {clock(act.at, about.now)}{act.because}"
-        return Why("terminated", _sentence(lead))
+        return Why("terminated", full_stop(lead))
     return Why("terminated", f"Terminated{_ended(instance, about)}.")
 
 
@@ -175,7 +175,3 @@ def _ended(instance: Instance, about: Circumstances) -> str:
         return ""
     began = instance.started_at or instance.created_at
     return f" at {clock(instance.completed_at, about.now)}, {duration(instance.completed_at - began)} after it started"
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
