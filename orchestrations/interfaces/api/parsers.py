@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
-from rest_framework.exceptions import APIException
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from orchestrations.authoring import payloads
+from orchestrations.interfaces import bodies
 from orchestrations.limits import PAYLOAD_BYTES
 
 
-class BodyTooLarge(APIException):
-    """The body is larger than one payload may be."""
+class BodyRequest(Request):
+    """DRF's request, which takes a body without a declared length for none at all."""
 
-    status_code = 413
-    default_detail = f"The body is larger than {PAYLOAD_BYTES:,} bytes. Store it elsewhere and send a reference."
-    default_code = "too_large"
+    def _load_stream(self) -> None:
+        super()._load_stream()  # type: ignore[misc]  # which the stubs don't know
+        if bodies.is_chunked(self._request):
+            self._stream = cast("BinaryIO", self._request)
 
 
 class PayloadParser(BaseParser):
@@ -29,9 +31,8 @@ class PayloadParser(BaseParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """The body's value."""
-        body = stream.read(PAYLOAD_BYTES + 1)
-        if len(body) > PAYLOAD_BYTES:
-            raise BodyTooLarge
+        """The body's value. Raises BodyRefused."""
+        request: Request = (parser_context or {})["request"]
+        body = bodies.read(request._request, PAYLOAD_BYTES, stream)
         text = payloads.check_text(body, "body") if body.strip() else None
         return None if text is None else json.loads(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
+from orchestrations.interfaces.bodies import BodyRefused
 from orchestrations.interfaces.key_rates import RateExceeded
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
+    411: "Length required",
     413: "Too large",
     415: "Unsupported media type",
     422: "Not as the form wants it",
@@ -77,10 +79,14 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: the response for an error that callers can do something about; None for a defect."""
     if isinstance(error, DurableError):
         return _response(_status_of(error), str(error), error.code, _places_of(error))
+    if isinstance(error, BodyRefused):
+        return _response(error.status, str(error), error.code, headers=error.headers)
     if isinstance(error, Http404):
         error = exceptions.NotFound(*error.args)
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied(*error.args)
+    elif isinstance(error, SuspiciousOperation):  # such as too many parameters
+        error = exceptions.ParseError(str(error), "bad_request")
     elif isinstance(error, RateExceeded):
         error = exceptions.Throttled(error.retry_after - 1, str(error))
     elif isinstance(error, OperationalError | InterfaceError):

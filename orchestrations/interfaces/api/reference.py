@@ -12,7 +12,9 @@ JSON = "application/json"
 METHODS = ("get", "post", "patch", "delete")
 COMMON = {"401", "406", "429"}  # which every operation may answer
 FRAMEWORK_CODES = {
+    "bad_request": 400,
     "invalid": 400,
+    "incomplete_body": 400,
     "not_authenticated": 401,
     "authentication_failed": 401,
     "invalid_key": 401,
@@ -22,7 +24,9 @@ FRAMEWORK_CODES = {
     "not_acceptable": 406,
     "question_closed": 409,
     "job_is_over": 409,
+    "length_required": 411,
     "too_large": 413,
+    "unsupported_encoding": 415,
     "unsupported_media_type": 415,
     "throttled": 429,
     "no_streams": 501,
@@ -136,7 +140,7 @@ def _pretty(value: Any) -> str:
 def _codes() -> Iterator[str]:
     yield "## Codes of errors\n"
     yield f"The `code` of a problem (`{MEDIA_TYPE}`) is stable; programs decide by it. Any operation may answer 401,"
-    yield "406, 413, 415 and 429 besides what it says.\n"
+    yield "406, 411, 413, 415 and 429 besides what it says.\n"
     yield "| Code | Status | |\n|---|---|---|"
     for code, status in sorted({**STATUS_OF_CODE, **FRAMEWORK_CODES}.items()):
         yield f"| `{code}` | {status} | {TITLES[status]} |"

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import msgspec
 from django.http import HttpRequest
-from django.http.request import UnreadablePostError
 
 from orchestrations.authoring import payloads
 from orchestrations.client import SerializedJson
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected
+from orchestrations.interfaces import bodies
 from orchestrations.interfaces.management_api.problems import Problem, bad_argument, bad_json
 from orchestrations.limits import HTTP_WAIT_SECONDS, LIST_PAGE_MAXIMUM, PAYLOAD_BYTES
 
@@ -96,11 +96,11 @@ class Query:
 
 
 def read_json(request: HttpRequest, subject: str, *, holds_json: bool = False) -> SerializedJson | None:
-    """The body as JSON text, or None where it is empty or ``null``; 413 above PAYLOAD_BYTES, 400 for anything else.
+    """The body as JSON text, or None where it is empty or ``null``; a 400 for anything else.
 
     With ``holds_json`` a body that is a JSON string holds the JSON text that is meant.
     """
-    body = _read_body(request)
+    body = bodies.read(request, PAYLOAD_BYTES)
     if not body.strip():
         return None
     try:
@@ -116,7 +116,7 @@ def read_json_or_text(request: HttpRequest, subject: str, *, holds_json: bool = 
     """As ``read_json`` where the body is declared as JSON; any other body becomes a JSON string as it stands."""
     if declares_json(request):
         return read_json(request, subject, holds_json=holds_json)
-    body = _read_body(request)
+    body = bodies.read(request, PAYLOAD_BYTES)
     try:
         text = payloads.encode(body.decode(), subject) if body else None
     except UnicodeDecodeError as error:
@@ -133,23 +133,3 @@ def require_json_media_type(request: HttpRequest) -> None:
     """Raise a 400 unless the body is declared as ``application/json``."""
     if not declares_json(request):
         raise Problem(400, "Only application/json request content is supported")
-
-
-def _read_body(request: HttpRequest) -> bytes:
-    """At most PAYLOAD_BYTES; reads the stream itself, since Django's limit for request bodies is meant for forms."""
-    too_large = Problem(
-        413, f"The body is larger than {PAYLOAD_BYTES:,} bytes. Store it elsewhere and send a reference."
-    )
-    if _declared_length(request.META.get("CONTENT_LENGTH")) > PAYLOAD_BYTES:
-        raise too_large
-    try:
-        body = request.read(PAYLOAD_BYTES + 1)
-    except UnreadablePostError as error:
-        raise Problem(400, "The body ended before its declared length. Send the request again.") from error
-    if len(body) > PAYLOAD_BYTES:
-        raise too_large
-    return bytes(body)
-
-
-def _declared_length(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else 0

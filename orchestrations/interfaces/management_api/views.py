@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from orchestrations.access.api_keys import Verb
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError
+from orchestrations.interfaces.bodies import BodyRefused
 from orchestrations.interfaces.key_rates import RateExceeded, require_rate
 from orchestrations.interfaces.management_api import problems
 from orchestrations.interfaces.management_api.authentication import authenticate
@@ -39,6 +40,8 @@ def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpR
         return problem_response(problem)
     except DurableError as error:
         return problem_response(problems.problem_of(error))
+    except BodyRefused as error:
+        return problem_response(Problem(error.status, str(error), error.headers, ExceptionType=error.code))
     except RateExceeded as error:
         return problem_response(Problem(429, str(error), {"Retry-After": str(error.retry_after)}))
     except (OperationalError, InterfaceError):

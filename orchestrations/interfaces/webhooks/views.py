@@ -10,7 +10,6 @@ import msgspec
 from django.core.exceptions import SuspiciousOperation
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.request import UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,6 +18,8 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.client.instance_ids import check_instance_id, new_instance_id
 from orchestrations.conf import get_config
 from orchestrations.errors import DurableError, PayloadRejected
+from orchestrations.interfaces import bodies
+from orchestrations.interfaces.bodies import BodyRefused
 from orchestrations.interfaces.rates import count_request
 from orchestrations.interfaces.webhooks.problems import UNAVAILABLE, Problem, problem_of, response_of
 from orchestrations.interfaces.webhooks.verification import Verified, verify
@@ -41,6 +42,8 @@ def receive(request: HttpRequest, slug: str) -> HttpResponse:
         return _receive(request, slug)
     except Problem as problem:
         return response_of(problem)
+    except BodyRefused as refused:
+        return response_of(Problem(refused.status, refused.code, str(refused), refused.headers))
     except DurableError as error:
         refusal = problem_of(error)
         if refusal.status >= 500:
@@ -60,25 +63,10 @@ def _receive(request: HttpRequest, slug: str) -> HttpResponse:
     webhook = rows.first()
     if webhook is None:
         raise Problem(404, "not_found", "There is no such webhook.")
-    body = _body(request)
+    body = bodies.read(request, WEBHOOK_BODY_BYTES)
     verified = verify(webhook, request, body)
     _require_rate(webhook)
     return _act_once(webhook, request, verified, _described(request, verified, body))
-
-
-def _body(request: HttpRequest) -> bytes:
-    """At most WEBHOOK_BODY_BYTES of it, as it came."""
-    too_large = Problem(413, "too_large", f"The body is larger than {WEBHOOK_BODY_BYTES:,} bytes.")
-    declared = request.META.get("CONTENT_LENGTH") or "0"
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > WEBHOOK_BODY_BYTES:
-        raise too_large
-    try:
-        body = bytes(request.read(WEBHOOK_BODY_BYTES + 1))
-    except UnreadablePostError as error:
-        raise Problem(400, "bad_request", "The body ended before its declared length.") from error
-    if len(body) > WEBHOOK_BODY_BYTES:
-        raise too_large
-    return body
 
 
 def _require_rate(webhook: IncomingWebhook) -> None:

@@ -7,9 +7,11 @@ import json
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_framework.test import APIClient
 
 from orchestrations import entity
 from orchestrations.interfaces.api.urls import urlpatterns
@@ -122,4 +124,24 @@ def test_a_body_that_would_exhaust_or_mislead_is_refused_and_starts_nothing(api,
 def test_too_many_parameters_are_refused(api):
     response = api.get("/api/instances/?" + "&".join(f"a{number}=1" for number in range(2_000)))
 
-    assert response.status_code == 400
+    assert (response.status_code, response.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"a=" + b"x" * 11_000_000, "application/x-www-form-urlencoded"),
+        (b"&".join(b"a%d=1" % number for number in range(2_000)), "application/x-www-form-urlencoded"),
+        (b"--x", "multipart/form-data"),
+        (b"--x", "multipart/form-data; boundary=x"),
+    ],
+    ids=["large", "many", "no boundary", "cut off"],
+)
+def test_a_form_of_a_browser_is_not_read(api, settings, body, content_type):
+    settings.ROOT_URLCONF = "durable_admin.urls"
+    browser = APIClient(enforce_csrf_checks=True)
+    browser.force_login(User.objects.get())
+    browser.cookies["csrftoken"] = "c" * 32
+    response = browser.generic("POST", "/api/instances/", body, content_type=content_type)
+
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")

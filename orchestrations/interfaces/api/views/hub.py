@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -20,9 +21,10 @@ from orchestrations.access.permissions import Action, Function
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, PermissionRefused
+from orchestrations.interfaces import bodies
 from orchestrations.interfaces.api import problems
 from orchestrations.interfaces.api.authentication import KeyAuthentication
-from orchestrations.interfaces.api.parsers import PayloadParser
+from orchestrations.interfaces.api.parsers import BodyRequest, PayloadParser
 from orchestrations.interfaces.api.policy import POLICY
 from orchestrations.models import ApiKey, AuditEntry, Instance
 from orchestrations.reading import queries
@@ -64,6 +66,16 @@ class HubView(APIView):
     parser_classes = (PayloadParser,)
     renderer_classes = (JSONRenderer, BrowsableAPIRenderer, problems.ProblemRenderer)
     is_for_everybody = False  # whatever a program's key opens
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BodyRequest:
+        """A request whose body is read whether or not its length was declared."""
+        return BodyRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=self.get_parser_context(request),
+        )
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """Refuse whoever lacks the right, before anything is read."""
@@ -166,7 +178,7 @@ class HubView(APIView):
     @property
     def value(self) -> Any:
         """The body as it is, any JSON value; no body is null."""
-        has_body = self.request.META.get("CONTENT_LENGTH") not in (None, "", "0", 0)
+        has_body = bodies.declared_length(self.request._request) or bodies.is_chunked(self.request._request)
         return self.request.data if has_body else None
 
 
