@@ -11,7 +11,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,9 +21,8 @@ from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.errors import PayloadUnavailable
 from orchestrations.runtime.activities import ActivityPool
-from orchestrations.runtime.activity_runs import FinishedActivity, key_of, not_completed
+from orchestrations.runtime.activity_runs import FinishedActivity
 from orchestrations.runtime.announcing import Announcer
 from orchestrations.runtime.cache import OrchestratorCache
 from orchestrations.runtime.checkpoints import CheckpointBuilder
@@ -41,11 +39,10 @@ from orchestrations.runtime.instances import (
     needs_history,
     wait_ids,
 )
+from orchestrations.runtime.intake import ActivityIntake
 from orchestrations.runtime.lease import LeaseKeeper, worker_name
 from orchestrations.runtime.live_workers import LiveWorkers
-from orchestrations.runtime.poison import give_up
 from orchestrations.runtime.rewinding import advance_ended
-from orchestrations.runtime.unknown_activities import UnknownActivities
 from orchestrations.store import get_store
 from orchestrations.store.contract import (
     Checkpoint,
@@ -63,8 +60,6 @@ CLAIM_SECONDS = 0.02  # while local activities keep the loop busy, the inbox is 
 TIMER_SECONDS = 0.1  # due timers are looked for this often in a long drain
 LONGEST_DRAIN_SECONDS = 30.0  # even if nobody else wants the worker
 WAIT_SECONDS = 0.05  # longest wait for a local activity before looking at the inbox again
-SUSPICIOUS_DISPATCHES = 3  # an activity taken up so often is given a process to itself while it starts
-ALONE_SECONDS = 1.0  # long enough for what kills its process on sight
 UNKNOWN_CODE_DELAY = timedelta(seconds=10)
 OTHERS_CODE_DELAY = timedelta(seconds=1)  # where another live worker has the code
 
@@ -72,10 +67,15 @@ OTHERS_CODE_DELAY = timedelta(seconds=1)  # where another live worker has the co
 class Runtime:
     """One worker process's engine: its lease, its activity pool, its orchestrators in memory."""
 
-    def __init__(self, store: Store | None = None, chores: Chores | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        chores: Chores | None = None,
+        make_pool: Callable[..., ActivityPool] = ActivityPool,
+    ) -> None:
         self.config = get_config()
         self.store = store or get_store()
-        self.pool = ActivityPool(
+        self.pool = make_pool(
             self.config.activity_threads,
             self.config.activity_timeout_seconds,
             worker_name(),
@@ -83,23 +83,22 @@ class Runtime:
             self.store.hub,
         )
         self.workers = LiveWorkers(self.store)
+        self.intake = ActivityIntake(self.store, self.pool, self.workers, self.config)
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
         self._committer = Committer(self.store)
         self.chores = chores or Chores(self.store)
         self.announcer = Announcer(self.store)
-        self._unknown = UnknownActivities(self.store, self.workers, self.config.unknown_activity_seconds)
         self._clock = DatabaseClock(self.store.now())
         self._held: dict[int, HeldInstance] = {}
         self._collected: list[FinishedActivity] = []  # by the present turn
         self._in_hand: dict[int, list[FinishedActivity]] = {}  # being recorded by threads beside the loop, by id()
         self._is_doubtful = False  # whether the lease may hold what this worker does not know of
         self._settling = threading.Lock()
-        self._suspects: deque[ClaimedActivity] = deque()
         self._stopping = threading.Event()
         self._is_draining = False
-        self._claimed_at = self._timers_at = self._activities_at = self._told_at = self._alone_until = 0.0
-        self._found_instances = self._found_activities = self._made_timers = False
+        self._claimed_at = self._timers_at = 0.0
+        self._found_instances = self._made_timers = False
 
     # The drain ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +111,8 @@ class Runtime:
         began = time.monotonic()
         self.pool.on_detached = None
         self._is_draining = True
-        self._claimed_at = self._timers_at = self._activities_at = 0.0
+        self._claimed_at = self._timers_at = 0.0
+        self.intake.hurry()
         try:
             while not self._stopping.is_set():
                 worked = self.turn()
@@ -120,7 +120,7 @@ class Runtime:
                 if elapsed >= LONGEST_DRAIN_SECONDS or (elapsed >= seconds and gives_way()):
                     break
                 if not worked:
-                    if not (self.pool.is_busy or self._suspects):
+                    if not (self.pool.is_busy or self.intake.has_suspects):
                         break
                     self.pool.wait(WAIT_SECONDS)
             self._is_draining = False
@@ -144,11 +144,12 @@ class Runtime:
         self._settle_doubt()
         token = self.lease.token
         local = self._collect_finished(token)
-        is_alone = self._run_suspect()
+        is_alone = self.intake.run_suspect()
         claimed = [] if is_alone else self._claim_instances(token, bool(local))
         worked = self._advance(token, claimed, local)
         fired = self._fire_timers()  # after what is ready: an answer that somebody waits for comes first
-        return (not is_alone and self._claim_activities(token)) or worked or fired or bool(local)
+        taken = not is_alone and self.intake.claim(token, self._held, self._clock.now())
+        return taken or worked or fired or bool(local)
 
     def stop(self) -> None:
         """End the present drain soon, wait for running activities a while, and free everything."""
@@ -343,7 +344,7 @@ class Runtime:
         self._found_instances = self._found_instances or bool(
             checkpoint.children or checkpoint.messages or checkpoint.claimable_at or checkpoint.entity
         )
-        self._found_activities = self._found_activities or len(checkpoint.work_items) > len(activities)
+        self.intake.has_more = self.intake.has_more or len(checkpoint.work_items) > len(activities)
         if checkpoint.ends_execution and not checkpoint.keeps_activities and held.in_flight:
             self.pool.cancel_execution(held.pk, checkpoint.execution)
         if execution is None or execution.completion is not None or checkpoint.completed_at is not None:
@@ -361,50 +362,6 @@ class Runtime:
         if (held := self._held.pop(pk, None)) is not None and held.execution is not None:
             held.execution.discard()
 
-    def _claim_activities(self, token: int) -> bool:
-        """Take work items that nobody has room for, while there is room here."""
-        now = time.monotonic()
-        room = self.pool.room
-        if room <= 0 and self._found_activities and now - self._told_at >= WAIT_SECONDS:
-            self._told_at = now
-            self.store.notify_workers()  # others may have room for them at once
-        if room <= 0 or (not self._found_activities and now - self._activities_at < WAIT_SECONDS):
-            return False
-        works = self.store.claim_activities(token, room)
-        self._activities_at = now
-        self._found_activities = len(works) == room
-        for work in self._unknown.leave(token, works):
-            held = self._held.get(work.instance_pk)
-            if held is not None and held.claimed.execution == work.execution:
-                held.in_flight.add(work.task_id)
-            if work.deferred_until is not None:
-                self.pool.refuse(work, not_completed(work, self._clock.now()))
-            elif work.dispatches > self.config.dispatch_attempts:
-                self.pool.refuse(work, give_up(self.store, work))
-            elif work.unreadable:
-                self.pool.refuse(work, PayloadUnavailable(work.unreadable))
-            elif work.dispatches >= SUSPICIOUS_DISPATCHES:
-                self._suspects.append(work)
-            else:
-                self.pool.submit(work)
-        if self._found_activities:
-            self.store.notify_workers()
-        return bool(works)
-
-    def _run_suspect(self) -> bool:
-        """Start one of the activities that workers have died with; True while nothing else may start beside it.
-
-        What kills its process then takes only itself along, and innocents are not counted as poison with it.
-        """
-        now = time.monotonic()
-        if now >= self._alone_until or not self.pool.is_busy:
-            self._alone_until = 0.0
-            if self._suspects:
-                self._alone_until = now + ALONE_SECONDS
-                self.pool.submit(self._suspects.popleft())
-        self.pool.is_reserved = self._alone_until > 0.0
-        return self.pool.is_reserved
-
     # Between drains ----------------------------------------------------------------------------------------------
 
     def _park(self) -> None:
@@ -412,8 +369,7 @@ class Runtime:
         if self.lease.is_lost:
             return
         token = self.lease.token
-        unstarted = self.pool.take_unstarted() + [key_of(work) for work in self._suspects]
-        self._suspects.clear()
+        unstarted = self.intake.take_unstarted()
         if unstarted:
             self.store.detach_activities(token, unstarted)
         if self._held:
@@ -465,11 +421,10 @@ class Runtime:
     def _let_go(self) -> None:
         """The database did not answer: let what runs go on, and forget what may differ from what is written."""
         connections[self.store.using].close()
-        self.pool.take_unstarted()
+        self.intake.take_unstarted()
         self.pool.put_back(self._collected)  # an end that was written all the same finds its work item gone
         self._collected = []
         self._is_doubtful = True  # last: another thread may settle it at once, and must find all that is here
-        self._suspects.clear()
         for pk in list(self._held):
             self._forget(pk)
         self.pool.on_detached = self._on_detached
@@ -488,9 +443,9 @@ class Runtime:
         """Forget everything that belongs to a lease which is lost, or of which nothing is certain."""
         self._is_doubtful = False
         self._collected = []
+        self.intake.take_unstarted()
         self.pool.abandon_all()
-        self._found_instances = self._found_activities = True  # what is given up here is work for whoever comes first
-        self._suspects.clear()
+        self._found_instances = self.intake.has_more = True  # what is given up here is work for whoever comes first
         for pk in list(self._held):
             self._forget(pk)
         if not self.lease.is_lost:

@@ -167,7 +167,7 @@ def leave_to_others(monkeypatch) -> Callable[[InProcessWorker], None]:
 
     def leave(worker: InProcessWorker) -> None:
         monkeypatch.setattr(worker.runtime.pool, "has_room", lambda *planned: False)
-        monkeypatch.setattr(worker.runtime, "_claim_activities", lambda token: False)
+        monkeypatch.setattr(worker.runtime.intake, "claim", lambda *arguments: False)
 
     return leave
 

@@ -83,15 +83,19 @@ class SteppedWorker:
         """A new process: new lease, nothing in memory."""
         self.is_away = False
         self.store = UncertainStore(get_store())
-        runtime = self.runtime = Runtime(self.store)  # type: ignore[arg-type]  # it answers to all of a store's methods
-        self.pool = SteppedPool(4, 60.0, self.name, runtime._record_in_transaction)
-        runtime.pool = runtime.lease._pool = self.pool
+        # The store answers to all of a store's methods.
+        runtime = self.runtime = Runtime(self.store, make_pool=self._make_pool)  # type: ignore[arg-type]
         runtime.lease._thread = threading.Thread()  # never started: no heart beats, and none is needed
+
+    def _make_pool(self, threads: int, seconds: float, worker: str, record: Any, hub: str) -> SteppedPool:
+        self.pool = SteppedPool(4, 60.0, self.name, record, hub)
+        return self.pool
 
     def turn(self) -> None:
         """Once round the loop. Where the database does not answer, what a drain does then."""
         runtime = self.runtime
-        runtime._claimed_at = runtime._timers_at = runtime._activities_at = 0.0
+        runtime._claimed_at = runtime._timers_at = 0.0
+        runtime.intake.hurry()
         runtime.pool.on_detached = None
         runtime._is_draining = True
         try:
