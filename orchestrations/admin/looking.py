@@ -29,7 +29,7 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 PAYLOADS = frozenset(
-    {"input", "output", "custom_status", "failure", "payload", "attributes", "waits", "request", "state"}
+    {"input", "first_input", "output", "custom_status", "failure", "payload", "attributes", "waits", "request", "state"}
     | {"summary", "initial", "on_timeout", "data"}  # of tasks and votes
     | {"parameters"}  # of bulk jobs
 )

@@ -14,6 +14,7 @@ from orchestrations.client.many import ActingOnMany, Outcomes
 from orchestrations.client.tagging import tag_changes
 from orchestrations.errors import PayloadRejected
 from orchestrations.models import BulkJob, Instance
+from orchestrations.models.instances import START_COLUMNS
 
 if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
@@ -74,7 +75,7 @@ ACTS: dict[Action, BulkAct] = {
     Action.SUSPEND: BulkAct(_control(Action.SUSPEND), frozenset({"recursive"})),
     Action.RESUME: BulkAct(_control(Action.RESUME), frozenset({"recursive"})),
     Action.REWIND: BulkAct(_control(Action.REWIND)),
-    Action.RESTART: BulkAct(_restart, columns=("input", "version", "tags")),
+    Action.RESTART: BulkAct(_restart, columns=START_COLUMNS),
     Action.PURGE: BulkAct(_purge, frozenset({"recursive"})),
     Action.RAISE_EVENT: BulkAct(_raise_event, frozenset({"event_name", "event_data"})),
     Action.SET_TAGS: BulkAct(_set_tags, frozenset({"tags", "remove_tags"})),

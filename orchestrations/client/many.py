@@ -92,7 +92,7 @@ class ActingOnMany(Starting, Messaging, Tagging):
     def restart_many(
         self, instances: Sequence[Instance], reason: str = "", *, details: Mapping[str, Any] | None = None
     ) -> Outcomes:
-        """Start each again under a new id, as ``restart`` does. The rows need input, tags and version."""
+        """Start each again under a new id, as ``restart`` does. The rows need START_COLUMNS."""
         outcomes = Outcomes()
         again: list[NewInstance] = []
         restarted: list[Instance] = []

@@ -16,6 +16,7 @@ from orchestrations.client.hub import HubClient, SerializedJson
 from orchestrations.client.instance_ids import check_instance_id, new_instance_id
 from orchestrations.errors import InstanceAlreadyExists, InstanceNotFound
 from orchestrations.models import Instance
+from orchestrations.models.instances import START_COLUMNS
 from orchestrations.store.contract import Created, NewInstance, OnDuplicate
 from orchestrations.webhooks import announcements
 
@@ -97,14 +98,13 @@ class Starting(HubClient):
         return [instance.instance_id for instance in instances]
 
     def restart(self, instance_id: str, restart_with_new_instance_id: bool = True) -> str:
-        """Start the same orchestration with the same input, tags and version, and return the instance id.
+        """Start the same orchestration with the input and version that it was started with, and return the instance id.
 
-        By default under a new id, whatever the status; else under the same one, which must have ended. It gets no
-        parent. The input is the one that its status shows: after continue-as-new that of the present generation, as
-        in Durable Functions; the first one is not kept. Raises InstanceNotFound, InstanceAlreadyExists and
-        FunctionNotRegistered.
+        By default under a new id, whatever the status; else under the same one, which must have ended. What
+        continue-as-new has made of input and version does not count. Tags are the present ones, and there is no parent.
+        Raises InstanceNotFound, InstanceAlreadyExists, FunctionNotRegistered and PayloadUnavailable.
         """
-        row = self._rows(instance_id).only("instance_id", "name", "input", "tags", "version").first()
+        row = self._rows(instance_id).only("instance_id", "name", *START_COLUMNS).first()
         if row is None:
             raise InstanceNotFound(instance_id)
         again = self._again(row, None if restart_with_new_instance_id else row.instance_id)
@@ -121,8 +121,8 @@ class Starting(HubClient):
         return NewInstance(
             instance_id=new_instance_id() if instance_id is None else instance_id,
             name=registry.orchestrator(row.name).name,
-            version=row.version,
-            input=row.input,
+            version=row.start_version,
+            input=row.start_input,
             tags=dict(row.tags),
             has_fresh_id=instance_id is None,
         )

@@ -11,6 +11,8 @@ from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models.payloads import PayloadField
 
 STATUS_CHOICES = [(status.value, status.value) for status in RuntimeStatus]
+START_COLUMNS = ("input", "first_input", "version", "first_version", "tags")
+"""What it takes to start an instance again as it was started, beside its name."""
 ORCHESTRATION = Q(is_entity=False)
 """What every list of orchestrations asks for, so that its index holds no entities to step over."""
 TERMINAL_STATUSES = sorted(status.value for status in TERMINAL)
@@ -58,6 +60,15 @@ class Instance(models.Model):
     parent_task_id = models.IntegerField(null=True, blank=True)
 
     input = PayloadField(null=True, blank=True)
+    first_input = PayloadField(
+        null=True, blank=True, help_text="The input of the start, where continue-as-new has replaced it."
+    )
+    first_version = models.CharField(
+        max_length=64,
+        null=True,
+        blank=True,
+        help_text="The version of the start; none until the first continue-as-new.",
+    )
     output = PayloadField(null=True, blank=True)
     custom_status = models.TextField(null=True, blank=True)
     failure = PayloadField(null=True, blank=True, help_text="Failure details with their cause chain, as JSON.")
@@ -131,3 +142,18 @@ class Instance(models.Model):
     def runtime_status(self) -> RuntimeStatus:
         """The status as an enumeration member."""
         return RuntimeStatus(self.status)
+
+    @property
+    def has_continued(self) -> bool:
+        """Whether continue-as-new has replaced what it was started with."""
+        return self.first_version is not None
+
+    @property
+    def start_input(self) -> str | None:
+        """The input of its start as JSON text, whatever continue-as-new has made of it. Raises PayloadUnavailable."""
+        return self.first_input if self.has_continued else self.input
+
+    @property
+    def start_version(self) -> str:
+        """The version of its start."""
+        return self.version if self.first_version is None else self.first_version

@@ -186,7 +186,7 @@ def files(hub: TaskHub) -> Iterator[str]:
 
 def payload_files_columns() -> tuple[tuple[Any, str, str], ...]:
     """Every column that may hold a reference, with the path from its row to the instance's id."""
-    instance = ((Instance, "instance_id", column) for column in ("input", "output", "failure"))
+    instance = ((Instance, "instance_id", column) for column in ("input", "first_input", "output", "failure"))
     others = ((HistoryEvent, "payload"), (InboxMessage, "payload"), (Entity, "state"))
     return (*instance, *((model, "instance__instance_id", column) for model, column in others))
 

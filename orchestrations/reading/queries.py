@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
 
 PAYLOAD_COLUMNS = ("input", "output", "custom_status", "failure")
+LARGE_COLUMNS = (*PAYLOAD_COLUMNS, "first_input")
+"""Those that may hold much; what shows no payload loads none of them."""
 LIST_COLUMNS = (
     "hub",
     "instance_id",
@@ -61,9 +63,9 @@ ENDED = tuple(status for status in RuntimeStatus if status in TERMINAL)
 def get_instance(hub: str, instance_id: str, *, payloads: bool = False, using: str | None = None) -> Instance:
     """The instance, with its payload columns only where asked for; raises InstanceNotFound, also for an entity."""
     rows = Instance.objects.using(using or get_config().database).select_related("parent")
-    rows = rows.defer(*(f"parent__{column}" for column in PAYLOAD_COLUMNS))
+    rows = rows.defer(*(f"parent__{column}" for column in LARGE_COLUMNS))
     if not payloads:
-        rows = rows.defer(*PAYLOAD_COLUMNS)
+        rows = rows.defer(*LARGE_COLUMNS)
     instance = rows.filter(ORCHESTRATION, hub=hub, instance_id=instance_id).first() if storable(instance_id) else None
     if instance is None:
         raise InstanceNotFound(instance_id)
@@ -331,7 +333,7 @@ def answerable_waits(user: Person, hub: str, limit: int = LIST_PAGE) -> list[Ope
 
 
 def _waits(hub: str) -> QuerySet[OpenWait]:
-    columns = (f"instance__{column}" for column in (*PAYLOAD_COLUMNS, "waits"))
+    columns = (f"instance__{column}" for column in (*LARGE_COLUMNS, "waits"))
     return OpenWait.objects.using(get_config().database).filter(hub=hub).select_related("instance").defer(*columns)
 
 

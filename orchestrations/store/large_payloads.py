@@ -36,6 +36,7 @@ Columns = tuple[tuple[type[models.Model], str, str], ...]
 
 COLUMNS: Columns = (
     (Instance, "pk", "input"),
+    (Instance, "pk", "first_input"),
     (Instance, "pk", "output"),
     (Instance, "pk", "failure"),
     (HistoryEvent, "instance_id", "payload"),

@@ -252,6 +252,9 @@ def _updates(checkpoint: Checkpoint) -> dict[str, Any]:
         updates["started_at"] = checkpoint.started_at
     if checkpoint.new_input is not None:
         [updates["input"]] = checkpoint.new_input
+        has_begun_first = Q(first_version=None)
+        updates["first_input"] = Case(When(has_begun_first, then=F("input")), default=F("first_input"))
+        updates["first_version"] = Coalesce(F("first_version"), F("version"))
     if checkpoint.new_version is not None:
         updates["version"] = checkpoint.new_version
     if checkpoint.release:
@@ -297,7 +300,7 @@ class OrmStore(ComposedStore):
                 )
             )
             .order_by("attempts", "ready_at", "pk")
-            .defer("input", "output", "failure", "waits")
+            .defer("input", "first_input", "output", "failure", "waits")
         )
 
     def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:

@@ -125,6 +125,8 @@ BLANK_COLUMNS: dict[str, Any] = {
     "last_sequence": 0,
     "lease_token": None,
     "attempts": 0,
+    "first_input": None,
+    "first_version": None,
     "output": None,
     "custom_status": None,
     "failure": None,

@@ -105,6 +105,10 @@ def checkpoint_updates(value: Callable[[str], str]) -> str:
         f"last_sequence = {value('new_last_sequence')}",
         f"started_at = COALESCE({value('started_at')}, i.started_at)",
         f"input = CASE WHEN {value('replaces_input')} = 1 THEN {value('input')} ELSE i.input END",
+        f"first_input = CASE WHEN {value('replaces_input')} = 1 AND i.first_version IS NULL "
+        "THEN i.input ELSE i.first_input END",
+        f"first_version = CASE WHEN {value('replaces_input')} = 1 "
+        "THEN COALESCE(i.first_version, i.version) ELSE i.first_version END",
         f"version = COALESCE({value('version')}, i.version)",
         "attempts = 0",
         f"lease_token = CASE WHEN {value('release')} = 1 THEN NULL ELSE i.lease_token END",

@@ -208,6 +208,15 @@ def test_ended_instances_start_again_under_new_ids(make_job, finish):
     assert AuditEntry.objects.get(action="restart").details["restarted"] == "one"
 
 
+def test_what_has_continued_as_new_starts_again_as_it_was_started(make_job, finish):
+    rows.instance("one", status="Completed", input="3", version="2", first_input="0", first_version="1")
+
+    finish(make_job(Action.RESTART))
+
+    started = Instance.objects.get(status="Pending")
+    assert (started.input, started.version, started.first_version) == ("0", "1", None)
+
+
 def test_a_purge_takes_descendants_where_asked_and_leaves_live_ones(make_job, finish):
     parent = rows.instance("parent", status="Completed")
     rows.instance("child", status="Completed", parent=parent, minutes=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from orchestrations import orchestrator
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer
 from tests.runtime import functions
@@ -47,6 +49,40 @@ def test_tags_stay_and_the_version_may_change(client, worker):
     client.start_new(upgrades, "order", [], tags={"team": "a"}, version="1")
 
     assert worker.run_until_ended("order").output == [["1", {"team": "a"}], ["1", {"team": "a"}], ["2", {"team": "a"}]]
+
+
+@pytest.mark.parametrize("with_new_id", [True, False])
+def test_a_restart_begins_with_the_input_and_the_version_of_the_start(client, worker, with_new_id):
+    @orchestrator(version="2")
+    def counts_up(context, number):
+        yield context.task_all([])
+        if number < 3:
+            context.continue_as_new(number + 1, new_version="2")
+        return [context.version, number]
+
+    client.start_new(counts_up, "order", 0, version="1")
+    assert worker.run_until_ended("order").output == ["2", 3]
+    assert client.get_status("order").input == 3, "the status shows the present generation's"
+
+    for restarted in ("order", client.restart("order", with_new_id)):  # what was restarted is restarted alike
+        again = client.restart(restarted, restart_with_new_instance_id=True)
+        row = Instance.objects.get(instance_id=again)
+        assert (row.input, row.version, row.first_version) == ("0", "1", None)
+        assert worker.run_until_ended(again).output == ["2", 3]
+
+
+def test_a_restart_of_what_was_started_without_input_has_none(client, worker):
+    @orchestrator
+    def sets_out(context, number):
+        yield context.task_all([])
+        if number is None:
+            context.continue_as_new(1)
+        return number
+
+    client.start_new(sets_out, "order")
+    worker.run_until_ended("order")
+
+    assert Instance.objects.get(instance_id=client.restart("order")).input is None
 
 
 def test_a_hundred_generations_take_a_thousand_events_once_and_in_order(client, worker):

@@ -168,7 +168,7 @@ def test_continue_as_new_carries_the_input_on_and_deletes_what_went_before(clien
         client.raise_event(instance_id, "go", LARGE)
         worker.run_until_idle()
 
-        assert len(kept(files)) == 1  # the input of the new execution
+        assert len(kept(files)) == 2  # the first input, for a restart, and the present one
         assert kept(files) == recorded()
 
     client.raise_event(instance_id, "go", "end")
@@ -215,6 +215,34 @@ def test_a_restart_has_a_file_of_its_own(run, client, worker):
     worker.run_until_idle()
 
     assert client.get_status(second).output == LARGE
+
+
+def test_the_file_of_the_first_input_outlives_generations_but_no_purge(client, worker, files):
+    @orchestrator
+    def shrinks(context, texts):
+        yield context.task_all([])
+        if len(texts) > 1:
+            context.continue_as_new(texts[1:])
+
+    client.start_new(shrinks, "order", [LARGE, LARGE, LARGE])
+    worker.run_until_ended("order")
+    [first_input] = Instance.objects.values_list("first_input", flat=True)
+    assert is_reference(first_input)
+    assert kept(files) == recorded()
+    assert len(kept(files)) == 2, "the first input and the present one"
+
+    again = client.restart("order")
+    client.purge_instance_history("order")
+
+    assert client.get_status(again).input == [LARGE, LARGE, LARGE]
+    assert kept(files) == recorded()
+    worker.run_until_ended(again)
+    client.restart(again, restart_with_new_instance_id=False)
+    assert Instance.objects.get().input != Instance.objects.get().first_input
+    client.terminate(again)
+    worker.run_until_ended(again)
+    client.purge_instance_history(again)
+    assert kept(files) == recorded() == set()
 
 
 def test_a_purge_deletes_the_files(run, client, files):

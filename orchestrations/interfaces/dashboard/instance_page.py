@@ -55,7 +55,7 @@ class WaitLine:
 
 def load(hub: str, instance_id: str) -> Instance:
     """The instance with its small columns and ``coming``, without input and output; raises Http404."""
-    left_out = ["input", "output", *(f"parent__{column}" for column in queries.PAYLOAD_COLUMNS)]
+    left_out = ["input", "first_input", "output", *(f"parent__{column}" for column in queries.LARGE_COLUMNS)]
     rows = Instance.objects.using(get_config().database).select_related("parent").defer(*left_out)
     known = queries.storable(instance_id)
     instance = with_coming(rows).filter(hub=hub, instance_id=instance_id).first() if known else None

@@ -347,6 +347,19 @@ def test_secrets_are_hidden_on_pages_and_in_downloads(operator, one):
     assert operator.get(f"{ONE}download/input.json").json()["user"] == "ann"
 
 
+def test_what_has_continued_as_new_shows_its_first_input_too(operator, viewer, one):
+    assert "First input" not in operator.get(f"{ONE}io/").text
+
+    Instance.objects.update(input='"present"', first_input='"original"', first_version="")
+
+    text = operator.get(f"{ONE}io/").text
+    assert "present" in text
+    assert "First input" in text
+    assert operator.get(f"{ONE}download/first_input.json").json() == "original"
+    assert "original" not in viewer.get(f"{ONE}io/").text
+    assert viewer.get(f"{ONE}download/first_input.json").status_code == 403
+
+
 def test_what_is_secret_is_a_setting(operator, one):
     Instance.objects.update(input='{"password": "hunter2", "shoe size": 43}')
 

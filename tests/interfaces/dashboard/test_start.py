@@ -144,6 +144,17 @@ def test_starting_like_another_fills_the_form_in(operator):
     assert "team=a" in page
 
 
+def test_starting_like_one_that_has_continued_as_new_takes_what_it_was_started_with(operator):
+    started_with = {"first_input": '{"number":7,"customer":"ada"}', "first_version": "2"}
+    rows.instance("order-7", name="bill", input='{"number":8,"customer":"bob"}', version="3", **started_with)
+
+    page = operator.get(f"{START}?like=order-7").text
+
+    assert 'name="input-number" value="7"' in page
+    assert 'name="version" value="2"' in page
+    assert "bob" not in page
+
+
 def test_an_input_that_its_form_cannot_show_is_left_out_or_shown_as_json(operator):
     rows.instance("order-7", name="bill", input='"not an order"')
 

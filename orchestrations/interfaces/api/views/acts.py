@@ -91,7 +91,7 @@ class Restart(HubView):
         responses={201: serializers.Started, **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, instance_id: str) -> Response:
-        """Start the same orchestration with the same input, under a new id or, once it has ended, under its own."""
+        """Start the orchestration as it was first started, under a new id or, once it has ended, under its own."""
         given = self.given(serializers.RestartBody)
         started = self.client.restart(instance_id, given["with_new_instance_id"])
         url = descriptions.instance_url(request, started)

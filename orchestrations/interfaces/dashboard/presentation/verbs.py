@@ -66,7 +66,8 @@ RESTART = Verb(
     "restart",
     "Start again",
     "A new instance is started.",
-    "A new instance of the same orchestrator starts with the same input, under a new id. This one stays as it is.",
+    "A new instance of the same orchestrator starts with the input that this one was first started with, under a new "
+    "id. This one stays as it is.",
 )
 TERMINATE = Verb(
     Action.TERMINATE,

@@ -22,7 +22,7 @@ from orchestrations.models import Instance
 
 logger = logging.getLogger("orchestrations.dashboard")
 
-PARTS = {"input": "Input", "output": "Output", "custom_status": "Custom status"}
+PARTS = {"input": "Input", "first_input": "First input", "output": "Output", "custom_status": "Custom status"}
 TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 FOLDER = "durable/payloads"
 
@@ -45,14 +45,16 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
     if not can(person(request), Action.VIEW_PAYLOADS, instance):
         return {"may_view_payloads": False, "parts": [_part(instance, "custom_status")]}
     rows = Instance.objects.using(get_config().database)
-    whole = rows.only("name", "status", *PARTS).filter(pk=instance.pk).first() or instance
-    return {"may_view_payloads": True, "parts": [_part(whole, slug) for slug in PARTS]}
+    whole = rows.only("name", "status", "first_version", *PARTS).filter(pk=instance.pk).first() or instance
+    slugs = [slug for slug in PARTS if slug != "first_input" or whole.has_continued]
+    return {"may_view_payloads": True, "parts": [_part(whole, slug) for slug in slugs]}
 
 
 def _part(instance: Instance, slug: str) -> Part:
     has_ended = instance.runtime_status.is_terminal
     absent = {
-        "input": "It was started without input.",
+        "input": "This generation has no input." if instance.has_continued else "It was started without input.",
+        "first_input": "It was started without input.",
         "output": "None." if has_ended else "It has not ended yet.",
         "custom_status": "The orchestrator has set none.",
     }
@@ -94,6 +96,6 @@ def _type_of(instance: Instance, slug: str) -> str:
         return ""
     conversion = registry.orchestrator(instance.name).conversion
     try:
-        return conversion.input_type if slug == "input" else conversion.output_type
+        return conversion.input_type if slug in ("input", "first_input") else conversion.output_type
     except (DurableError, NameError, TypeError, SyntaxError):  # an annotation that can't be resolved
         return ""

@@ -20,7 +20,7 @@ from orchestrations.interfaces.dashboard.tabs import raw as raw_tab
 from orchestrations.interfaces.dashboard.tabs import timeline as timeline_tab
 
 JSON = "application/json; charset=utf-8"
-PARTS = ("input", "output", "custom_status")
+PARTS = ("input", "first_input", "output", "custom_status")
 
 
 @require_GET

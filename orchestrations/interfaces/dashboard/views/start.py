@@ -60,7 +60,7 @@ def start(request: HttpRequest, *, hub: str) -> HttpResponse:
     if not can(person(request), Action.START, Function(hub, name)):
         raise PermissionDenied(f"That needs {NEEDED} for {name}.")
     given = request.POST if request.method == "POST" else None
-    version, tags = (like.instance.version, like.instance.tags) if like.instance else ("", {})
+    version, tags = (like.instance.start_version, like.instance.tags) if like.instance else ("", {})
     form = StartForm(given, version=version, tags=tags)
     asked = _input(request, definition, like)
     if given is None:
@@ -118,7 +118,7 @@ def _like(request: HttpRequest, hub: str) -> Like:
             instance, note=f"Its input is not shown: that needs the permission {Action.VIEW_PAYLOADS.permission}."
         )
     try:
-        return Like(instance, find_instance(hub, instance_id, payloads=True).input)
+        return Like(instance, find_instance(hub, instance_id, payloads=True).start_input)
     except PayloadUnavailable as unavailable:
         return Like(instance, note=str(unavailable))
 
