@@ -362,15 +362,18 @@ class OrchestrationContext:
 
     # Determinism -------------------------------------------------------------------------------------------------
 
-    def new_uuid(self) -> uuid.UUID:
-        """A UUID that is the same on every replay; two calls give two."""
-        name = f"{self.instance_id}_{self.current_utc_datetime:%Y-%m-%dT%H:%M:%S.%fZ}_{self._uuids}"
-        self._uuids += 1
-        return uuid.uuid5(UUID_NAMESPACE, name)
+    def new_uuid(self) -> str:
+        """A UUID as text, the same on every replay; two calls give two, also in two generations of an instance."""
+        return str(self.new_guid())
 
     def new_guid(self) -> uuid.UUID:
-        """``new_uuid`` under the name of azure-functions-durable 1.x."""
-        return self.new_uuid()
+        """``new_uuid`` as a UUID."""
+        # From the second generation on: the clock, and with it the name, may be the same after continue_as_new.
+        generation = f"{self._execution.generation:x}." if self._execution.generation > 1 else ""
+        moment = f"{self.current_utc_datetime:%Y-%m-%dT%H:%M:%S.%fZ}"
+        name = f"{self.instance_id}_{moment}_{generation}{self._uuids}"
+        self._uuids += 1
+        return uuid.uuid5(UUID_NAMESPACE, name)
 
     def patched(self, patch_id: str) -> bool:
         """Whether this execution takes the new path of a change of the code: True for whoever comes here anew.

@@ -111,7 +111,8 @@ def test_a_generator_written_for_azure_functions_durable(client, worker, server)
         context.set_custom_status({"progress": 90})
         seen["custom_status"] = context.custom_status
         seen["identity"] = [context.instance_id, context.parent_instance_id]
-        seen["uuid"] = str(context.new_uuid()) != str(context.new_guid())
+        order_id = "order-" + context.new_uuid()
+        seen["uuid"] = [uuid.UUID(order_id.removeprefix("order-")).version, type(context.new_guid()) is uuid.UUID]
         seen["clock"] = context.current_utc_datetime.utcoffset() == timedelta(0)
         seen["replaying"] = isinstance(context.is_replaying, bool)
         seen["histories"] = [entry.name for entry in context.histories][:2]
@@ -140,7 +141,7 @@ def test_a_generator_written_for_azure_functions_durable(client, worker, server)
         "entity": 5,
         "custom_status": {"progress": 90},
         "identity": ["order", None],
-        "uuid": True,
+        "uuid": [5, True],
         "clock": True,
         "replaying": True,
         "histories": ["double", "double"],
@@ -214,7 +215,7 @@ def test_a_two_argument_generator_written_for_durabletask(client, worker, caplog
         # The rest
         ctx.set_custom_status(custom_status="almost")
         seen["identity"] = [ctx.instance_id, ctx.parent_instance_id, ctx.version]
-        seen["uuid"] = uuid.UUID(str(ctx.new_uuid())).version
+        seen["uuid"] = uuid.UUID(ctx.new_uuid()).version
         seen["clock"] = ctx.current_utc_datetime > datetime(2020, 1, 1, tzinfo=UTC)
         log.info("done")
         ctx.continue_as_new({"round": 2, "seen": seen}, save_events=True)

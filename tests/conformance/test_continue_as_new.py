@@ -85,6 +85,20 @@ def test_a_restart_of_what_was_started_without_input_has_none(client, worker):
     assert Instance.objects.get(instance_id=client.restart("order")).input is None
 
 
+def test_uuids_of_all_generations_differ(client, worker):
+    @orchestrator
+    def mints(context, seen):
+        seen = [*seen, context.new_uuid(), str(context.new_guid())]
+        if len(seen) < 40:
+            context.continue_as_new(seen)
+        return seen
+
+    client.start_new(mints, "order", [])
+
+    minted = worker.run_until_ended("order").output
+    assert (len(minted), len(set(minted))) == (40, 40)
+
+
 def test_a_hundred_generations_take_a_thousand_events_once_and_in_order(client, worker):
     @orchestrator
     def adds(context, seen):

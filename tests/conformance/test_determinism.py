@@ -224,7 +224,7 @@ def test_what_is_deterministic_and_what_logs_is_left_in_peace(run):
         context.create_replay_safe_logger(logger).info("still deterministic")
         seeded = random.Random(7)
         yield context.call_activity(functions.work, str([seeded.random(), seeded.choice([1, 2])]))
-        first, moment = context.new_uuid(), context.current_utc_datetime
+        first, moment = context.new_guid(), context.current_utc_datetime
         time.strftime("%Y", moment.timetuple())
         datetime.datetime.fromisoformat(moment.isoformat())
         uuid.uuid5(first, "name")

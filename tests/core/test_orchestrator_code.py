@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError, OrchestrationStateError, TaskFailedError
+from orchestrations.core.events import EventType
 from orchestrations.core.execution import InstanceFacts
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CUSTOM_STATUS_BYTES
@@ -295,7 +296,21 @@ def test_uuids_are_those_of_durable_task_and_the_same_on_replay():
 
     namespace = uuid.uuid5(uuid.NAMESPACE_OID, "9e952958-5e33-4daf-827f-2fa12937b875")
     times = ("2026-01-01T00:00:01.000000Z", "2026-01-01T00:00:01.000000Z", "2026-01-01T00:00:02.000000Z")
-    assert made == [[uuid.uuid5(namespace, f"i1_{time}_{number}") for number, time in enumerate(times)]] * 2
+    first, second, third = (uuid.uuid5(namespace, f"i1_{time}_{number}") for number, time in enumerate(times))
+    assert made == [[str(first), second, str(third)]] * 2
+
+
+def test_uuids_of_a_later_generation_differ_from_the_first_ones_at_the_same_moment():
+    made = []
+
+    def orchestrator(context):
+        made.append(context.new_uuid())
+
+    for generation in (1, 2, 2):
+        driver = Driver(orchestrator)
+        driver.feed(driver.event(EventType.EXECUTION_STARTED, attributes={"generation": generation}))
+
+    assert made[0] != made[1] == made[2]
 
 
 def test_a_replay_safe_logger_logs_each_line_once(caplog):
