@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 from django.db import DatabaseError, connection
@@ -11,6 +13,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.test import AsyncClient, Client
 
+from durable_admin import arriving_bodies
 from durable_admin.middleware import CONTENT_SECURITY_POLICY
 from durable_admin.one_thread import OneThreadHandler
 
@@ -84,9 +87,11 @@ def test_static_files_are_served_to_both_kinds_of_client(client):
     assert client.head(path)["Content-Length"] == whole["Content-Length"]
 
 
-async def under_asgi(path: str) -> list[dict]:
+async def under_asgi(
+    path: str, method: str = "GET", receive: Callable[[], Awaitable[dict]] | None = None
+) -> list[dict]:
     """What the web server is told to send."""
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"testserver")], "query_string": b""}
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"host", b"testserver")], "query_string": b""}
     arriving: asyncio.Queue[dict] = asyncio.Queue()
     arriving.put_nowait({"type": "http.request"})
     sent: list[dict] = []
@@ -94,7 +99,7 @@ async def under_asgi(path: str) -> list[dict]:
     async def send(message: dict) -> None:
         sent.append(message)
 
-    await OneThreadHandler()(scope, arriving.get, send)
+    await OneThreadHandler()(scope, receive or arriving.get, send)
     return sent
 
 
@@ -131,3 +136,44 @@ def test_the_address_that_browsers_try_for_an_icon_leads_to_it(client, settings,
     answer = client.get("/favicon.ico")
 
     assert client.get(answer.headers["Location"]).headers["Content-Type"] == "image/svg+xml"
+
+
+def told(sent: list[dict]) -> tuple[int, str]:
+    start, body, *_ = sent
+    headers = dict(start["headers"])
+    assert headers[b"Content-Type"] == b"application/problem+json"
+    assert headers[b"Connection"] == b"close", "what is still coming is not read"
+    return start["status"], json.loads(body["body"])["code"]
+
+
+def test_a_body_without_end_is_cut_off_by_the_site_itself(monkeypatch):
+    monkeypatch.setattr(arriving_bodies, "REQUEST_BYTES", 1_000)
+    chunks = []
+
+    async def receive() -> dict:
+        chunks.append(b"x" * 100)
+        return {"type": "http.request", "body": chunks[-1], "more_body": True}
+
+    assert told(asyncio.run(under_asgi("/api/instances/", "POST", receive))) == (413, "too_large")
+    assert len(chunks) == 11, "nothing is read beyond the limit"
+
+
+def test_a_body_that_drips_is_cut_off_in_time(monkeypatch):
+    monkeypatch.setattr(arriving_bodies, "BODY_SECONDS", 0.05)
+    drops = []
+
+    async def receive() -> dict:
+        if drops:
+            await asyncio.Event().wait()  # for ever
+        drops.append(b"x")
+        return {"type": "http.request", "body": drops[-1], "more_body": True}
+
+    assert told(asyncio.run(under_asgi("/api/instances/", "POST", receive))) == (408, "too_slow")
+    assert drops == [b"x"]
+
+
+def test_a_client_that_goes_away_while_it_sends_is_answered_nothing():
+    async def receive() -> dict:
+        return {"type": "http.disconnect"}
+
+    assert asyncio.run(under_asgi("/api/instances/", "POST", receive)) == []

@@ -17,7 +17,8 @@ def check_instance_id(instance_id: str) -> str:
     """Return the id unchanged when it is allowed.
 
     Raises InvalidInstanceId, naming the rule that it breaks: 1 to 256 characters, no control character, none of
-    ``/ \\ # ?``, not beginning with ``@`` (entities have those), nothing that UTF-8 can't hold.
+    ``/ \\ # ?``, not beginning with ``@`` (entities have those), not ``.`` or ``..``, nothing that
+    UTF-8 can't hold.
     """
     problem = instance_id_problem(instance_id)
     if problem:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, TAG_CHARACTERS, TAGS, VERSION_LENGTH
 
 FORBIDDEN = frozenset("/\\#?")  # they would end or split the path segment that an id is in every URL
+DOTS = (".", "..")
 
 
 def instance_id_problem(instance_id: str) -> str | None:
@@ -21,6 +22,8 @@ def instance_id_problem(instance_id: str) -> str | None:
         return f"has {len(instance_id)} characters; {INSTANCE_ID_LENGTH} are allowed"
     if instance_id.startswith("@"):
         return "begins with '@', which is reserved for entities"
+    if instance_id in DOTS:
+        return "is what every client drops from a URL: there would be no address of it"
     for character in instance_id:
         if character in FORBIDDEN:
             return f"holds {character!r}; none of / \\ # ? is allowed"

@@ -16,6 +16,7 @@ from orchestrations.interfaces.api.serializers import (
     Asked,
     Flag,
     Json,
+    Payload,
     Text,
 )
 from orchestrations.limits import (
@@ -171,7 +172,7 @@ class RaiseManyBody(ReasonedBatch):
 
     action = serializers.ChoiceField([Action.RAISE_EVENT.value])
     event_name = Text(max_length=NAME_LENGTH)
-    event_data = Json(required=False, default=None)
+    event_data = Payload(required=False, default=None)
 
 
 class TagManyBody(ReasonedBatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import IO, Any, BinaryIO, cast
 
@@ -10,6 +9,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from orchestrations.authoring import payloads
+from orchestrations.client import SerializedJson
 from orchestrations.interfaces import bodies
 from orchestrations.limits import PAYLOAD_BYTES
 
@@ -24,15 +24,14 @@ class BodyRequest(Request):
 
 
 class PayloadParser(BaseParser):
-    """``application/json``. An empty body is null. Raises PayloadRejected with the path of what can't be stored."""
+    """``application/json``. Raises PayloadRejected with the path of what can't be stored."""
 
     media_type = "application/json"
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """The body's value. Raises BodyRefused."""
+        """The body as JSON text, of which nothing is built yet; None where it is empty. Raises BodyRefused."""
         request: Request = (parser_context or {})["request"]
         body = bodies.read(request._request, PAYLOAD_BYTES, stream)
-        text = payloads.check_text(body, "body") if body.strip() else None
-        return None if text is None else json.loads(text)
+        return SerializedJson(payloads.check_text(body, "body") or "null") if body.strip() else None

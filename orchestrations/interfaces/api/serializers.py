@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
@@ -26,6 +26,7 @@ from orchestrations.models import AuditEntry
 from orchestrations.store.contract import OnDuplicate
 
 ERROR_LINE = 300  # characters of the line
+UNKNOWN_NAMED = 20  # names of one object that nothing has
 STATUSES = [status.value for status in RuntimeStatus]
 PAYLOAD_STATES = ["shown", "withheld"]
 PAYLOADS_ARE = "Whether payloads are shown, or withheld because you may not see them; then they are null."
@@ -67,6 +68,14 @@ class Json(serializers.JSONField):
         return (True, None) if data is None else super().validate_empty_values(data)
 
 
+class Payload(Json):
+    """Any JSON value in a body, which is stored as it came."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take it: that it is JSON was seen when the body was read."""
+        return data
+
+
 class Asked(serializers.Serializer[Any]):
     """What a caller may send. What means nothing is refused: a slip of the pen would change what happens."""
 
@@ -74,11 +83,13 @@ class Asked(serializers.Serializer[Any]):
         """Refuse what is not declared."""
         unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
         if unknown:
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError(
-                {name: [f"Nothing has this name here. Known: {known}."] for name in unknown}
-            )
+            raise serializers.ValidationError(self.unknown(unknown))
         return super().to_internal_value(data)
+
+    def unknown(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """What is said of the first names that are not declared."""
+        message = f"Nothing has this name here. Known: {', '.join(self.fields)}."
+        return {name: [message] for name in names[:UNKNOWN_NAMED]}
 
 
 # Queries ----------------------------------------------------------------------------------------------------------
@@ -200,7 +211,7 @@ class StartBody(Asked):
     """An orchestration to start."""
 
     orchestrator = serializers.ChoiceField([])
-    input = Json(required=False, default=None)
+    input = Payload(required=False, default=None)
     instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="Made at random unless given.")
     start_at = serializers.DateTimeField(required=False, help_text="At once unless given.")
     tags = serializers.DictField(child=Text(allow_blank=True), required=False)
@@ -241,7 +252,7 @@ class SignalBody(Asked):
     """An operation of an entity, to be carried out later."""
 
     operation = Text(max_length=NAME_LENGTH)
-    input = Json(required=False, default=None)
+    input = Payload(required=False, default=None)
     signal_time = serializers.DateTimeField(required=False, help_text="Not before that.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrations.interfaces.api.batch_serializers import Explanation
-from orchestrations.interfaces.api.serializers import Asked, Json, Text
+from orchestrations.interfaces.api.serializers import Asked, Payload, Text
 from orchestrations.limits import REASON_LENGTH
 
 
@@ -16,5 +16,5 @@ class TaskBody(Asked):
 class CompleteBody(Asked):
     """The result of an activity, and why it is given by hand."""
 
-    result = Json(required=False, default=None)
+    result = Payload(required=False, default=None)
     reason = Explanation(max_length=REASON_LENGTH)

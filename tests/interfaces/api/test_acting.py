@@ -62,6 +62,8 @@ def test_an_entity_is_no_instance_that_could_be_acted_on(api, act):
         ({}, "invalid", "$.orchestrator"),
         ({"orchestrator": "echo", "instance_id": "a/b"}, "invalid_instance_id", None),
         ({"orchestrator": "echo", "instance_id": "@a@b"}, "invalid_instance_id", None),
+        ({"orchestrator": "echo", "instance_id": ".."}, "invalid_instance_id", None),
+        ({"orchestrator": "echo", "instance_id": "x" * 10_000}, "invalid", "$.instance_id"),
         ({"orchestrator": "echo", "tags": {"a": 1}}, "invalid", "$.tags.a"),
         ({"orchestrator": 1}, "invalid", "$.orchestrator"),
         ({"orchestrator": "echo", "tags": "none"}, "invalid", "$.tags"),
@@ -188,3 +190,11 @@ def test_an_entity_is_signalled_and_told(api):
     assert refused.status_code == 404
     assert unknown.status_code == 404
     assert api.get("/api/entities/").json() == {"next": None, "results": []}
+
+
+@pytest.mark.parametrize("text", ['{"b":1,"a":[1.10,12345678901234567890]}', '"é🚀"', "1e2", '{"a":1,"a":2}'])
+def test_an_input_is_stored_as_it_was_written(api, text):
+    body = f'{{"orchestrator": "echo", "input": {text}}}'.encode()
+    assert api.generic("POST", INSTANCES, body, content_type="application/json").status_code == 201
+
+    assert Instance.objects.get().input == text

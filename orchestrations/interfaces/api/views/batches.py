@@ -18,7 +18,7 @@ from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.selections import Selection
-from orchestrations.interfaces.api import batch_serializers, serializers
+from orchestrations.interfaces.api import batch_serializers, envelopes, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.problems import Conflict
 from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
@@ -102,8 +102,7 @@ class Batches(HubView):
 
     def _given(self) -> dict[str, Any]:
         """The body, by the act that it names."""
-        data = self.request.data
-        action = data.get("action") if isinstance(data, dict) else None
+        action = envelopes.member(self.body, "action")
         body = batch_serializers.BODY_OF_ACTION.get(action) if isinstance(action, str) else None
         if body is None:
             acts = ", ".join(batch_serializers.BODY_OF_ACTION)

@@ -18,14 +18,14 @@ from rest_framework.views import APIView
 from orchestrations.access import api_keys, permissions
 from orchestrations.access.api_keys import Verb
 from orchestrations.access.permissions import Action, Function
-from orchestrations.client import OrchestrationClient
+from orchestrations.client import OrchestrationClient, SerializedJson
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound, PermissionRefused
-from orchestrations.interfaces import bodies
-from orchestrations.interfaces.api import problems
+from orchestrations.interfaces.api import envelopes, problems
 from orchestrations.interfaces.api.authentication import KeyAuthentication
 from orchestrations.interfaces.api.parsers import BodyRequest, PayloadParser
 from orchestrations.interfaces.api.policy import POLICY
+from orchestrations.interfaces.api.serializers import Asked
 from orchestrations.models import ApiKey, AuditEntry, Instance
 from orchestrations.reading import queries
 
@@ -171,15 +171,21 @@ class HubView(APIView):
         lists.pop(api_settings.URL_FORMAT_OVERRIDE, None)  # read by DRF
         return _valid(kind(data={name: values if name in many else values[-1] for name, values in lists.items()}))
 
-    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    def given(self, kind: type[Asked]) -> dict[str, Any]:
         """The body's members, checked; no body is an empty object. Raises ValidationError."""
-        return _valid(kind(data=self.request.data))
+        return _valid(kind(data=envelopes.members(self.body, kind)))
 
     @property
-    def value(self) -> Any:
-        """The body as it is, any JSON value; no body is null."""
-        has_body = bodies.declared_length(self.request._request) or bodies.is_chunked(self.request._request)
-        return self.request.data if has_body else None
+    def value(self) -> SerializedJson | None:
+        """The body as a value, any JSON; None for null, and for no body."""
+        body = self.body
+        return None if body is None or body.text == "null" else body
+
+    @property
+    def body(self) -> SerializedJson | None:
+        """The body as it was sent; None for no body."""
+        sent: Any = self.request.data
+        return sent if isinstance(sent, SerializedJson) else None
 
 
 def _valid(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
