@@ -108,9 +108,8 @@ def ask(
         asked_at=now - asked_ago,
         **{"name": "approval", "summary": json.dumps(SUMMARY), **columns},
     )
-    keys = [f"group:{name}" for name in groups] + [f"user:{name}" for name in users]
-    keys += [f"excluded:{name}" for name in exclude] + ([] if groups or users else ["anyone"])
-    for key in keys if task.is_live else ():
+    keys = [f"group:{name}" for name in groups] + [f"user:{name}" for name in users] or ["anyone"]
+    for key in [*(keys if task.is_live else ()), *(f"excluded:{name}" for name in exclude)]:
         HumanAudience.objects.create(hub=instance.hub, instance=instance, execution=1, wait_id=wait_id, key=key)
     AuditEntry.objects.create(
         hub=instance.hub, instance_id=instance.instance_id, action="asked", actor_name="engine", via="Engine",

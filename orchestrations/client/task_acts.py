@@ -48,6 +48,7 @@ class TaskActs(Answering):
         """Take a question for oneself, so that the others of the group know. Raises as ``answer_task`` does."""
         with self._writing():
             task = self._open(task_id)
+            self._check_not_voted(task)
             self._require_asked(task)
             if task.assignee_id is not None and task.assignee_id != self._person.pk:
                 raise PermissionRefused("It is assigned to somebody. Once it is released, you can take it.")
@@ -87,13 +88,17 @@ class TaskActs(Answering):
         return task
 
     def follow_up_task(self, task_id: int, until: datetime | None) -> None:
-        """Hide a question from the actor's own inbox until that aware moment; None shows it again."""
+        """Hide a question from the actor's own inbox until that aware moment; None shows it again.
+
+        Raises HumanTaskClosed for hiding one that is closed, or whose time is over.
+        """
         task = self._task(task_id)
         mine = HumanFollowUp.objects.using(self.using)
         if until is None:
             mine.filter(task_id=task.pk, user_id=self._person.pk).delete()
             return
         check_instant(until, "until")
+        self._check_live(task)
         defaults = {"until": until, "instance_id": task.instance_id}
         mine.update_or_create(task_id=task.pk, user_id=self._person.pk, defaults=defaults)
 

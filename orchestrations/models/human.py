@@ -16,6 +16,8 @@ USERNAME_LENGTH = 150
 OUTCOME_LENGTH = 100
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """What a task without a deadline has in ``urgent_at``: it sorts behind every deadline."""
+LEFT_OUT = "excluded:"
+"""What the key of somebody who is left out of a task begins with."""
 
 
 class HumanTask(models.Model):
@@ -115,8 +117,9 @@ class HumanTask(models.Model):
 
 
 class HumanAudience(models.Model):
-    """One of those whom a task is put to, or who is left out; there while the task is live, so that inboxes are quick.
+    """One of those whom a task is put to, or who is left out, so that inboxes are quick.
 
+    Those who are left out are there as long as the task: they asked for it. The others go when it is closed.
     ``key`` is ``user:NAME``, ``group:NAME``, ``permission:APP.CODENAME``, ``anyone``, or ``excluded:NAME``.
     """
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from orchestrations.limits import NOTICE_RECIPIENTS
 from orchestrations.models import AuditEntry, HumanAudience, HumanComment, HumanNotice, HumanTask, HumanVote, Instance
+from orchestrations.models.human import LEFT_OUT
 from orchestrations.notices.channels import INBOX
 from orchestrations.store.contract import Store
 from orchestrations.store.human_tasks import ENGINE, audience_keys
@@ -114,7 +115,7 @@ class Occasion:
         said = {"task_id": task.pk, "instance_id": task.instance_id, "username": ENGINE}
         HumanComment.objects.using(self._using).create(kind=HumanComment.Kind.ESCALATED, **said)
         self._tell(Kind.ESCALATED, 1, self._people(keys))
-        self._audit("escalated", {"to": [key for key in keys if not key.startswith("excluded:")]})
+        self._audit("escalated", {"to": [key for key in keys if not key.startswith(LEFT_OUT)]})
         return []
 
     def _people(self, keys: Collection[str] = ()) -> Sequence[User]:
@@ -124,7 +125,7 @@ class Occasion:
         )
         known = set(audience.values_list("key", flat=True))
         voted = HumanVote.objects.using(self._using).filter(task_id=self._task.pk).values_list("username", flat=True)
-        without = {key.partition(":")[2] for key in known if key.startswith("excluded:")} | set(voted)
+        without = {key.removeprefix(LEFT_OUT) for key in known if key.startswith(LEFT_OUT)} | set(voted)
         people = people_of(keys or known, self._using)
         if self._task.assignee_id is not None:
             people = get_user_model()._default_manager.using(self._using).filter(pk=self._task.assignee_id)

@@ -18,7 +18,16 @@ from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CODE_SCANNED, COUNT_CAP, STUCK_SCANNED
-from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, OpenWait, Timer, WorkerLease
+from orchestrations.models import (
+    ActivityWorkItem,
+    HumanTask,
+    InboxMessage,
+    Instance,
+    LostWorker,
+    OpenWait,
+    Timer,
+    WorkerLease,
+)
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.reading.paging import CappedCount
 from orchestrations.reading.queries import LIST_COLUMNS
@@ -142,13 +151,9 @@ def stuck(hub: str, now: datetime) -> Found:
 
 
 def overdue_questions(hub: str, now: datetime) -> Found:
-    """Questions to people whose deadline has passed, the most overdue first."""
-    rows = OpenWait.objects.using(get_config().database).filter(hub=hub, due_at__lt=now).exclude(title="")
-    return _found(
-        rows.order_by("due_at", "pk")
-        .select_related("instance")
-        .only("title", "due_at", "instance__name", "instance__instance_id")
-    )
+    """Questions to people whose deadline has passed while nobody has decided, the most overdue first."""
+    rows = HumanTask.objects.using(get_config().database).filter(hub=hub, state__in=HumanTask.LIVE, urgent_at__lte=now)
+    return _found(rows.order_by("urgent_at", "pk").select_related("instance").only("title", "due_at", "instance__name"))
 
 
 def questions(hub: str) -> CappedCount:

@@ -12,6 +12,7 @@ from orchestrations.access.permissions import Action, can, group_names, may_see_
 from orchestrations.conf import get_config
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import HumanAudience, HumanComment, HumanFollowUp, HumanTask, HumanVote
+from orchestrations.models.human import LEFT_OUT
 from orchestrations.reading.paging import Page, keyset_page
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def questions(user: Person, hub: str, tab: Tab | str) -> QuerySet[HumanTask]:
     """The questions of a part of the inbox, or of the first two (ANY), in no order.
 
     ``mine`` are put to or assigned to the person by name, ``groups`` to them among others; both without what they have
-    answered, put off, or must not answer. ``asked`` are open questions that they are left out of, because they asked.
-    ``done`` are those that they answered.
+    answered, put off, or must not answer. ``asked`` are questions that they are left out of, because they asked, and
+    ``done`` those that they answered; both whatever has become of them.
 
     Each condition on the audience stands by itself, so that the database may begin with the few rows of one person
     instead of walking all that is open: a union, and no OR.
@@ -56,11 +57,11 @@ def questions(user: Person, hub: str, tab: Tab | str) -> QuerySet[HumanTask]:
     voted = Exists(HumanVote.objects.filter(task=OuterRef("pk"), username=name))
     if tab == Tab.DONE:
         return rows.filter(voted)
-    rows = rows.filter(state__in=HumanTask.LIVE)
     audience = AUDIENCE.filter(hub=hub)  # its index begins with the hub
-    left_out = Exists(audience.filter(key=f"excluded:{name}"))
+    left_out = Exists(audience.filter(key=f"{LEFT_OUT}{name}"))
     if tab == Tab.ASKED:
         return rows.filter(left_out)
+    rows = rows.filter(state__in=HumanTask.LIVE)
     put_off = Exists(HumanFollowUp.objects.filter(task=OuterRef("pk"), user=user.pk, until__gt=timezone.now()))
     by_name = Exists(audience.filter(key=f"user:{name}"))
     is_free = Q(assignee=None) | Q(quorum_approve__gt=1)
@@ -80,9 +81,9 @@ def _keys_of(first: QuerySet[HumanTask], *others: QuerySet[HumanTask]) -> QueryS
 def page(
     user: Person, hub: str, tab: Tab | str, *, cursor: str | None = None, limit: int = LIST_PAGE
 ) -> Page[HumanTask]:
-    """A page: what is due first comes first, and of what is done the newest. Raises InvalidCursor."""
+    """A page: what is due first comes first, but the newest of what is asked or done. Raises InvalidCursor."""
     rows = shown(questions(user, hub, tab))
-    if tab == Tab.DONE:
+    if tab in (Tab.ASKED, Tab.DONE):
         return keyset_page(rows, None, cursor=cursor, limit=limit)
     return keyset_page(rows, "urgent_at", cursor=cursor, limit=limit, oldest_first=True)
 

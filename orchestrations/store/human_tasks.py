@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import reduce
@@ -21,7 +21,7 @@ from orchestrations.models import (
     HumanVote,
     Instance,
 )
-from orchestrations.models.human import NEVER, OUTCOME_LENGTH, USERNAME_LENGTH
+from orchestrations.models.human import LEFT_OUT, NEVER, OUTCOME_LENGTH, USERNAME_LENGTH
 from orchestrations.store.contract import Checkpoint
 from orchestrations.store.rows import line
 from orchestrations.store.tables import BATCH, Tables, TaskKey, chunks
@@ -31,7 +31,6 @@ BELONGINGS = (HumanAudience, HumanVote, HumanComment, HumanFollowUp, HumanNotice
 """The tables with rows of an instance that has asked people."""
 
 ENGINE = "engine"
-AUDIENCE_COLUMNS = ("hub", "instance_id", "execution", "wait_id", "key")
 KEYS = 100  # alternatives in one condition; SQLite's parser nests them
 COLUMNS = tuple(field.name for field in fields(NewTask) if field.name != "audience")
 State = HumanTask.State
@@ -61,12 +60,20 @@ def _ask(tables: Tables, asked: Sequence[tuple[Checkpoint, NewTask]]) -> None:
         withdrawn = _tasks(tables, given).filter(state=State.WITHDRAWN)
         for pk, *key in list(withdrawn.values_list("pk", "instance_id", "execution", "wait_id")):
             _open_again(tables, pk, given[key[0], key[1], key[2]])
-    audience = [
-        (tables.hub, checkpoint.pk, checkpoint.new_execution, task.wait_id, key)
-        for checkpoint, task in asked
-        for key in task.audience
-    ]
-    tables.insert(HumanAudience, AUDIENCE_COLUMNS, audience)
+    HumanAudience.objects.using(tables.using).bulk_create(
+        [
+            HumanAudience(
+                hub=tables.hub,
+                instance_id=checkpoint.pk,
+                execution=checkpoint.new_execution,
+                wait_id=task.wait_id,
+                key=key,
+            )
+            for checkpoint, task in asked
+            for key in task.audience
+        ],
+        ignore_conflicts=True,  # those who were left out of one that is open again
+    )
     _audit(tables, [(c.pk, "asked", task.name, task.title) for c, task in asked])
 
 
@@ -105,7 +112,7 @@ def _settle(tables: Tables, settled: Sequence[tuple[TaskKey, SettledTask]], now:
                 _deliver(tables, alike, now)
             else:
                 _tasks(tables, alike).update(state=state, closed_at=now, **CLOSED)
-    tables.delete(HumanAudience, AUDIENCE_COLUMNS[1:4], [key for key, _ in settled])
+        _dismiss(tables, _any_of(key for key, _ in batch))
     _audit(tables, [(key[0], DEEDS[task.state], task.name, task.title) for key, task in settled])
 
 
@@ -132,14 +139,22 @@ def _withdraw(tables: Tables, executions: Collection[tuple[int, int]], now: date
         live = HumanTask.objects.using(tables.using).filter(ended, state__in=HumanTask.LIVE)
         if found := [(pk, "withdrawn", *told) for pk, *told in live.values_list("instance_id", "name", "title")]:
             live.update(state=State.WITHDRAWN, closed_at=now, **CLOSED)
-            HumanAudience.objects.using(tables.using).filter(ended).delete()
+            _dismiss(tables, ended)
             _audit(tables, found)
 
 
 def _tasks(tables: Tables, keys: Collection[TaskKey]) -> QuerySet[HumanTask]:
     """The tasks with these keys, of which there is at least one."""
-    alike = (Q(instance_id=pk, execution=execution, wait_id=wait_id) for pk, execution, wait_id in keys)
-    return HumanTask.objects.using(tables.using).filter(reduce(or_, alike))
+    return HumanTask.objects.using(tables.using).filter(_any_of(keys))
+
+
+def _any_of(keys: Iterable[TaskKey]) -> Q:
+    return reduce(or_, (Q(instance_id=pk, execution=execution, wait_id=wait_id) for pk, execution, wait_id in keys))
+
+
+def _dismiss(tables: Tables, closed: Q) -> None:
+    """Nobody is asked these any more. Who was left out stays, and so finds what became of what they asked for."""
+    HumanAudience.objects.using(tables.using).filter(closed).exclude(key__startswith=LEFT_OUT).delete()
 
 
 def _audit(tables: Tables, deeds: Sequence[tuple[Any, ...]]) -> None:
@@ -166,7 +181,7 @@ def audience_keys(reviewers: Mapping[str, Any]) -> list[str]:
     keys = [f"group:{name}" for name in reviewers["groups"]] + [f"user:{name}" for name in reviewers["users"]]
     if reviewers["permission"]:
         keys.append(f"permission:{reviewers['permission']}")
-    return list(dict.fromkeys([*(keys or ["anyone"]), *(f"excluded:{name}" for name in reviewers["exclude"])]))
+    return list(dict.fromkeys([*(keys or ["anyone"]), *(f"{LEFT_OUT}{name}" for name in reviewers["exclude"])]))
 
 
 def forget(tables: Tables, pks: Collection[int]) -> None:

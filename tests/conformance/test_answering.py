@@ -325,6 +325,22 @@ def test_comments_and_follow_ups_answer_nothing(ask, by, people):
     assert HumanTask.objects.get().state == "open"
 
 
+def test_what_is_closed_is_neither_put_off_nor_taken(ask, by):
+    task = ask(quorum=Quorum(approve=2))
+    by("dana").answer_task(task.pk, APPROVE)
+    with pytest.raises(AlreadyVoted):
+        by("dana").claim_task(task.pk)
+    by("max").answer_task(task.pk, APPROVE)
+
+    for act in (
+        lambda: by("max").claim_task(task.pk),
+        lambda: by("max").follow_up_task(task.pk, timezone.now() + HOUR),
+    ):
+        with pytest.raises(HumanTaskClosed):
+            act()
+    by("max").follow_up_task(task.pk, None)
+
+
 def test_the_first_look_is_noted_once(ask, by):
     task = ask()
     by("ann").see_task(task.pk)

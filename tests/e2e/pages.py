@@ -87,6 +87,7 @@ def addresses() -> dict[str, str]:
         **tasks,
         "question-override": f"/approvals/{two_votes.pk}/override/",
         "question-delegate": f"/approvals/{two_votes.pk}/do/delegate/",
+        "question-act-refused": f"/approvals/{HumanTask.objects.get(name='limit').pk}/do/delegate/",
         "view-change": f"/hubs/default/views/{view.pk}/",
         "view-delete": f"/hubs/default/views/{view.pk}/delete/",
     }

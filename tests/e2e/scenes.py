@@ -570,3 +570,13 @@ def more() -> None:
         outcome="reject",
     )  # fmt: skip
     vote(done, "dana", "reject", "Paid twice already.")
+    own = closed(
+        "Let the admin go to the fair", "rf-23", "answered", timedelta(hours=2), name="fair", exclude=("admin",),
+        answered_by="dana", outcome="approve", approvals=1,
+    )  # fmt: skip
+    vote(own, "dana", "approve", "Have fun.")
+    closed(
+        "Buy a second screen", "rf-24", "expired", timedelta(minutes=50), name="screen", exclude=("admin",),
+        on_timeout='{"decision": "reject"}',
+    )  # fmt: skip
+    ask("rf-25", "Order a chair for the admin", name="chair", exclude=("admin",), due_in=timedelta(hours=5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -20,6 +21,10 @@ def asked(wait_id: int = 1, **columns: Any) -> NewTask:
 
 def states() -> dict[int, str]:
     return dict(HumanTask.objects.values_list("wait_id", "state"))
+
+
+def audience() -> Counter[str]:
+    return Counter(HumanAudience.objects.values_list("key", flat=True))
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def test_each_is_closed_as_the_checkpoint_says(asking, store, token):
     assert list(told) == [("", ""), ("dana", "approve"), ("system key", "reject")]
     assert HumanTask.objects.get(wait_id=2).closed_at == NOON
     assert HumanTask.objects.filter(delivered_at__isnull=False).count() == 2
-    assert not HumanAudience.objects.exists()
+    assert audience() == {"excluded:ann": 3}
 
 
 def test_the_deadline_that_came_first_overrules_an_answer_on_its_way(asking, store, token):
@@ -83,6 +88,7 @@ def test_what_ends_without_its_code_withdraws_what_is_open(asking, store, token)
     store.commit(token, [ended(asking, withdraws_tasks=True)])
 
     assert states() == {1: "withdrawn", 2: "withdrawn", 3: "answered"}
+    assert audience() == {"excluded:ann": 3}
     assert [row.action for row in AuditEntry.objects.order_by("pk")] == ["asked"] * 3 + ["withdrawn"] * 2
 
 
@@ -93,4 +99,4 @@ def test_more_than_a_batch_is_asked_and_closed(store, token, running):
     store.commit(token, [checkpoint(claimed, settled=[SettledTask(number, "withdrawn") for number in range(250)])])
 
     assert HumanTask.objects.filter(state="withdrawn").count() == 250
-    assert not HumanAudience.objects.exists()
+    assert audience() == {"excluded:ann": 250}

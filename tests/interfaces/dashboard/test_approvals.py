@@ -76,6 +76,38 @@ def test_whoever_asked_finds_the_question_under_asked_by_me_alone(approver):
     assert in_tab(approver, "groups") == in_tab(approver, "mine") == []
 
 
+def test_what_became_of_what_one_asked_stays_under_asked_by_me(approver, sign_in):
+    mine = {"groups": GROUPS, "exclude": ("approver",)}
+    closed("Refused", "one", "answered", timedelta(minutes=9), answered_by="dana", outcome="reject", **mine)
+    closed("Too late", "two", "expired", timedelta(minutes=3), **mine)
+    still_open = ask("three", "Still open", **mine)
+
+    page = approver.get("/approvals/?tab=asked").text
+
+    assert titles(page) == ["Still open", "Too late", "Refused"]
+    assert "dana rejected" in page
+    assert "Expired, without an answer" in page
+    assert 'class="gone"' not in page
+    assert "Asked by me <strong>1</strong>" in page
+    for row in HumanTask.objects.all():
+        assert row.title in approver.get(f"/approvals/{row.pk}/").text
+    assert in_tab(sign_in("operator"), "asked") == []
+    assert approver.get("/approvals/rows/", {"tab": "asked", "ids": str(still_open.pk), "newest": "0"}).text.count(
+        "Show 3 new questions"
+    )
+
+
+def test_what_one_asked_has_pages(approver):
+    for number in range(55):
+        ask(f"i-{number}", f"{number:02}", groups=GROUPS, exclude=("approver",),
+            state="withdrawn" if number % 2 else "open")  # fmt: skip
+
+    first = approver.get("/approvals/?tab=asked").text
+    older = re.search(r'href="([^"]+)" rel="next"', first)[1].replace("&amp;", "&")
+
+    assert titles(first) + titles(approver.get(older).text) == [f"{number:02}" for number in reversed(range(55))]
+
+
 def test_what_one_has_answered_is_done_with_what_became_of_it(approver):
     task = closed("Answered", "one", "answered", timedelta(minutes=3), groups=GROUPS, answered_by="approver",
                   outcome="reject")  # fmt: skip

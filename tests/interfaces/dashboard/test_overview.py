@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from orchestrations.interfaces.dashboard import bounded_reading as reading
 from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded
-from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, WorkerLease
+from orchestrations.models import ActivityWorkItem, HumanTask, InboxMessage, Instance, WorkerLease
 from tests import rows
+from tests.asking import ask
 
 OVERVIEW = "/hubs/default/"
 
@@ -93,7 +94,7 @@ def test_nothing_needs_attention_where_a_worker_waits_for_work(viewer):
             lambda: message(rows.instance("lost"), waits=timedelta(minutes=6)),
             "1 instance stuck: ready for over",
         ),
-        (lambda: rows.wait(rows.instance(), title="May I?", due_at=rows.NOON), "1 question to people overdue"),
+        (lambda: ask("asks", "May I?", due_in=-timedelta(minutes=1)), "1 question to people overdue"),
         (lambda: activity("work", waits=timedelta(minutes=2)), "Work waits for workers"),
     ],
 )
@@ -103,6 +104,22 @@ def test_what_needs_somebody_is_told(viewer, arrange, said):
     text = region(viewer.get(OVERVIEW).text, "attention")
 
     assert said in re.sub(r"<[^>]+>", "", text)
+
+
+def test_questions_are_overdue_here_as_in_the_inbox_and_lead_there(viewer):
+    asked = {"groups": ("viewers",)}
+    overdue = ask("one", "Overdue", due_in=-timedelta(minutes=1), **asked)
+    ask("two", "Not yet", **asked)
+    decided = ask("three", "Decided, and not delivered yet", due_in=-timedelta(minutes=1), **asked)
+    HumanTask.objects.filter(pk=decided.pk).update(state="answered")
+
+    text = region(viewer.get(OVERVIEW).text, "attention")
+
+    assert "1 question to people overdue" in text
+    assert f'href="/approvals/{overdue.pk}/"' in text
+    inbox = viewer.get(re.search(r'href="(/approvals/)">', text)[1]).text
+    assert inbox.count("Overdue ") == 1
+    assert viewer.get(f"/approvals/{overdue.pk}/").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -204,10 +221,10 @@ def test_an_empty_hub_says_how_to_begin(viewer):
 @pytest.mark.parametrize("count", [1, 30])
 def test_it_costs_the_same_queries_for_one_instance_and_for_thirty(viewer, django_assert_max_num_queries, count):
     lease()
-    for _ in range(count):
+    for number in range(count):
         message(ended("Failed", timedelta(minutes=5)), waits=timedelta(minutes=10))
         message(rows.instance(), waits=timedelta(minutes=10))
-        rows.wait(rows.instance(), title="May I?", due_at=rows.NOON)
+        ask(f"asks-{number}", "May I?", due_in=-timedelta(minutes=1))
 
     with django_assert_max_num_queries(60) as queries:
         viewer.get(OVERVIEW)

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from orchestrations.models import AuditEntry, HumanComment, HumanTask, HumanVote, InboxMessage, Instance
+from orchestrations.models import AuditEntry, HumanComment, HumanFollowUp, HumanTask, HumanVote, InboxMessage, Instance
 from tests import rows
 from tests.asking import Refund, ask, closed, say, vote
 
@@ -248,7 +248,9 @@ def test_what_one_person_takes_on_the_others_leave_until_it_is_released(approver
     assert "taken on by approver" in dana.get(url(task)).text
     assert "Once it is released, you can answer" in dana.get(url(task)).text
     assert dana.post(url(task), YES).status_code == 403
-    assert dana.post(f"{url(task)}do/claim/").status_code == 409
+    refused = dana.post(f"{url(task)}do/claim/")
+    assert (refused.status_code, "It is assigned to somebody." in refused.text) == (409, True)
+    assert "Delegate" not in dana.get(url(task)).text
     approver.post(f"{url(task)}do/release/")
     assert dana.post(url(task), YES).status_code == 302
 
@@ -301,24 +303,63 @@ def test_nothing_can_be_done_with_a_closed_question_but_talk(approver):
 
     assert "Withdrawn" in page
     assert "Delegate" not in page
-    assert approver.post(f"{url(task)}do/claim/").status_code == 409
+    refused = approver.post(f"{url(task)}do/claim/")
+    assert (refused.status_code, "Withdrawn: the orchestrator no longer waits for it." in refused.text) == (409, True)
     assert approver.post(url(task), YES).status_code == 409
     assert approver.post(f"{url(task)}comment/", {"text": "a pity"}).status_code == 302
 
 
-def test_the_state_is_live_and_holds_no_form(approver, dana, task):
+@pytest.mark.parametrize(
+    ("slug", "told"),
+    [
+        ("claim", {}),
+        ("delegate", {"to": "dana", "reason": "on leave"}),
+        ("follow-up", {"until": f"{timezone.now() + timedelta(days=2):%Y-%m-%d}"}),
+    ],
+)
+def test_nothing_is_done_with_a_question_whose_time_is_over(approver, dana, slug, told):
+    task = ask("one", "Overdue", groups=GROUPS, due_in=-timedelta(minutes=1))
+    assert "What else you can do" not in approver.get(url(task)).text
+    act = f"{url(task)}do/{slug}/"
+
+    answers = [approver.get(act), approver.post(act, told), approver.post(act, told, headers=HTMX)]
+
+    assert [answer.status_code for answer in answers] == [409] * 3
+    assert all("The time to answer is over. Nothing was changed." in answer.text for answer in answers)
+    assert HumanTask.objects.get().assignee is None
+    assert not HumanFollowUp.objects.exists()
+
+
+def test_who_has_voted_has_nothing_more_to_do_with_it(approver):
+    task = ask("one", "Four eyes", groups=GROUPS, quorum_approve=2)
+    approver.post(url(task), YES)
+
+    assert "What else you can do" not in approver.get(url(task)).text
+    refused = approver.post(f"{url(task)}do/claim/")
+    assert (refused.status_code, "You have answered." in refused.text) == (409, True)
+
+
+def test_acts_go_from_an_open_page_once_they_are_not_possible(approver, dana, task):
+    assert "Delegate…" in approver.get(f"{url(task)}state/").text
+    dana.post(url(task), YES)
+
+    assert '<div id="acts" hx-swap-oob="morph"></div>' in approver.get(f"{url(task)}state/").text
+
+
+def test_the_state_is_live_and_nobody_types_in_it(approver, dana, task):
     page = approver.get(url(task)).text
     watched = re.search(r'data-watch="(task:[^"]+)"', page)[1]
     assert approver.get(f"{url(task)}tick/", {"v": watched}).status_code == 204
 
     dana.post(f"{url(task)}comment/", {"text": "Anybody?"})
     assert approver.get(f"{url(task)}tick/", {"v": watched})["HX-Trigger"] == '{"dash:task": {}}'
+    open_state = approver.get(f"{url(task)}state/").text
     dana.post(url(task), YES)
     state = approver.get(f"{url(task)}state/").text
 
     assert "dana approved this" in state
     assert "Anybody?" in state
-    assert "<form" not in state
+    assert not re.search(r"<(textarea|select|input (?!type=.hidden))", state + open_state)
 
 
 def test_the_instance_page_has_the_same_form_and_answers_in_place(operator):

@@ -49,7 +49,8 @@ class Approvals(HubView):
     def get(self, request: Request) -> Response:
         """A page of questions: put to you by name, to you among others, asked by you, or answered by you.
 
-        What is due first comes first, and of what you answered the newest. It takes no other right than being asked.
+        What is due first comes first, but the newest of what you asked or answered.
+        It takes no other right than being asked.
         """
         asked = self.asked(approval_serializers.ApprovalListQuery)
         page = inbox.page(self.person, self.hub, asked["tab"], cursor=asked.get("cursor"), limit=asked["limit"])

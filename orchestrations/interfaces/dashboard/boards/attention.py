@@ -28,6 +28,8 @@ class Item:
     label: str
     text: str
     url: str
+    is_id: bool = True
+    """Whether the label is an instance's id, as opposed to a title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,13 @@ def _overdue(hub: str, now: datetime) -> list[Concern]:
     if not found.count.value:
         return []
     items = [
-        Item(wait.title, wait.instance.name, reverse("dashboard:instance", args=[hub, wait.instance.instance_id]))
-        for wait in found.sample
+        Item(task.title, task.instance.name, reverse("dashboard:task", args=[task.pk]), is_id=False)
+        for task in found.sample
     ]
     noun = "question" if found.count.value == 1 else "questions"
     since = found.sample[0].due_at if found.sample else None
-    return [Concern("waiting", "person", f"{found.count} {noun} to people overdue", since=since, items=items)]
+    title, url = f"{found.count} {noun} to people overdue", reverse("dashboard:approvals")
+    return [Concern("waiting", "person", title, url=url, link="Approvals", since=since, items=items)]
 
 
 def _backlog(hub: str, now: datetime, backlogs: Sequence[Backlog]) -> list[Concern]:

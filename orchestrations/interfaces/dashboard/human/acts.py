@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import get_user_model
@@ -13,9 +13,13 @@ from django.utils import timezone
 
 from orchestrations.client import OrchestrationClient
 from orchestrations.interfaces.dashboard.human.task_page import Question
+from orchestrations.interfaces.dashboard.human.words import is_open
 from orchestrations.limits import REASON_LENGTH
 from orchestrations.models import HumanTask
 from orchestrations.models.human import USERNAME_LENGTH
+
+if TYPE_CHECKING:
+    from orchestrations.access.permissions import Person
 
 FURTHEST_FOLLOW_UP = timedelta(days=366)
 
@@ -41,16 +45,19 @@ EFFECTS = {
 }
 
 
-def acts_of(question: Question, user_pk: int | None) -> list[Act]:
-    """What this person can do with the question now."""
-    task = question.task
+def acts_of(user: Person, question: Question) -> list[Act]:
+    """What this person can do with the question now: as the client would let them."""
+    task, standing = question.task, question.standing
     if may_undo(task, question.username, question.now):
         return [act_of("undo", question)]
-    if not task.is_live or not question.standing.is_asked:
-        return []
-    is_mine = task.assignee_id is not None and task.assignee_id == user_pk
-    slugs = ["release" if is_mine else "claim"] if is_mine or task.assignee_id is None else []
-    return [act_of(slug, question) for slug in (*slugs, "delegate", "follow-up")]
+    slugs = []
+    if standing.may_answer:
+        is_mine = task.assignee_id is not None and task.assignee_id == user.pk
+        slugs += ["release"] if is_mine else ["claim"] if task.assignee_id is None else []
+        slugs += ["delegate"]
+    if standing.is_asked and not standing.has_voted and is_open(task, question.now):
+        slugs += ["follow-up"]
+    return [act_of(slug, question) for slug in slugs]
 
 
 def may_undo(task: HumanTask, username: str, now: datetime) -> bool:

@@ -57,9 +57,8 @@ def rows_again(user: Person, hub: str, tab: str, pks: Collection[int]) -> list[H
 
 def counts(user: Person, hub: str) -> dict[str, CappedCount]:
     """How many open questions there are in each tab, in one query."""
-    counted = {
-        tab: CountOf(inbox.questions(user, hub, tab).order_by().values("pk")[: COUNTED + 1]) for tab in OPEN_TABS
-    }
+    still_open = {tab: inbox.questions(user, hub, tab).filter(state__in=HumanTask.LIVE) for tab in OPEN_TABS}
+    counted = {tab: CountOf(rows.order_by().values("pk")[: COUNTED + 1]) for tab, rows in still_open.items()}
     carrier = HumanTask.objects.using(get_config().database).filter(hub=hub).order_by("pk")
     row = carrier.annotate(**{f"count_{tab}": count for tab, count in counted.items()}).values_list(
         *(f"count_{tab}" for tab in OPEN_TABS)
@@ -100,5 +99,5 @@ def shown(task: HumanTask, now: datetime) -> Row:
         closing=closing,
         closing_icon=ICONS[closing.kind] if closing is not None else "",
         closing_words=f"{closing.who} {closing.did}".strip().partition(":")[0] if closing is not None else "",
-        is_bulk=form.bulk and task.is_live,
+        is_bulk=form.bulk and words.is_open(task, now),
     )

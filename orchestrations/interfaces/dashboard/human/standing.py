@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrations.access.permissions import audience_of, may_see_task, why_not
-from orchestrations.interfaces.dashboard.human.words import is_overdue
+from orchestrations.interfaces.dashboard.human.words import is_open, is_overdue
 from orchestrations.models import HumanTask, HumanVote
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def standing_of(user: Person, task: HumanTask, votes: Iterable[HumanVote], now: 
     is_asked = not refused or (task.assignee_id is not None and audience_of(task).includes(user))
     return Standing(
         may_see=voted is not None or may_see_task(user, task),
-        may_answer=not refused and voted is None and task.is_live and not is_overdue(task, now),
+        may_answer=not refused and voted is None and is_open(task, now),
         why_not=_words(task, voted, refused, now),
         is_asked=is_asked,
         has_voted=voted is not None,

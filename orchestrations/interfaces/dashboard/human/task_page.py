@@ -115,7 +115,7 @@ def override_url(user: Person, question: Question) -> str:
     """Where this person may decide it alone; empty where they may not, or where their vote decides it anyway."""
     task = question.task
     is_theirs = question.standing.may_answer and task.quorum_approve == 1
-    if is_theirs or not task.is_live or words.is_overdue(task, question.now) or not can(user, Action.OVERRIDE_TASK):
+    if is_theirs or not words.is_open(task, question.now) or not can(user, Action.OVERRIDE_TASK):
         return ""
     return "" if audience_of(task).excludes(user) else reverse("dashboard:task_override", args=[task.pk])
 

@@ -123,6 +123,11 @@ def is_overdue(task: HumanTask, now: datetime) -> bool:
     return task.is_live and task.due_at is not None and task.due_at <= now
 
 
+def is_open(task: HumanTask, now: datetime) -> bool:
+    """Whether it can be answered still."""
+    return task.is_live and not is_overdue(task, now)
+
+
 def progress(task: HumanTask) -> str:
     """The votes as a list has them: ``1 of 2``; with rejections ``1 of 2, 1 against``."""
     return f"{task.approvals} of {task.quorum_approve}{_against(task)}"

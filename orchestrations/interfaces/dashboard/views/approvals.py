@@ -141,6 +141,7 @@ def _rows(
         "tab": tab,
         "rows": found,
         "has_bulk": tab in ("mine", "groups") and any(row.is_bulk for row in found),
+        "keeps_closed": tab in ("asked", "done"),
         "rows_url": f"{reverse('dashboard:approvals_rows')}?{urlencode(query)}",
         "first_url": _url(tab),
         "version": version,

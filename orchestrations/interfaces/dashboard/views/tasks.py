@@ -53,8 +53,9 @@ def _task(request: HttpRequest, *, pk: int) -> HttpResponse:
 @require_GET
 @signed_in
 def state(request: HttpRequest, *, pk: int) -> HttpResponse:
-    """How the question stands now, with its thread. Holds no form, so that nobody's typing is lost."""
-    context = {**task_page.state_of(request, task_page.load(request, pk)), "is_refresh": True}
+    """How the question stands now, with its thread. Nobody types in any of it, so that no typing is lost."""
+    question = task_page.load(request, pk)
+    context = {**task_page.state_of(request, question), **_acts(request, question), "is_refresh": True}
     return render(request, "dashboard/approvals/_refresh.html", context)
 
 
@@ -99,17 +100,17 @@ def act(request: HttpRequest, *, pk: int, slug: str) -> HttpResponse:
     if slug not in FORMS:
         raise Http404("That is nothing that can be done with a question.")
     chosen = act_of(slug, question)
+    if slug not in {one.slug for one in acts_of(person(request), question)}:
+        closing = words.closing_of(question.task, question.votes)
+        why = f"{task_page.closing_lines(closing)['sentence']}." if closing else question.standing.why_not
+        return _refuse_act(request, question, chosen, why)
     form = FORMS[slug](request.POST if request.method == "POST" else None)
-    if request.method != "POST":
-        return _ask_act(request, question, chosen, form)
-    if slug not in {one.slug for one in acts_of(question, request.user.pk)}:
-        return too_late(request, question, None, f"{chosen.label} is not possible now.")
     if not form.is_valid():
         return _ask_act(request, question, chosen, form)
     try:
         said = perform(slug, client_of(request, question.task.hub), pk, form)
     except HumanTaskClosed as closed:
-        return too_late(request, task_page.load(request, pk), None, str(closed))
+        return _refuse_act(request, question, chosen, str(closed))
     except DurableError as refused:
         form.add_error(None, str(refused))
         return _ask_act(request, question, chosen, form)
@@ -154,8 +155,7 @@ def _show(
     context |= {
         **task_page.state_of(request, question),
         "has_next": question.standing.may_answer and inbox.next_after(person(request), question.task) is not None,
-        "acts": acts_of(question, request.user.pk),
-        "override_url": task_page.override_url(person(request), question),
+        **_acts(request, question),
         "comment_form": comment_form or CommentForm(),
         "comment_url": reverse("dashboard:task_comment", args=[question.task.pk]),
         "trail": task_page.trail_of(question.task),
@@ -201,12 +201,25 @@ def too_late(request: HttpRequest, question: Question, form: Form | None, refusa
     return render(request, template, context, status=409)
 
 
+def _acts(request: HttpRequest, question: Question) -> dict[str, object]:
+    who = person(request)
+    return {"acts": acts_of(who, question), "override_url": task_page.override_url(who, question)}
+
+
 def _ask_act(request: HttpRequest, question: Question, chosen: Act, form: Form) -> HttpResponse:
-    context = {"task": question.task, "task_url": question.url, "hub": question.task.hub, "act": chosen, "form": form}
+    return _act_page(request, question, chosen, 422 if form.is_bound else 200, form=form)
+
+
+def _refuse_act(request: HttpRequest, question: Question, chosen: Act, why: str) -> HttpResponse:
+    return _act_page(request, question, chosen, 409, why=why)
+
+
+def _act_page(request: HttpRequest, question: Question, chosen: Act, status: int, **told: object) -> HttpResponse:
+    context = {"task": question.task, "task_url": question.url, "hub": question.task.hub, "act": chosen, **told}
     is_dialog = is_partial(request)
     template = "dashboard/approvals/_act.html" if is_dialog else "dashboard/approvals/act.html"
-    context |= {"section": "approvals", "is_dialog": is_dialog}
-    return render(request, template, context, status=422 if form.is_bound else 200)
+    context |= {"section": "approvals", "is_dialog": is_dialog, "is_refused": status == 409}
+    return render(request, template, context, status=status)
 
 
 def _go(request: HttpRequest, address: str) -> HttpResponse:
