@@ -10,7 +10,8 @@ from orchestrations.core.actions import Action
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.events import EventType, HistoryEvent
-from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.execution import Execution
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.status import RuntimeStatus
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +30,7 @@ from orchestrations.core.errors import (
 )
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
 from orchestrations.core.patches import Patches
@@ -41,20 +41,6 @@ from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 REFUSALS = 100
 UNWATCHED = nullcontext()
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceFacts:
-    """What an orchestrator may know of its instance."""
-
-    instance_id: str
-    name: str
-    version: str = ""
-    execution: int = 1
-    parent_instance_id: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    input: str | None = None
-    custom_status: str | None = None
 
 
 class Execution:
@@ -71,7 +57,7 @@ class Execution:
         self.functions = functions
         self.facts = facts
         self.status = RuntimeStatus.PENDING
-        self.custom_status = facts.custom_status
+        self.custom_status: str | None = None
         self.completion: CompleteOrchestration | None = None
         self.error: BaseException | None = None  # what the orchestrator died of, for a rewind
         self.clock = BEGINNING
@@ -253,7 +239,8 @@ class Execution:
         self.clock = max(self.clock, event.timestamp)
         self.last_sequence = max(self.last_sequence, sequence)
         self._current = sequence
-        self.has_started = self.has_started or event.type is EventType.EXECUTION_STARTED
+        if event.type is EventType.EXECUTION_STARTED:
+            self._learn(event)
         if self.suspended_by is not None and event.type not in ANSWERED_WHILE_SUSPENDED:
             self._held.append(event)
             if event.task_id is not None:
@@ -264,10 +251,14 @@ class Execution:
             limit = f"The execution passed {HISTORY_EVENTS} events. Use continue_as_new in a loop that goes on."
             self._end_failed(HistoryLimitExceeded(limit))
 
-    def _on_started(self, event: HistoryEvent) -> None:
+    def _learn(self, started: HistoryEvent) -> None:
+        self.has_started = True
+        self.facts = self.facts.as_of(started)
+        self.generation = started.attributes.get("generation", self.facts.execution)
+        self.custom_status = started.payload  # inherited from the generation before
+
+    def _on_started(self, _event: HistoryEvent) -> None:
         self.status = RuntimeStatus.RUNNING
-        self.generation = event.attributes.get("generation", self.facts.execution)
-        self.facts = replace(self.facts, tags=event.attributes.get("tags", self.facts.tags))
         self._begin()
 
     def _on_task_completed(self, event: HistoryEvent) -> None:

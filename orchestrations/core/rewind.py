@@ -22,7 +22,8 @@ from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import EntityTask
 from orchestrations.core.errors import NonDeterminismError, TaskCancelledError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
-from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.execution import Execution
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.tasks import ActionTask, Task, TimerTask
 

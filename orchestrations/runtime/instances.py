@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.db.models import QuerySet
@@ -19,7 +20,8 @@ from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.episode import Episode, advance, open_execution
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
-from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.execution import Execution
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.waits import event_waits
@@ -213,13 +215,16 @@ def _start_position(events: Sequence[HistoryEvent]) -> int:
 
 
 def _started(claimed: ClaimedInstance, now: datetime) -> HistoryEvent:
-    # Tags may be changed from outside; those that the orchestrator's code has seen are kept for its replays.
-    attributes = {"generation": claimed.execution, "tags": dict(claimed.tags)}
-    return HistoryEvent(EventType.EXECUTION_STARTED, now, name=claimed.name, attributes=attributes)
+    # All that changes in the row, or may be gone from it, while the execution lasts: its replays see what it saw first.
+    attributes: dict[str, Any] = {"generation": claimed.execution, "tags": dict(claimed.tags)}
+    if claimed.parent_instance_id is not None:
+        attributes["parent"] = claimed.parent_instance_id
+    inherited = claimed.custom_status if claimed.execution > 1 else None
+    return HistoryEvent(EventType.EXECUTION_STARTED, now, name=claimed.name, payload=inherited, attributes=attributes)
 
 
 def facts_of(claimed: ClaimedInstance, input_text: str | None, execution: int) -> InstanceFacts:
-    """What the orchestrator may know of its instance."""
+    """What the orchestrator may know of its instance; the history's beginning has the rest."""
     return InstanceFacts(
         instance_id=claimed.instance_id,
         name=claimed.name,
@@ -228,7 +233,6 @@ def facts_of(claimed: ClaimedInstance, input_text: str | None, execution: int) -
         parent_instance_id=claimed.parent_instance_id,
         tags=claimed.tags,
         input=input_text,
-        custom_status=claimed.custom_status,
     )
 
 

@@ -14,7 +14,7 @@ from orchestrations.authoring.registry import registry
 from orchestrations.core.episode import open_execution
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import HistoryEvent
-from orchestrations.core.execution import InstanceFacts
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.rewind import until_completed
 from orchestrations.errors import FunctionNotRegistered, InstanceNotFound, PayloadUnavailable, VersionMismatch
 from orchestrations.models import Instance

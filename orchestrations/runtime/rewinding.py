@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from orchestrations.conf import get_config
 from orchestrations.core.actions import Action, CreateSubOrchestration
 from orchestrations.core.events import EventType, HistoryEvent
-from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.rewind import FAILURES, Rewound, rewind
 from orchestrations.core.status import RuntimeStatus
@@ -87,7 +86,7 @@ def _advance_rewound(
         died = poison("the rewind", claimed.attempts - 1)
         result.dead_letters = [dead_instance(claimed, Kind.REWIND, died)]
         return _refused(result, facts, died, now)
-    known = _facts_before(claimed, loaded, generation_of(held, loaded))
+    known = facts_of(claimed, loaded.input, claimed.execution + 1)
     try:
         plan = rewind(code_of(claimed), FUNCTIONS, known, loaded.events)
     except CodeUnavailable as unavailable:
@@ -152,15 +151,6 @@ def _without_children(actions: Sequence[Action], existing: set[int]) -> list[Act
         for action in actions
         if not isinstance(action, CreateSubOrchestration) or action.fire_and_forget or action.task_id not in existing
     ]
-
-
-def _facts_before(claimed: ClaimedInstance, loaded: LoadedHistory, generation: int) -> InstanceFacts:
-    """What the next execution knows of its instance.
-
-    The custom status of what is taken back does not stay; only a generation's inherited one can't be told from it.
-    """
-    known = facts_of(claimed, loaded.input, claimed.execution + 1)
-    return replace(known, custom_status=None) if generation == 1 else known
 
 
 def _refused(result: Advance, facts: Sequence[HistoryEvent], error: Exception, now: datetime) -> Advance:

@@ -11,7 +11,8 @@ from typing import Any
 from orchestrations.core.definitions import OrchestratorDefinition
 from orchestrations.core.episode import Episode, advance, open_execution
 from orchestrations.core.events import EventType, HistoryEvent
-from orchestrations.core.execution import Execution, InstanceFacts
+from orchestrations.core.execution import Execution
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError, OrchestrationStateError, TaskFailedError
 from orchestrations.core.events import EventType
-from orchestrations.core.execution import InstanceFacts
+from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CUSTOM_STATUS_BYTES
 from tests.core.cases import done, error, failed, fired, in_words, output, raised, rewound, run, started
@@ -355,11 +355,28 @@ def test_the_context_tells_what_the_instance_is():
         return [*facts, context.custom_status, context.will_continue_as_new]
 
     driver = Driver(orchestrator)
-    driver.facts = InstanceFacts("i1", "ship", "2", parent_instance_id="p", tags={"k": "v"}, custom_status='"was"')
+    driver.facts = InstanceFacts("i1", "ship", "2", parent_instance_id="p", tags={"k": "v"})
     driver.reload()
     driver.start()
 
-    assert output(driver) == ["ship", "2", "p", {"k": "v"}, "was", [1], False]
+    assert output(driver) == ["ship", "2", "p", {"k": "v"}, None, [1], False]
+
+
+def test_a_replay_sees_what_the_history_says_of_the_instance_and_not_what_its_row_says_now():
+    seen = []
+
+    def orchestrator(context):
+        seen.append([context.parent_instance_id, dict(context.tags), context.custom_status])
+        context.set_custom_status("mine")
+        yield context.call_activity("a")
+
+    driver = Driver(orchestrator)
+    known = {"parent": "p", "tags": {"k": "v"}}
+    driver.feed(driver.event(EventType.EXECUTION_STARTED, payload='"inherited"', attributes=known))
+    driver.facts = InstanceFacts("i1", driver.facts.name, tags={"k": "changed"})
+    driver.reload()
+
+    assert seen == [["p", {"k": "v"}, "inherited"]] * 2
 
 
 def test_the_last_custom_status_wins_and_replay_finds_it_again():
