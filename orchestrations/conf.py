@@ -15,7 +15,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from orchestrations.errors import ConfigurationError
-from orchestrations.limits import LARGE_PAYLOAD_BYTES
+from orchestrations.limits import DISPATCH_ATTEMPTS, LARGE_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class DurableConfig:
     determinism_guard: bool = True
     """Orchestrators that read the clock, sleep, or reach outside the process fail with the line and the way out."""
 
-    dispatch_attempts: int = 10
+    dispatch_attempts: int = DISPATCH_ATTEMPTS
     """How often work that kills its worker is tried before it fails as poison."""
     cache_size: int = 1000
     """Suspended orchestrators that one worker process keeps, so that they need no replay."""
