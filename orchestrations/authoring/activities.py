@@ -61,6 +61,8 @@ class ActivityContext:
     """Number of the execution; it grows with continue-as-new and rewind."""
     generation: int = 1
     """Number of the execution that began with the present input: it grows with continue-as-new, and not with rewind."""
+    start: int = 1
+    """Number of the instance's row: what is started under the id of a purged instance has another one."""
     attempt: int = 1
     """Of the retry policy, from 1."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -87,10 +89,10 @@ class ActivityContext:
         """A key for outside services: the same whenever this call is repeated, and different for every other call.
 
         An activity runs at least once. One that dies half-way is run again with this key, as is each attempt of a
-        retry policy, and a call that is made again after a rewind. After continue-as-new every call is another one.
-        Whoever purges an instance and uses its id again begins with the same keys again.
+        retry policy, and a call that is made again after a rewind. After continue-as-new every call is another one, and
+        so it is after a new start under the same id, whether the earlier instance was replaced or purged.
         """
-        return f"{self.instance_id}:{self.generation}:{self.task_id}"
+        return f"{self.instance_id}:{self.start}:{self.generation}:{self.task_id}"
 
     @property
     def completion_token(self) -> str:

@@ -202,6 +202,7 @@ def context_for(
         instance_id=work.instance_id,
         execution=work.execution,
         generation=work.generation,
+        start=work.instance_pk,
         task_id=work.task_id,
         attempt=work.attempt,
         name=work.name,

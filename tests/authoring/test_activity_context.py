@@ -6,9 +6,9 @@ from orchestrations import ActivityContext
 
 
 def test_the_idempotency_key_is_the_same_in_every_attempt_of_a_call():
-    first = ActivityContext(instance_id="order-1", execution=2, task_id=7, attempt=1)
-    second = ActivityContext(instance_id="order-1", execution=2, task_id=7, attempt=2)
-    assert first.idempotency_key == second.idempotency_key == "order-1:1:7"
+    first = ActivityContext(instance_id="order-1", start=12, execution=2, task_id=7, attempt=1)
+    second = ActivityContext(instance_id="order-1", start=12, execution=2, task_id=7, attempt=2)
+    assert first.idempotency_key == second.idempotency_key == "order-1:12:1:7"
 
 
 def test_it_answers_to_the_name_of_the_durabletask_sdk():

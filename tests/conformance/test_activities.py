@@ -264,6 +264,22 @@ def test_no_two_generations_share_a_key(run, stage):
     assert len(set(given)) == len(given) == 8
 
 
+def test_no_two_starts_under_one_id_share_a_key(client, run, worker, stage):
+    run("collects_keys", 0, "order")
+    run("collects_keys", 0, "order")  # replaces the ended one
+    client.restart("order", restart_with_new_instance_id=False)
+    worker.run_until_ended("order")
+    for _ in range(2):
+        client.purge_instance_history("order")
+        run("collects_keys", 0, "order")
+    client.start_new("collects_keys", "order", 0)
+    client.start_new("collects_keys", "order", 0, on_duplicate="terminate")
+    worker.run_until_ended("order")
+
+    given = [context.idempotency_key for context in stage.contexts]
+    assert len(set(given)) == len(given) == 12
+
+
 def test_the_key_is_the_same_on_the_worker_that_takes_the_call_from_the_table(
     client, make_worker, worker, stage, leave_to_others
 ):

@@ -51,7 +51,7 @@ def finish(pool) -> Finish:
 
 def call(name: str, value: object = 1, timeout: float | None = None) -> ClaimedActivity:
     text = msgspec.json.encode(value).decode()
-    return ClaimedActivity(1, "order-1", 3, 1, 2, name, text, timeout, 1, generation=2)
+    return ClaimedActivity(12, "order-1", 3, 1, 2, name, text, timeout, 1, generation=2)
 
 
 def failure(finished: FinishedActivity) -> dict:
@@ -69,7 +69,7 @@ def is_running(pid: int) -> bool:
 
 def test_it_runs_elsewhere_with_all_that_it_is_told_and_the_process_is_kept(finish):
     first, value, key, attempt = msgspec.json.decode(finish("own_pid", "a").event.payload)
-    assert (value, key, attempt) == ("a", "order-1:2:1", 2)
+    assert (value, key, attempt) == ("a", "order-1:12:2:1", 2)
     assert first != os.getpid()
     assert msgspec.json.decode(finish("own_pid", "b").event.payload)[:2] == [first, "b"]
     assert msgspec.json.decode(finish("own_pid_async", "c").event.payload) == [first, "c"], "async ones too"
@@ -120,7 +120,7 @@ def test_its_heartbeats_and_its_cancellation_cross_over(pool, finish):
     pool.submit(call("tells_until_cancelled", START_SECONDS))
     [(item, _)] = eventually(pool.unwritten_heartbeats, timeout_seconds=START_SECONDS)
     assert msgspec.json.decode(item.details)["from"] != os.getpid()
-    pool.cancel_execution(1, 3)
+    pool.cancel_execution(12, 3)
 
     assert finish().event.payload == '"cancelled"'
 
