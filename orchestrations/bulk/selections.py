@@ -16,7 +16,7 @@ from orchestrations.limits import BULK_PREVIEW
 from orchestrations.models import Instance
 from orchestrations.reading.paging import CappedCount
 from orchestrations.reading.queries import InstanceFilter, filter_instances
-from orchestrations.search.filters import named_like
+from orchestrations.search.names import orchestrations_named
 
 COLUMNS = ("hub", "instance_id", "name", "status", "execution", "created_at", "parent", "is_entity")
 
@@ -60,7 +60,7 @@ class Selection:
     def rows(self, hub: str, using: str, action: Action | None = None) -> QuerySet[Instance]:
         """The instances, in no order; with an ``action`` those whose status allows it."""
         rows = self._chosen(hub, using, action)
-        return rows if self.reach is None else rows.filter(named_like(self.reach, using))
+        return rows if self.reach is None else rows.filter(orchestrations_named(hub, self.reach, using))
 
     def _chosen(self, hub: str, using: str, action: Action | None) -> QuerySet[Instance]:
         if self.where is None:

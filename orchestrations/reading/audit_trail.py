@@ -13,7 +13,8 @@ from orchestrations.conf import get_config
 from orchestrations.limits import AUDIT_EXPORTED, LIST_PAGE
 from orchestrations.models import AuditEntry
 from orchestrations.reading.paging import Page, keyset_page
-from orchestrations.search.filters import LAST_CHARACTER, storable
+from orchestrations.search.filters import storable
+from orchestrations.search.names import LAST_CHARACTER
 
 CHUNK = 1_000  # rows read at once for an export
 

@@ -24,11 +24,12 @@ from orchestrations.limits import COUNT_CAP, HISTORY_PAGE, HISTORY_PREVIEW_CHARA
 from orchestrations.models import AuditEntry, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.reading.paging import CappedCount, CountOf, Page, keyset_page
+from orchestrations.search import names
 from orchestrations.search.filters import InstanceFilter as InstanceFilter
 from orchestrations.search.filters import filter_instances as filter_instances
-from orchestrations.search.filters import named_like
 from orchestrations.search.filters import storable as storable
 from orchestrations.search.marks import LIVE as LIVE
+from orchestrations.search.names import named_like, orchestrations_named
 
 if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
@@ -150,19 +151,8 @@ def status_counts(
 
 
 def orchestrator_names(hub: str, limit: int = 200) -> list[str]:
-    """The names that occur among the hub's instances, in alphabetical order; for a filter's choices.
-
-    Skips from name to name along the index, one short query each, so that a million rows cost what two hundred do.
-    """
-    rows = Instance.objects.using(get_config().database).filter(ORCHESTRATION, hub=hub).order_by("name")
-    names: list[str] = []
-    while len(names) < limit:
-        following = rows.filter(name__gt=names[-1]) if names else rows
-        name = following.values_list("name", flat=True).first()
-        if name is None:
-            break
-        names.append(name)
-    return names
+    """The names that occur among the hub's instances, in alphabetical order; for a filter's choices."""
+    return names.orchestrator_names(hub, get_config().database, limit)
 
 
 def hub_names(limit: int = 50) -> list[str]:
@@ -308,7 +298,7 @@ def open_waits(
     """
     rows = _waits_by_urgency(hub, instance, asked_only)
     if visible is not None:
-        rows = rows.filter(named_like(visible, get_config().database, "instance__name"))
+        rows = rows.filter(orchestrations_named(hub, visible, get_config().database, "instance__name"))
     return list(rows[:limit])
 
 

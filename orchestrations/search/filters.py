@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,11 +13,9 @@ from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.patterns import ANY
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.marks import is_marked
-
-LAST_CHARACTER = chr(0x10FFFF)  # sorts behind every character that ids are made of
+from orchestrations.search.names import named_like, orchestrations_named, prefixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,39 +101,26 @@ def storable(text: str) -> bool:
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def named_like(patterns: Iterable[str], using: str, column: str = "name") -> Q:
-    """What is called as any of the patterns says. An index serves the text before ``*``."""
-    condition = Q(**{f"{column}__in": []})
-    for pattern in patterns:
-        if pattern == ANY:
-            return Q()
-        condition |= _pattern(column, pattern, using)
-    return condition
-
-
-def _pattern(column: str, pattern: str, using: str) -> Q:
-    beginning, star, rest = pattern.partition(ANY)
-    if not star:
-        return Q((column, pattern))
-    begins = _prefix(column, beginning, using) if beginning else Q()
-    return begins & _like(column, pattern, using) if rest else begins
-
-
 def _conditions(hub: str, where: InstanceFilter, using: str) -> Iterator[tuple[object, Callable[[], Q]]]:
     yield where.statuses, lambda: Q(status__in=[status.value for status in where.statuses])
     yield where.name, lambda: Q(name=where.name)
-    yield where.name_prefix, lambda: _prefix("name", where.name_prefix, using)
+    yield where.name_prefix, lambda: prefixed("name", where.name_prefix, using)
     yield where.instance_id, lambda: Q(instance_id=where.instance_id)
-    yield where.id_prefix, lambda: _prefix("instance_id", where.id_prefix, using)
+    yield where.id_prefix, lambda: prefixed("instance_id", where.id_prefix, using)
     yield where.created_from, lambda: Q(created_at__gte=where.created_from)
     yield where.created_to, lambda: Q(created_at__lt=where.created_to)
     yield where.parent, lambda: Q(parent_id=where.parent and where.parent.pk)
     yield where.parent_instance_id, lambda: Q(parent_id=_pk_of(hub, where.parent_instance_id, using))
-    yield where.visible is not None, lambda: named_like(where.visible or (), using)
+    yield where.visible is not None, lambda: _visible(hub, where, using)
     yield where.roots_only, lambda: Q(parent__isnull=True)
     yield where.tags, lambda: _tags(where.tags, using)
     for mark in where.marks:
         yield True, lambda mark=mark: is_marked(mark, hub, using)  # type: ignore[misc]
+
+
+def _visible(hub: str, where: InstanceFilter, using: str) -> Q:
+    patterns = where.visible or ()
+    return named_like(patterns, using) if where.with_entities else orchestrations_named(hub, patterns, using)
 
 
 def _narrowed(rows: QuerySet[Instance], where: InstanceFilter) -> QuerySet[Instance]:
@@ -158,27 +143,6 @@ def _texts(where: InstanceFilter) -> Iterator[str]:
 
 def _pk_of(hub: str, instance_id: str, using: str) -> QuerySet[Instance, int]:
     return Instance.objects.using(using).filter(hub=hub, instance_id=instance_id).values_list("pk", flat=True)[:1]
-
-
-def _like(column: str, pattern: str, using: str) -> Q:
-    """Compares in the pattern's own letter case: by GLOB on SQLite, whose LIKE ignores case."""
-    if connections[using].vendor == "sqlite":
-        operator, special = " GLOB ", {"[": "[[]", "?": "[?]"}
-    else:
-        operator, special = " LIKE ", {"\\": "\\\\", "%": "\\%", "_": "\\_", ANY: "%"}
-    text = "".join(special.get(character, character) for character in pattern)
-    return Q(Func(F(column), Value(text), template="%(expressions)s", arg_joiner=operator, output_field=BooleanField()))
-
-
-def _prefix(column: str, prefix: str, using: str) -> Q:
-    """Texts that begin with the prefix, in its own letter case.
-
-    SQLite's LIKE ignores case and no index serves it, so there the prefix becomes a range. On PostgreSQL the column's
-    collation is "C", so that LIKE finds its range itself.
-    """
-    if connections[using].vendor != "sqlite":
-        return Q((f"{column}__startswith", prefix))
-    return Q((f"{column}__gte", prefix), (f"{column}__lt", prefix + LAST_CHARACTER))
 
 
 def _tags(tags: Mapping[str, str], using: str) -> Q:

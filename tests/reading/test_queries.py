@@ -236,6 +236,53 @@ def test_counting_ends_at_the_cap():
     assert str(queries.status_counts(HUB, cap=3)[Status.RUNNING]) == "3+"
 
 
+@pytest.fixture
+def one_in_thousands(db) -> None:
+    Instance.objects.bulk_create(
+        Instance(
+            hub=HUB, instance_id=f"instance-{number}", name="weekly_report" if number == 7 else f"bill_{number % 3}"
+        )
+        for number in range(3_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE durable_instance")
+
+
+@pytest.mark.usefixtures("one_in_thousands")
+@pytest.mark.parametrize("patterns", [("*_report",), ("*port", "*_reports")], ids=["one", "several"])
+def test_what_ends_as_a_pattern_says_is_found_along_the_index_of_names(patterns, django_assert_num_queries):
+    where = InstanceFilter(visible=patterns)
+    plan = queries.filter_instances(HUB, where).order_by("-created_at", "-pk")[:51].explain()
+
+    assert "durable_inst_name" in plan
+    with django_assert_num_queries(2):
+        assert [row.instance_id for row in queries.list_instances(HUB, where).items] == ["instance-7"]
+    assert queries.count_instances(HUB, where).value == 1
+
+
+@pytest.mark.usefixtures("one_in_thousands")
+def test_beyond_a_number_of_names_rows_are_compared_one_by_one(monkeypatch):
+    monkeypatch.setattr("orchestrations.search.names.PATTERN_NAMES", 3)
+
+    found = queries.list_instances(HUB, InstanceFilter(visible=("*_report", "*_2"))).items
+
+    assert {row.name for row in found} == {"bill_2"}, "the newest page"
+    assert queries.count_instances(HUB, InstanceFilter(visible=("*_report",))).value == 1
+
+
+@pytest.mark.usefixtures("one_in_thousands")
+def test_a_pattern_that_no_name_matches_finds_nothing():
+    assert queries.list_instances(HUB, InstanceFilter(visible=("*_nothing",))).items == []
+
+
+def test_names_are_listed_in_one_statement(django_assert_num_queries):
+    for name in ("b", "a", "c"):
+        rows.instance(name=name)
+
+    with django_assert_num_queries(1):
+        queries.orchestrator_names(HUB)
+
+
 def test_names_are_listed_once_each_in_order():
     for name in ("b", "a", "b", "c"):
         rows.instance(name=name)
