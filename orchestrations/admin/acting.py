@@ -1,4 +1,4 @@
-"""The page between choosing instances and acting on them: says what will happen, and asks why.
+"""The page between choosing instances and acting on them: says what will happen, and asks what the dashboard asks.
 
 A page's selection is acted on at once. A whole filter, whatever its number of instances, becomes a bulk job.
 """
@@ -6,10 +6,9 @@ A page's selection is acted on at once. A whole filter, whatever its number of i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest, HttpResponse
@@ -19,12 +18,14 @@ from django.utils.html import format_html
 
 from orchestrations.admin.looking import hub_of
 from orchestrations.bulk import jobs
-from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.selections import Selection
 from orchestrations.client import OrchestrationClient
 from orchestrations.errors import DurableError
+from orchestrations.interfaces.dashboard.act_forms import ReasonForm
+from orchestrations.interfaces.dashboard.bulk_forms import ManyForm
+from orchestrations.interfaces.dashboard.consequences import consequences, surroundings
 from orchestrations.interfaces.dashboard.presentation.verbs import Verb
-from orchestrations.limits import COUNT_CAP, LIST_PAGE_MAXIMUM, REASON_LENGTH
+from orchestrations.limits import COUNT_CAP, LIST_PAGE_MAXIMUM
 from orchestrations.models import AuditEntry
 from orchestrations.reading.queries import InstanceFilter
 
@@ -35,19 +36,10 @@ CONFIRMED = "confirmed"
 TOLD = 3  # refusals that the next page tells in full
 TEMPLATE = "admin/orchestrations/instance/act.html"
 
-Act = Callable[[OrchestrationClient, str, str], object]
 
-
-class ReasonForm(forms.Form):
-    """Why it is done."""
-
-    reason = forms.CharField(
-        max_length=REASON_LENGTH,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autofocus": True}),
-        help_text="Kept in the history and in the audit trail.",
-        error_messages={"required": "Say why: whoever looks at these instances later will ask."},
-    )
+Act = Callable[..., object]
+"""The client's verb for one instance: called with the client, the id, the reason, and the parameters that
+``acts.checked_parameters`` has made. Raises DurableError where it can't be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +49,30 @@ class Chosen:
     count: str
     shown: list[str]
     note: str = ""
+    effects: list[str] = field(default_factory=list)
+    """What it will do to the one instance that is chosen, in numbers."""
 
 
 def confirm_and_act(
     model_admin: Any, request: HttpRequest, rows: QuerySet[Any], verb: Verb, act: Act, where: InstanceFilter
 ) -> HttpResponse | None:
     """Ask first; with the answer, act on each of the rows, or on all of the filter where that was chosen."""
-    form = ReasonForm(request.POST if CONFIRMED in request.POST else None)
-    form.fields["reason"].required = verb.needs_reason
+    form = ManyForm(request.POST if CONFIRMED in request.POST else None, action=verb.action)
     is_whole_filter = request.POST.get("select_across") == "1"
     if not form.is_valid():
-        chosen = _chosen_by_filter(request, verb, where) if is_whole_filter else _chosen_one_by_one(rows)
+        chosen = _chosen_by_filter(request, verb, where) if is_whole_filter else _chosen_one_by_one(rows, verb)
         return ask(model_admin, request, chosen, verb, form)
-    reason = form.cleaned_data["reason"]
     if is_whole_filter:
-        _make_job(model_admin, request, verb, where, reason)
+        _make_job(model_admin, request, verb, where, form)
     else:
-        _act_on_each(model_admin, request, rows, act, reason)
+        _act_on_each(model_admin, request, rows, act, form)
     return None
 
 
-def _chosen_one_by_one(rows: QuerySet[Any]) -> Chosen:
-    ids = list(rows.order_by("pk").values_list("instance_id", flat=True)[:LIST_PAGE_MAXIMUM])
-    return Chosen(_counted(len(ids)), ids)
+def _chosen_one_by_one(rows: QuerySet[Any], verb: Verb) -> Chosen:
+    chosen = list(rows.order_by("pk")[:LIST_PAGE_MAXIMUM])
+    effects = consequences(verb.action, surroundings(chosen[0], verb.action)) if len(chosen) == 1 else []
+    return Chosen(_counted(len(chosen)), [row.instance_id for row in chosen], effects=effects)
 
 
 def _chosen_by_filter(request: HttpRequest, verb: Verb, where: InstanceFilter) -> Chosen:
@@ -95,12 +88,12 @@ def _counted(number: int) -> str:
     return f"{number:,} instance{'s' if number != 1 else ''}"
 
 
-def _act_on_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], act: Act, reason: str) -> None:
+def _act_on_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], act: Act, form: ManyForm) -> None:
     """Say how many took it, and why others did not."""
     done, refused = 0, []
     for hub, instance_id in rows.order_by("pk").values_list("hub", "instance_id")[:LIST_PAGE_MAXIMUM]:
         try:
-            act(client_of(request, hub), instance_id, reason)
+            act(client_of(request, hub), instance_id, form.cleaned_data["reason"], **form.parameters)
             done += 1
         except DurableError as error:
             refused.append(str(error))
@@ -116,18 +109,18 @@ def client_of(request: HttpRequest, hub: str) -> OrchestrationClient:
     )
 
 
-def _make_job(model_admin: Any, request: HttpRequest, verb: Verb, where: InstanceFilter, reason: str) -> None:
+def _make_job(model_admin: Any, request: HttpRequest, verb: Verb, where: InstanceFilter, form: ManyForm) -> None:
     job, _ = jobs.create(
         request.user,
         hub_of(request),
         verb.action,
         Selection(where),
-        parameters=checked_parameters(verb.action),
-        reason=reason,
+        parameters=form.parameters,
+        reason=form.cleaned_data["reason"],
         via=AuditEntry.Via.ADMIN,
         address=request.META.get("REMOTE_ADDR"),
     )
-    url = reverse("admin:orchestrations_bulkjob_change", args=[job.pk])
+    url = reverse("dashboard:bulk_job", args=[job.hub, job.pk])
     text = format_html('Job {} begins. <a href="{}">See how far it has come.</a>', job.pk, url)
     model_admin.message_user(request, text, messages.SUCCESS)
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from orchestrations.admin.looking import ActionFilter, HubFilter, ReadOnlyAdmin
+from orchestrations.admin.looking import ActionFilter, HubFilter, ReadOnlyAdmin, by_period
 from orchestrations.models import AuditEntry
 
 
@@ -17,8 +17,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, when and why; the newest first."""
 
     list_display = ("at", "actor_name", "action", "instance_id", "reason", "via", "address")
-    list_filter = (ActionFilter, "via", HubFilter)
-    indexed = frozenset({"hub", "action", "via__exact"})
+    list_filter = (ActionFilter, "via", by_period("at", "when"), HubFilter)
+    indexed = frozenset({"hub", "action", "via__exact", "when"})
     ordering = ("-at", "-pk")
     search_fields = ("instance_id",)
     search_help_text = "A whole instance id, or a whole user name."

@@ -9,10 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from orchestrations.access.permissions import Action, can
-from orchestrations.admin.acting import CONFIRMED, Chosen, ReasonForm, ask, client_of, tell
-from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, newest
+from orchestrations.admin.acting import CONFIRMED, Chosen, ask, client_of, tell
+from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, by_period, newest
 from orchestrations.client.dead_letters import put_back
 from orchestrations.errors import DurableError
+from orchestrations.interfaces.dashboard.act_forms import RequiredReasonForm
 from orchestrations.interfaces.dashboard.presentation.verbs import Verb
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import DeadLetter
@@ -48,7 +49,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Dead letters, the newest first."""
 
     list_display = ("kind", "name", "instance_id", "deaths", "died_at", "put_back_at", "put_back_by")
-    list_filter = (WaitingFilter, "kind", HubFilter)
+    list_filter = (WaitingFilter, "kind", by_period("died_at", "died"), HubFilter)
     search_fields = ("instance_id",)
     search_help_text = "A whole instance id."
     actions = ("put_back",)
@@ -74,8 +75,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @admin.action(description="Put back", permissions=["put_back"])
     def put_back(self, request: HttpRequest, rows: QuerySet[DeadLetter]) -> HttpResponse | None:
         """Ask why, and put the chosen ones back."""
-        form = ReasonForm(request.POST if CONFIRMED in request.POST else None)
-        form.fields["reason"].required = True
+        form = RequiredReasonForm(request.POST if CONFIRMED in request.POST else None)
         chosen = list(rows.order_by("pk")[:LIST_PAGE_MAXIMUM])
         if not form.is_valid():
             count = f"{len(chosen)} dead letter{'s' if len(chosen) != 1 else ''}"

@@ -7,8 +7,21 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 
-from orchestrations.admin.looking import ActionFilter, BelongsToInstanceAdmin, HubFilter, OffTheDashboard, hub_of
+from orchestrations.admin.looking import (
+    ActionFilter,
+    BelongsToInstanceAdmin,
+    HubFilter,
+    OffTheDashboard,
+    ReadOnlyAdmin,
+    by_period,
+    hub_of,
+    newest,
+)
+from orchestrations.core.entity_ids import EntityId
+from orchestrations.interfaces.dashboard.links import entity_url
 from orchestrations.models import (
     ActivityWorkItem,
     BulkJob,
@@ -34,7 +47,12 @@ class HistoryEventAdmin(BelongsToInstanceAdmin):
     """History events, the newest first."""
 
     list_display = ("instance", "execution", "sequence", "type", "name", "task_id", "attempt", "timestamp")
-    list_filter = ("type",)
+    list_filter = ("type", by_period("timestamp", "when"))
+
+    def view_on_site(self, obj: Any) -> str:
+        """The event's own page."""
+        owner = obj.instance
+        return reverse("dashboard:event", args=[owner.hub, owner.instance_id, obj.execution, obj.sequence])
 
 
 @admin.register(OpenWait)
@@ -61,7 +79,7 @@ class RaisedEventKeyAdmin(BelongsToInstanceAdmin):
 
 
 @admin.register(Entity)
-class EntityAdmin(OffTheDashboard):
+class EntityAdmin(ReadOnlyAdmin):
     """Entities, the newest first."""
 
     list_display = ("__str__", "name", "key", "last_operation_at", "locked_by", "backlog")
@@ -69,6 +87,20 @@ class EntityAdmin(OffTheDashboard):
     search_fields = ("name",)
     search_help_text = "The whole name of an entity, or its id: @name@key."
     ordering = ("-last_operation_at", "-pk")
+    readonly_fields = ("acts",)
+
+    @admin.display(description="acts")
+    def acts(self, row: Entity) -> str:
+        """What can be done to it, on the dashboard."""
+        links = [
+            (entity_url(row.hub, EntityId(row.name, row.key), "dashboard:entity_signal"), "Signal"),
+            (reverse("dashboard:entities_clean", args=[row.hub]), "Clean up entities"),
+        ]
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
+
+    def view_on_site(self, obj: Any) -> str:
+        """The dashboard's page of the entity."""
+        return entity_url(obj.hub, EntityId(obj.name, obj.key))
 
     def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         """By the index on names, or by that on ids."""
@@ -102,29 +134,62 @@ class ActivityWorkItemAdmin(BelongsToInstanceAdmin):
     list_filter = (HubFilter,)
 
 
+class NamedAdmin(ReadOnlyAdmin):
+    """Rows of few, found by the whole of one column, among the newest; ``page`` is the dashboard's page of them all."""
+
+    named = "name"
+    page = ""
+
+    def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Those of that name."""
+        return newest(rows).filter(**{self.named: term})
+
+    def view_on_site(self, obj: Any) -> str:
+        """The dashboard's page."""
+        return reverse(self.page, args=[obj.hub])
+
+
 @admin.register(BulkJob)
-class BulkJobAdmin(OffTheDashboard):
+class BulkJobAdmin(NamedAdmin):
     """Acts on many instances, and how far each has come."""
 
     list_display = ("id", "action", "state", "done", "skipped", "failed", "total", "creator_name", "created_at")
-    list_filter = ("state", ActionFilter, HubFilter)
+    list_filter = ("state", ActionFilter, by_period("created_at", "created"), HubFilter)
+    named = "creator_name"
+    search_fields = ("creator_name",)
+    search_help_text = "The number of a job, or the whole user name of who made it."
     raw_id_fields = ("created_by",)
+
+    def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """The job of that number, or those that a person of that name made."""
+        is_number = term.isdecimal() and len(term) < 19
+        return rows.filter(pk=int(term)) if is_number else super().found(request, rows, term)
+
+    def view_on_site(self, obj: Any) -> str:
+        """The dashboard's page of the job, which follows it."""
+        return reverse("dashboard:bulk_job", args=[obj.hub, obj.pk])
 
 
 @admin.register(Chore)
-class ChoreAdmin(OffTheDashboard):
+class ChoreAdmin(NamedAdmin):
     """What one worker at a time does now and then, and when it is due again."""
 
     list_display = ("name", "hub", "due_at")
     list_filter = (HubFilter,)
+    search_fields = ("name",)
+    search_help_text = "The whole name of a chore."
+    page = "dashboard:retention"
 
 
 @admin.register(ChoreRun)
-class ChoreRunAdmin(OffTheDashboard):
+class ChoreRunAdmin(NamedAdmin):
     """What chores have done, by the hour."""
 
     list_display = ("name", "hub", "hour", "runs", "done", "seconds", "last_at", "trouble")
-    list_filter = (HubFilter,)
+    list_filter = (by_period("hour", "hour"), HubFilter)
+    search_fields = ("name",)
+    search_help_text = "The whole name of a chore."
+    page = "dashboard:retention"
 
 
 @admin.register(InstanceCount)
@@ -151,14 +216,6 @@ class MovedEndAdmin(OffTheDashboard):
     list_filter = (HubFilter,)
 
 
-@admin.register(LostWorker)
-class LostWorkerAdmin(OffTheDashboard):
-    """Worker processes that stopped without a word."""
-
-    list_display = ("worker", "hub", "started_at", "heartbeat_at", "lost_at", "in_flight")
-    list_filter = (HubFilter,)
-
-
 @admin.register(LargePayload)
 class LargePayloadAdmin(BelongsToInstanceAdmin):
     """Files of large payloads."""
@@ -167,9 +224,25 @@ class LargePayloadAdmin(BelongsToInstanceAdmin):
     list_filter = (HubFilter,)
 
 
+@admin.register(LostWorker)
+class LostWorkerAdmin(NamedAdmin):
+    """Worker processes that stopped without a word."""
+
+    list_display = ("worker", "hub", "started_at", "heartbeat_at", "lost_at", "in_flight")
+    list_filter = (by_period("lost_at", "lost"), HubFilter)
+    named = "worker"
+    search_fields = ("worker",)
+    search_help_text = "A whole host:pid."
+    page = "dashboard:workers"
+
+
 @admin.register(WorkerLease)
-class WorkerLeaseAdmin(OffTheDashboard):
+class WorkerLeaseAdmin(NamedAdmin):
     """Worker processes and their sign of life."""
 
     list_display = ("worker", "hub", "in_flight", "capacity", "started_at", "heartbeat_at", "expires_at")
     list_filter = (HubFilter,)
+    named = "worker"
+    search_fields = ("worker",)
+    search_help_text = "A whole host:pid."
+    page = "dashboard:workers"

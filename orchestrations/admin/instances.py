@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.http import urlencode
 
 from orchestrations.access.permissions import Action, can
 from orchestrations.admin.acting import Act, confirm_and_act
-from orchestrations.admin.looking import OF_INSTANCE, HubFilter, ReadOnlyAdmin, hub_of
+from orchestrations.admin.looking import OF_INSTANCE, HubFilter, ReadOnlyAdmin, by_period, hub_of
 from orchestrations.client import OrchestrationClient
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.presentation import verbs
@@ -54,26 +52,7 @@ class OrchestratorFilter(admin.SimpleListFilter):
         return rows.filter(name=self.value()) if self.value() else rows
 
 
-class CreatedFilter(admin.SimpleListFilter):
-    """By when they were created, back from now: what a date hierarchy is for, without its reading of every row."""
-
-    title = "created"
-    parameter_name = "created"
-    PERIODS = {
-        "hour": ("Past hour", timedelta(hours=1)),
-        "day": ("Past day", timedelta(days=1)),
-        "week": ("Past 7 days", timedelta(days=7)),
-        "month": ("Past 30 days", timedelta(days=30)),
-    }
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The periods."""
-        return [(key, label) for key, (label, _) in self.PERIODS.items()]
-
-    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The instances that were created in that period."""
-        chosen = self.PERIODS.get(self.value() or "")
-        return rows.filter(created_at__gte=timezone.now() - chosen[1]) if chosen else rows
+CreatedFilter = by_period("created_at", "created")
 
 
 @admin.register(Instance)
@@ -87,7 +66,7 @@ class InstanceAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-pk")
     indexed = frozenset({"hub", "status__exact", "name", "created"})
     raw_id_fields = ("parent",)
-    readonly_fields = ("related",)
+    readonly_fields = ("related", "more_acts")
     actions = ("terminate", "suspend", "resume", "rewind", "purge")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -101,12 +80,12 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     def shown(self, request: HttpRequest) -> InstanceFilter:
         """What the list shows, as a filter that a bulk job can keep."""
-        status, period = request.GET.get("status__exact"), CreatedFilter.PERIODS.get(request.GET.get("created", ""))
+        status = request.GET.get("status__exact")
         return InstanceFilter(
             statuses=(RuntimeStatus(status),) if status in set(RuntimeStatus) else (),
             name=request.GET.get("name", ""),
             id_prefix=request.GET.get("q", "").strip(),
-            created_from=timezone.now() - period[1] if period else None,
+            created_from=CreatedFilter.begin(request.GET.get("created")),
         )
 
     @admin.display(description="related")
@@ -116,6 +95,16 @@ class InstanceAdmin(ReadOnlyAdmin):
         named = [(model, {"q": row.instance_id, "hub": row.hub}) for model in (WebhookDelivery, AuditEntry)]
         links = ((_list_of(model), urlencode(query), model._meta.verbose_name_plural) for model, query in owned + named)
         return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
+
+    @admin.display(description="more acts")
+    def more_acts(self, row: Instance) -> str:
+        """What its status allows beside the acts of the list, each on its page in the dashboard."""
+        beside = [offer.verb for offer in verbs.offered(row.status, ()) if offer.verb.action.value not in self.actions]
+        where = [row.hub, row.instance_id]
+        links = [(reverse("dashboard:act", args=[*where, verb.slug]), verb.label) for verb in beside]
+        if not row.runtime_status.is_terminal:
+            links.append((self.instance_url(*where), "Retry now, skip a timer, complete by hand"))
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     def has_terminate_permission(self, request: HttpRequest) -> bool:
         """Whether the person may terminate."""
@@ -135,7 +124,7 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Terminate", permissions=["terminate"])
     def terminate(self, request: HttpRequest, rows: QuerySet[Instance]) -> HttpResponse | None:
-        """End the chosen instances, and what is below them."""
+        """End the chosen instances, and what is below them unless that is to be spared."""
         return self._confirm(request, rows, verbs.TERMINATE, OrchestrationClient.terminate)
 
     @admin.action(description="Suspend", permissions=["suspend"])
@@ -166,5 +155,5 @@ def _list_of(model: type[Model]) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
-def _purge(client: OrchestrationClient, instance_id: str, reason: str) -> None:
-    client.purge_instance_history(instance_id, reason=reason)
+def _purge(client: OrchestrationClient, instance_id: str, reason: str, *, recursive: bool) -> None:
+    client.purge_instance_history(instance_id, reason=reason, recursive=recursive)

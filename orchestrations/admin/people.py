@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from orchestrations.admin.looking import BelongsToInstanceAdmin, HubFilter
+from django.contrib import admin
+from django.urls import reverse
+
+from orchestrations.admin.looking import BelongsToInstanceAdmin, HubFilter, by_period
 from orchestrations.models import HumanAudience, HumanComment, HumanFollowUp, HumanNotice, HumanTask, HumanVote
 
 
@@ -13,8 +16,12 @@ class HumanTaskAdmin(BelongsToInstanceAdmin):
     """Questions to people, the newest first."""
 
     list_display = ("title", "instance", "state", "asked_at", "due_at", "answered_by", "outcome")
-    list_filter = ("state", HubFilter)
+    list_filter = ("state", by_period("asked_at", "asked"), HubFilter)
     raw_id_fields = ("instance", "assignee")
+
+    def view_on_site(self, obj: Any) -> str:
+        """Where it is answered."""
+        return reverse("dashboard:task", args=[obj.pk])
 
 
 @admin.register(HumanAudience)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from orchestrations.access.permissions import Action, can
-from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, newest
+from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, by_period, newest
 from orchestrations.admin.patterns import checked_pattern
 from orchestrations.core.lifecycle import LifecycleEvent
 from orchestrations.durable_http.addresses import read_target
@@ -149,7 +149,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         "created_at",
         "next_attempt_at",
     )
-    list_filter = ("state", "event", "webhook", HubFilter)
+    list_filter = ("state", "event", "webhook", by_period("created_at", "created"), HubFilter)
     list_select_related = ("webhook",)
     search_fields = ("instance_id",)
     search_help_text = "A whole instance id or message id, among the newest rows."

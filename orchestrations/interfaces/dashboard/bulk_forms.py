@@ -26,15 +26,14 @@ RECURSIVE = {
 SALT = "orchestrations.bulk"
 
 
-class BulkForm(ReasonForm):
-    """One act on many instances. ``seen`` is when the preview was made: what is started later is left alone."""
+class ManyForm(ReasonForm):
+    """One act on several instances: what it is told, why, and the word that guards it.
 
-    token = forms.CharField(max_length=IDEMPOTENCY_KEY_LENGTH, widget=forms.HiddenInput)
-    seen = forms.CharField(max_length=200, widget=forms.HiddenInput)
+    Of a valid form ``parameters`` are what ``acts.checked_parameters`` makes of it.
+    """
 
-    def __init__(self, data: Any = None, *, action: Action, now: datetime) -> None:
-        initial = {"token": uuid.uuid4().hex, "seen": signing.dumps(now.isoformat(), salt=SALT)}
-        super().__init__(data, initial=initial)
+    def __init__(self, data: Any = None, *, action: Action, initial: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, initial=dict(initial or {}))
         self.action = action
         self.parameters: dict[str, Any] = {}
         self._add_parameters()
@@ -80,13 +79,6 @@ class BulkForm(ReasonForm):
                 self.add_error(None, str(rejected))
         return cleaned
 
-    def clean_seen(self) -> datetime:
-        """When the preview was made."""
-        try:
-            return datetime.fromisoformat(signing.loads(self.cleaned_data["seen"], salt=SALT))
-        except signing.BadSignature as error:
-            raise forms.ValidationError("Open the page again: this one has been altered.") from error
-
     def clean_tags(self) -> dict[str, str]:
         """The tags to set."""
         return read_tags(self.cleaned_data["tags"])
@@ -98,3 +90,21 @@ class BulkForm(ReasonForm):
     def _given(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         names = ("recursive", "event_name", "event_data", "tags", "remove_tags")
         return {name: cleaned[name] for name in names if name in cleaned}
+
+
+class BulkForm(ManyForm):
+    """What a bulk job is made of. ``seen`` is when the preview was made: what is started later is left alone."""
+
+    token = forms.CharField(max_length=IDEMPOTENCY_KEY_LENGTH, widget=forms.HiddenInput)
+    seen = forms.CharField(max_length=200, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None, *, action: Action, now: datetime) -> None:
+        initial = {"token": uuid.uuid4().hex, "seen": signing.dumps(now.isoformat(), salt=SALT)}
+        super().__init__(data, action=action, initial=initial)
+
+    def clean_seen(self) -> datetime:
+        """When the preview was made."""
+        try:
+            return datetime.fromisoformat(signing.loads(self.cleaned_data["seen"], salt=SALT))
+        except signing.BadSignature as error:
+            raise forms.ValidationError("Open the page again: this one has been altered.") from error

@@ -1,4 +1,4 @@
-"""Addresses of the instances list with a filter, for the numbers of other pages: a number leads to what it counts."""
+"""Addresses that several pages and the admin give: the instances list with a filter, and entities."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from orchestrations.core.entity_ids import EntityId
 from orchestrations.search.language import Query, write
 
 
 def list_url(hub: str, query: Query) -> str:
-    """The list with that filter; sub-orchestrations are listed too, as numbers count them."""
+    """The list with that filter, so that a number leads to what it counts: sub-orchestrations are listed too."""
     return f"{reverse('dashboard:instances', args=[hub])}?{urlencode({'q': write(replace(query, children=True))})}"
 
 
@@ -20,3 +21,8 @@ def view_url(hub: str, query: str, sort: str) -> str:
     given = urlencode({key: value for key, value in (("q", query), ("sort", sort)) if value})
     address = reverse("dashboard:instances", args=[hub])
     return f"{address}?{given}" if given else address
+
+
+def entity_url(hub: str, entity_id: EntityId, view: str = "dashboard:entity") -> str:
+    """The page of the entity, or another one about it."""
+    return reverse(view, args=[hub, entity_id.name, *([entity_id.key] if entity_id.key else [])])

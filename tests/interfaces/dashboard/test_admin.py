@@ -20,11 +20,14 @@ from orchestrations.models import (
     ApiKey,
     AuditEntry,
     BulkJob,
+    Chore,
     Grant,
+    HistoryEvent,
     InboxMessage,
     IncomingWebhook,
     Instance,
     OutgoingWebhook,
+    WorkerLease,
 )
 from tests import rows
 
@@ -104,7 +107,7 @@ def test_all_models_are_registered():
 )
 def test_an_action_needs_its_right_and_leaves_its_trail(db, action, permission, status):
     instance = rows.instance("one", status=status)
-    form = chosen(action, instance, reason="because")
+    form = chosen(action, instance, reason="because", confirm=action)
     viewer = staff("view_instance")
     viewer.post(LIST, form)
     assert not InboxMessage.objects.exists()
@@ -197,10 +200,57 @@ def test_before_an_act_the_page_says_what_will_happen_and_to_which(admin_client)
 def test_an_instance_is_purged_with_its_reason(admin_client):
     instance = rows.instance("one", status="Completed")
 
-    admin_client.post(LIST, chosen("purge", instance, reason="no longer needed"))
+    admin_client.post(LIST, chosen("purge", instance, reason="no longer needed", confirm="purge"))
 
     assert not Instance.objects.exists()
     assert (AuditEntry.objects.get().action, AuditEntry.objects.get().reason) == ("purge", "no longer needed")
+
+
+@pytest.mark.parametrize(("action", "status"), [("terminate", "Running"), ("purge", "Completed")])
+def test_what_destroys_needs_its_word_typed(admin_client, action, status):
+    instance = rows.instance("one", status=status)
+
+    refused = admin_client.post(LIST, chosen(action, instance, reason="because", confirm="yes"))
+
+    assert refused.status_code == 422
+    assert f"Type the word {action}." in refused.text
+    assert not InboxMessage.objects.exists() and Instance.objects.exists()
+
+
+@pytest.mark.parametrize("spared", [True, False])
+def test_termination_tells_of_the_sub_orchestrations_and_can_spare_them(admin_client, spared):
+    parent = rows.instance("parent")
+    rows.instance("child", parent=parent)
+    form = chosen("terminate", parent, reason="because", confirm="terminate")
+
+    asked = admin_client.post(LIST, {key: form[key] for key in ("action", "_selected_action")}).text
+    admin_client.post(LIST, form if spared else {**form, "recursive": "on"})
+
+    assert "One live sub-orchestration ends too, unless you say otherwise." in asked
+    assert re.search(r'name="recursive"[^>]* checked', asked)
+    assert ('"recursive":true' in InboxMessage.objects.get().attributes) is not spared
+
+
+def test_a_job_of_the_admin_keeps_what_its_form_says(admin_client):
+    rows.instance("one")
+    form = {"action": "terminate", "_selected_action": [1], "select_across": "1", "confirmed": "1"}
+
+    admin_client.post(LIST, {**form, "reason": "because", "confirm": "terminate"})
+
+    assert BulkJob.objects.get().parameters == {"recursive": False}
+
+
+def test_acts_that_the_admin_lacks_are_links_to_their_pages(admin_client):
+    live, ended = rows.instance("live"), rows.instance("ended", status="Completed")
+
+    of_live, of_ended = (admin_client.get(f"{LIST}{row.pk}/change/").text for row in (live, ended))
+
+    assert re.findall(r'href="(/hubs/default/i/live/do/[^"]+)"', of_live) == [
+        "/hubs/default/i/live/do/raise/",
+        "/hubs/default/i/live/do/tags/",
+    ]
+    assert "/hubs/default/i/ended/do/restart/" in of_ended
+    assert admin_client.get("/hubs/default/i/live/do/raise/").status_code == 200
 
 
 def test_a_whole_filter_becomes_a_bulk_job_that_acts_on_what_was_shown(admin_client):
@@ -216,7 +266,7 @@ def test_a_whole_filter_becomes_a_bulk_job_that_acts_on_what_was_shown(admin_cli
     told = admin_client.post(ours, {**form, "confirmed": "1", "reason": "mended"}, follow=True).text
 
     job = BulkJob.objects.get()
-    assert f"/admin/orchestrations/bulkjob/{job.pk}/change/" in told
+    assert f"/hubs/default/bulk/{job.pk}/" in told
     assert (job.action, job.reason, job.via, job.creator_name) == ("rewind", "mended", "Admin", "admin")
     found = Selection.from_json(job.selection).rows("default", "default")
     assert {row.instance_id for row in found} == {"order-1", "order-2"}
@@ -315,6 +365,73 @@ def test_an_instance_leads_to_what_belongs_to_it_and_the_dashboard_leads_back(ad
     links = re.findall(r'href="([^"]+\?(?:q=one|instance__id)[^"]+)"', page)
     assert [admin_client.get(html.unescape(link)).status_code for link in links] == [200] * 8
     assert f"{LIST}{instance.pk}/change/" in admin_client.get("/hubs/default/i/one%20%26%20two/").text
+
+
+def test_rows_lead_to_their_pages_in_the_dashboard(admin_client):
+    instance, hub = rows.instance("one"), {"hub": "default"}
+    event = HistoryEvent.objects.create(
+        instance=instance, execution=1, sequence=4, type="TimerFired", timestamp=timezone.now()
+    )
+    job = BulkJob.objects.create(action="suspend", selection="{}", via="API", **hub)
+    lease = WorkerLease.objects.create(worker="vm:7", host="vm", pid=7, expires_at=timezone.now(), **hub)
+    chore = Chore.objects.create(name="sweep", due_at=timezone.now(), **hub)
+    pages = {
+        event: "/hubs/default/i/one/e/1/4/",
+        rows.entity("@counter@a"): "/hubs/default/entities/counter/a/",
+        job: f"/hubs/default/bulk/{job.pk}/",
+        lease: "/hubs/default/workers/",
+        chore: "/hubs/default/retention/",
+    }
+
+    for row, page in pages.items():
+        name = row._meta.model_name
+        text = admin_client.get(f"/admin/orchestrations/{name}/{row.pk}/change/").text
+        assert f'href="{page}"' in text
+        assert admin_client.get(page).status_code == 200
+
+
+def test_an_entity_leads_to_what_can_be_done_to_it(admin_client):
+    row = rows.entity("@counter@a")
+
+    text = admin_client.get(f"/admin/orchestrations/entity/{row.pk}/change/").text
+
+    for page in ("/hubs/default/signals/counter/a/", "/hubs/default/entities-clean/"):
+        assert f'href="{page}"' in text
+        assert admin_client.get(page).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "period", "column", "values"),
+    [
+        (AuditEntry, "when", "at", {"instance_id": "one", "action": "purge", "actor_name": "dana", "via": "API"}),
+        (BulkJob, "created", "created_at", {"action": "suspend", "selection": "{}", "via": "API"}),
+    ],
+)
+def test_rows_are_found_by_their_period(admin_client, model, period, column, values):
+    for hours in (0, 48):
+        model.objects.create(hub="default", **values, **{column: timezone.now() - timedelta(hours=hours)})
+
+    name = model._meta.model_name
+    pages = [admin_client.get(f"/admin/orchestrations/{name}/", given).text for given in ({}, {period: "day"})]
+
+    assert [len(re.findall(rf"/{name}/\d+/change/", page)) for page in pages] == [2, 1]
+
+
+def test_jobs_are_found_by_number_and_maker_and_workers_by_name(admin_client):
+    jobs = [
+        BulkJob.objects.create(hub="default", action="suspend", selection="{}", via="API", creator_name=name)
+        for name in ("dana", "erin")
+    ]
+    WorkerLease.objects.create(hub="default", worker="vm:7", host="vm", pid=7, expires_at=timezone.now())
+
+    def found(model: str, term: str) -> list[str]:
+        page = admin_client.get(f"/admin/orchestrations/{model}/", {"q": term}).text
+        return re.findall(rf"/{model}/(\d+)/change/", page)
+
+    assert found("bulkjob", "erin") == [str(jobs[1].pk)]
+    assert found("bulkjob", str(jobs[0].pk)) == [str(jobs[0].pk)]
+    assert len(found("workerlease", "vm:7")) == 1
+    assert found("workerlease", "vm") == []
 
 
 # No way to run code --------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from orchestrations.core.identifiers import check_operation_name
 from orchestrations.errors import FunctionNotRegistered, InvalidCursor, PayloadRejected
 from orchestrations.interfaces.dashboard.access import check_hub, client_of, needs, person, require, signed_in
 from orchestrations.interfaces.dashboard.act_forms import JsonField
+from orchestrations.interfaces.dashboard.links import entity_url
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models import Entity, InboxMessage
@@ -93,8 +94,8 @@ def signal(request: HttpRequest, *, hub: str, name: str, key: str = "") -> HttpR
             form.add_error(None, str(refused))
         else:
             messages.success(request, f"The signal {given['operation']} is on its way.")
-            return redirect(_url(hub, entity_id))
-    context = {**_where(hub), "entity_id": entity_id, "entity_url": _url(hub, entity_id), "form": form}
+            return redirect(entity_url(hub, entity_id))
+    context = {**_where(hub), "entity_id": entity_id, "entity_url": entity_url(hub, entity_id), "form": form}
     return render(request, "dashboard/entities/signal.html", context, status=422 if form.errors else 200)
 
 
@@ -124,7 +125,7 @@ def _found(request: HttpRequest, hub: str, given: dict[str, object]) -> dict[str
     except InvalidCursor as invalid:
         raise Http404(str(invalid)) from invalid
     return {
-        "rows": [(row, _url(hub, EntityId(row.name, row.key))) for row in page.items],
+        "rows": [(row, entity_url(hub, EntityId(row.name, row.key))) for row in page.items],
         "names": sorted(registry.entities()),
         "is_filtered": bool(given["name"] or given["key"]),
         "newer": _page(request, hub, page.previous_cursor),
@@ -147,7 +148,7 @@ def _described(request: HttpRequest, hub: str, entity_id: EntityId, row: Entity)
         "queued": list(queued.order_by("pk").only("type", "name", "created_at", "visible_at")[:QUEUED_SHOWN]),
         "entries": queries.audit(hub, str(entity_id), limit=CALLERS_SHOWN).items,
         "may_signal": can(user, Action.SIGNAL_ENTITY, target),
-        "signal_url": _url(hub, entity_id, "dashboard:entity_signal"),
+        "signal_url": entity_url(hub, entity_id, "dashboard:entity_signal"),
     }
 
 
@@ -169,11 +170,6 @@ def _entity_id(name: str, key: str) -> EntityId:
         return EntityId(name, key)
     except ValueError as error:
         raise Http404(str(error)) from error
-
-
-def _url(hub: str, entity_id: EntityId, view: str = "dashboard:entity") -> str:
-    where = [hub, entity_id.name, entity_id.key] if entity_id.key else [hub, entity_id.name]
-    return reverse(view, args=where)
 
 
 def _page(request: HttpRequest, hub: str, cursor: str | None) -> str:
