@@ -23,9 +23,10 @@ if TYPE_CHECKING:
         PurgeHistoryResult,
     )
     from orchestrations.client.orchestration_status import OrchestrationFailed, OrchestrationStatus
+    from orchestrations.core.composition import when_all, when_any
     from orchestrations.core.context import DurableOrchestrationContext, OrchestrationContext
     from orchestrations.core.entity_calls import EntityLock
-    from orchestrations.core.entity_context import EntityContext
+    from orchestrations.core.entity_context import DurableEntityContext, EntityContext
     from orchestrations.core.entity_ids import EntityId, EntityInstanceId
     from orchestrations.core.errors import (
         LockingRulesViolation,
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     )
     from orchestrations.core.human import HumanAnswer, HumanTimeout, Quorum, Reviewers
     from orchestrations.core.retries import RetryOptions, RetryPolicy
-    from orchestrations.core.status import RuntimeStatus
-    from orchestrations.core.tasks import Task, when_all, when_any
+    from orchestrations.core.status import OrchestrationRuntimeStatus, RuntimeStatus
+    from orchestrations.core.tasks import Task, TaskState
     from orchestrations.errors import (
         ActivityEnded,
         ConfigurationError,
@@ -71,6 +72,7 @@ __all__ = [
     "CleanEntityStorageResult",
     "ConfigurationError",
     "DurableEntity",
+    "DurableEntityContext",
     "DurableError",
     "DurableHttpResponse",
     "DurableOrchestrationContext",
@@ -100,6 +102,7 @@ __all__ = [
     "OrchestrationClient",
     "OrchestrationContext",
     "OrchestrationFailed",
+    "OrchestrationRuntimeStatus",
     "OrchestrationStateError",
     "OrchestrationStatus",
     "PayloadRejected",
@@ -113,6 +116,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskFailedError",
     "TaskNotOpen",
+    "TaskState",
     "TokenSource",
     "WaitTimeout",
     "activity",
@@ -136,9 +140,10 @@ _MODULES = {
         "OrchestrationClient",
         "PurgeHistoryResult",
     ],
+    "orchestrations.core.composition": ["when_all", "when_any"],
     "orchestrations.core.context": ["DurableOrchestrationContext", "OrchestrationContext"],
     "orchestrations.core.entity_calls": ["EntityLock"],
-    "orchestrations.core.entity_context": ["EntityContext"],
+    "orchestrations.core.entity_context": ["DurableEntityContext", "EntityContext"],
     "orchestrations.core.entity_ids": ["EntityId", "EntityInstanceId"],
     "orchestrations.core.errors": [
         "LockingRulesViolation",
@@ -157,8 +162,8 @@ _MODULES = {
     ],
     "orchestrations.core.human": ["HumanAnswer", "HumanTimeout", "Quorum", "Reviewers"],
     "orchestrations.core.retries": ["RetryOptions", "RetryPolicy"],
-    "orchestrations.core.status": ["RuntimeStatus"],
-    "orchestrations.core.tasks": ["Task", "when_all", "when_any"],
+    "orchestrations.core.status": ["OrchestrationRuntimeStatus", "RuntimeStatus"],
+    "orchestrations.core.tasks": ["Task", "TaskState"],
     "orchestrations.errors": [
         "ActivityEnded",
         "ConfigurationError",

@@ -91,6 +91,11 @@ class OrchestrationStatus:
         """The input as plain JSON values."""
         return decode_lenient(self.serialized_input)
 
+    @property
+    def input_(self) -> Any:
+        """``input`` under the name of azure-functions-durable 1.x."""
+        return self.input
+
     @cached_property
     def output(self) -> Any:
         """The result; the reason of a terminated instance; the error message of a failed one."""

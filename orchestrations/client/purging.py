@@ -66,7 +66,7 @@ class Purging(HubClient):
         self,
         created_time_from: datetime | None = None,
         created_time_to: datetime | None = None,
-        runtime_status: Iterable[RuntimeStatus | str] = (),
+        runtime_status: Iterable[RuntimeStatus | str] | None = None,
         *,
         limit: int | None = None,
         timeout: timedelta | float | None = None,
@@ -82,7 +82,7 @@ class Purging(HubClient):
         Raises ValueError for a status that does not exist and for naive instants.
         """
         where = queries.InstanceFilter(
-            statuses=tuple(RuntimeStatus(status) for status in runtime_status),
+            statuses=tuple(RuntimeStatus(status) for status in runtime_status or ()),
             created_from=check_instant(created_time_from, "created_time_from"),
             created_to=check_instant(created_time_to, "created_time_to"),
         )

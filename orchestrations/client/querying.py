@@ -29,9 +29,9 @@ class Querying(HubClient):
         self,
         created_time_from: datetime | None = None,
         created_time_to: datetime | None = None,
-        runtime_status: Iterable[RuntimeStatus | str] = (),
+        runtime_status: Iterable[RuntimeStatus | str] | None = None,
+        instance_id_prefix: str | None = None,
         *,
-        instance_id_prefix: str = "",
         name: str = "",
         version: str | None = None,
         tags: Mapping[str, str] | None = None,
@@ -50,9 +50,9 @@ class Querying(HubClient):
         ``queries.list_instances`` goes through any number without them. Raises InstanceNotFound for an unknown parent.
         """
         where = queries.InstanceFilter(
-            statuses=tuple(RuntimeStatus(status) for status in runtime_status),
+            statuses=tuple(RuntimeStatus(status) for status in runtime_status or ()),
             name=name,
-            id_prefix=instance_id_prefix,
+            id_prefix=instance_id_prefix or "",
             version=version,
             tags=tags or {},
             parent=None if parent_instance_id is None else self._parent(parent_instance_id),

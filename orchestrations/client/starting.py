@@ -35,13 +35,13 @@ class Starting(HubClient):
 
     def start_new(
         self,
-        orchestration: object,
+        orchestration_function_name: object,
         instance_id: str | None = None,
         client_input: object = None,
+        version: str | None = None,
         *,
         start_at: datetime | None = None,
         tags: Mapping[str, str] | None = None,
-        version: str | None = None,
         on_duplicate: OnDuplicate | str = OnDuplicate.REPLACE_TERMINAL,
     ) -> str:
         """Start an orchestration, given as function or by name, and return its instance id.
@@ -53,7 +53,7 @@ class Starting(HubClient):
         Raises FunctionNotRegistered, InvalidInstanceId, PayloadRejected (input or tags) and InstanceAlreadyExists.
         """
         started = self.start(
-            orchestration,
+            orchestration_function_name,
             instance_id,
             client_input,
             start_at=start_at,

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.core import calls, entity_calls, patches, questions
+from orchestrations.core.composition import WhenAllTask, WhenAnyTask
 from orchestrations.core.entity_calls import EntityTask, LockTask
 from orchestrations.core.event_waits import wait_for_external_event
 from orchestrations.core.events import HistoryEvent
@@ -22,7 +23,7 @@ from orchestrations.core.http_messages import TokenSource
 from orchestrations.core.human import Quorum, Reviewers
 from orchestrations.core.questions import Timeout
 from orchestrations.core.retries import RetryPolicy
-from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask, WhenAllTask, WhenAnyTask
+from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
 
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution
@@ -37,6 +38,14 @@ class _Missing:
 
 
 MISSING: Any = _Missing()
+
+
+def _either(name: object, alias: object) -> object:
+    """The function that is given under one of the two names that the libraries have for that argument."""
+    given = name if alias is MISSING else alias
+    if given is MISSING:
+        raise TypeError("A function is missing: give it by reference or by name.")
+    return given
 
 
 class OrchestrationContext:
@@ -64,9 +73,9 @@ class OrchestrationContext:
         return self._execution.facts.name
 
     @property
-    def version(self) -> str:
-        """The version that the instance was started with."""
-        return self._execution.facts.version
+    def version(self) -> str | None:
+        """The version that the instance was started with, or None for an instance without one."""
+        return self._execution.facts.version or None
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -106,17 +115,25 @@ class OrchestrationContext:
         """What a host adds to the binding in azure-functions-durable 1.x; here there is none, and so no attribute."""
         return SimpleNamespace()
 
-    def get_input(self) -> Any:
-        """The input, converted as the annotation of the second parameter asks where there is one."""
-        return self._execution.definition.decode_input(self._execution.facts.input)
+    def get_input(self, expected_type: object = None) -> Any:
+        """The input as ``expected_type``, else as the annotation of the second parameter asks where there is one.
+
+        Raises PayloadRejected where it can't be converted.
+        """
+        text = self._execution.facts.input
+        if expected_type is None:
+            return self._execution.definition.decode_input(text)
+        return self._execution.functions.decode(text, expected_type, f"orchestrator {self.name!r}: input")
 
     # Work --------------------------------------------------------------------------------------------------------
 
     def call_activity(
         self,
-        name: object,
+        name: object = MISSING,
         input_: object = None,
+        expected_type: object = None,
         *,
+        activity: object = MISSING,
         input: object = MISSING,
         retry: RetryPolicy | None = None,
         retry_policy: RetryPolicy | None = None,
@@ -125,49 +142,72 @@ class OrchestrationContext:
         tags: dict[str, str] | None = None,
         return_type: object = None,
     ) -> ActionTask:
-        """Run an activity, given by reference or by name, and get its result.
+        """Run an activity, given by reference or by name, and get its result, as ``return_type`` where one is given.
 
         ``timeout`` (seconds or timedelta) bounds each attempt; past it the attempt fails with a TimeoutError, as does
         one that sends no heartbeat for as long as ``heartbeat_timeout``. Raises TaskFailedError at the ``yield`` or
         ``await`` if it fails and its retries are used up, and PayloadRejected here if the input can't be encoded. The
         activity runs at least once.
         """
-        value = input_ if input is MISSING else input
-        policy = retry or retry_policy
-        return calls.call_activity(self._execution, name, value, policy, timeout, heartbeat_timeout, tags, return_type)
+        return calls.call_activity(
+            self._execution,
+            _either(name, activity),
+            input_ if input is MISSING else input,
+            retry or retry_policy,
+            timeout,
+            heartbeat_timeout,
+            tags,
+            return_type or expected_type,
+        )
 
-    def call_activity_with_retry(self, name: object, retry_options: RetryPolicy, input_: object = None) -> ActionTask:
+    def call_activity_with_retry(
+        self, name: object, retry_options: RetryPolicy, input_: object = None, expected_type: object = None
+    ) -> ActionTask:
         """``call_activity`` with a retry policy, as in azure-functions-durable 1.x."""
-        return self.call_activity(name, input_, retry=retry_options)
+        return self.call_activity(name, input_, expected_type, retry=retry_options)
 
     def call_sub_orchestrator(
         self,
-        name: object,
+        name: object = MISSING,
         input_: object = None,
         instance_id: str | None = None,
         version: str | None = None,
+        expected_type: object = None,
         *,
+        orchestrator: object = MISSING,
         input: object = MISSING,
         retry: RetryPolicy | None = None,
         retry_policy: RetryPolicy | None = None,
         tags: dict[str, str] | None = None,
         return_type: object = None,
     ) -> ActionTask:
-        """Run another orchestrator as a child and get its result.
+        """Run another orchestrator as a child and get its result, as ``return_type`` where one is given.
 
         The child's id is ``{parent}:{task id}`` unless given. Raises TaskFailedError at the ``yield`` or ``await`` if
         the child fails or is terminated, or if a live instance has the id.
         """
-        value = input_ if input is MISSING else input
         return calls.call_sub_orchestrator(
-            self._execution, name, value, instance_id, version, retry or retry_policy, tags, return_type
+            self._execution,
+            _either(name, orchestrator),
+            input_ if input is MISSING else input,
+            instance_id,
+            version,
+            retry or retry_policy,
+            tags,
+            return_type or expected_type,
         )
 
     def call_sub_orchestrator_with_retry(
-        self, name: object, retry_options: RetryPolicy, input_: object = None, instance_id: str | None = None
+        self,
+        name: object,
+        retry_options: RetryPolicy,
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        expected_type: object = None,
     ) -> ActionTask:
         """``call_sub_orchestrator`` with a retry policy, as in azure-functions-durable 1.x."""
-        return self.call_sub_orchestrator(name, input_, instance_id, retry=retry_options)
+        return self.call_sub_orchestrator(name, input_, instance_id, version, expected_type, retry=retry_options)
 
     def start_new(
         self, name: object, input_: object = None, instance_id: str | None = None, *, version: str | None = None
@@ -182,8 +222,8 @@ class OrchestrationContext:
         content: object = None,
         headers: Mapping[str, object] | None = None,
         token_source: TokenSource | None = None,
+        is_raw_str: bool = False,
         *,
-        is_raw_str: bool = True,
         retry: RetryPolicy | None = None,
         retry_policy: RetryPolicy | None = None,
         timeout: timedelta | float | None = None,
@@ -191,10 +231,10 @@ class OrchestrationContext:
     ) -> HttpCallTask:
         """Send an HTTP request, and get the answer as a DurableHttpResponse, whatever its status.
 
-        A ``content`` that is no text is sent as JSON; a text is sent as it is, or with ``is_raw_str=False`` as JSON
-        too. Headers are texts, or HttpSecret for what must not be in the history. A 202 with a Location is followed by
-        polling there, with durable timers, until the answer is another one, unless ``asynchronous_pattern_enabled`` is
-        False. ``retry`` is a RetryPolicy for requests that get no answer, or HttpRetryOptions for some answers too.
+        The ``content`` is sent as JSON, a text too, as by azure-functions-durable 1.x; ``is_raw_str`` sends a text as
+        it is. Headers are texts, or HttpSecret for what must not be in the history. A 202 with a Location is followed
+        by polling there, with durable timers, until the answer is another one, unless ``asynchronous_pattern_enabled``
+        is False. ``retry`` is a RetryPolicy for requests that get no answer, or HttpRetryOptions for some answers too.
         ``timeout`` (seconds or timedelta) bounds the whole call, polls included.
 
         Raises TaskFailedError at the ``yield`` or ``await`` where a request gets no answer or is refused, TimeoutError
@@ -220,20 +260,22 @@ class OrchestrationContext:
         entityId: object = None,
         operationName: str = "",
         operationInput: object = None,
+        expected_type: object = None,
         *,
         entity: object = None,
         operation: str = "",
         input: object = MISSING,
         return_type: object = None,
     ) -> EntityTask:
-        """Ask an operation of an entity and get its result; the entity need not exist.
+        """Ask an operation of an entity, which need not exist, and get its result, as ``return_type`` where given.
 
         Raises TaskFailedError at the ``yield`` or ``await`` if the operation fails, whose changes are undone then, and
         LockingRulesViolation here for a call that the lock does not allow. The operation happens once.
         """
         reference = entity if entityId is None else entityId
         value = operationInput if input is MISSING else input
-        return entity_calls.call_entity(self._execution, reference, operationName or operation, value, return_type)
+        name, as_type = operationName or operation, return_type or expected_type
+        return entity_calls.call_entity(self._execution, reference, name, value, as_type)
 
     def signal_entity(
         self,
@@ -276,6 +318,7 @@ class OrchestrationContext:
     def wait_for_external_event(
         self,
         name: str,
+        expected_type: object = None,
         *,
         data_type: object = None,
         timeout: timedelta | float | None = None,
@@ -300,6 +343,8 @@ class OrchestrationContext:
     ) -> ExternalEventTask:
         """Wait for an external event of that name, in any case; events wait in line until one is awaited.
 
+        Its value is converted to ``data_type`` where one is given.
+
         ``timeout`` (seconds or timedelta) ends the wait with ``default``, or with TimeoutError where none is given.
         A ``title`` makes it a request to a person: it appears among the approvals with the ``summary``, for members of
         ``groups`` or holders of ``permission`` where these are given, and the answer is
@@ -311,6 +356,7 @@ class OrchestrationContext:
         HumanTimeout. ``remind`` and ``escalate_after`` count from now; ``undo`` is how long a decision may be taken
         back. See "Ask a person" in the documentation. Raises ValueError or TypeError for what can be no question.
         """
+        data_type = data_type or expected_type
         limit = Timeout(timeout, None if default is MISSING else default, default is not MISSING)
         asked = {
             "form": form, "description": description, "initial": initial, "assign": assign, "quorum": quorum,

@@ -83,24 +83,35 @@ class EntityContext:
         """When the batch began that the operation belongs to, aware UTC, by the database's clock."""
         return self._operation.now
 
-    def get_input(self, data_type: object = None) -> Any:
+    def get_input(self, expected_type: object = None, *, data_type: object = None) -> Any:
         """The operation's input, converted to ``data_type`` where one is given."""
-        return self._functions.decode(self._operation.input, data_type, f"{self._subject}: input")
+        return self._functions.decode(self._operation.input, data_type or expected_type, f"{self._subject}: input")
 
     # State -------------------------------------------------------------------------------------------------------
 
-    def get_state(self, initializer: object = None, default: Any = None, *, intended_type: object = None) -> Any:
+    def get_state(
+        self,
+        initializer: object = None,
+        default: Any = None,
+        *,
+        expected_type: object = None,
+        intended_type: object = None,
+    ) -> Any:
         """A copy of the entity's state.
 
-        ``initializer``, a function, gives what stands for the state of an entity that has none, as in
-        azure-functions-durable 1.x. A type in its place (or as ``intended_type``) is what the state is converted to,
-        and ``default`` is then what stands for none, as in durabletask.
+        As in azure-functions-durable 1.x: ``initializer``, a function, gives what stands for the state of an entity
+        that has none, and ``expected_type``, also as the second argument behind a function, is what a state is
+        converted to. As in durabletask: a type in place of the function (or as ``intended_type``) is what the state is
+        converted to, and ``default`` what stands for none.
         """
         is_initializer = callable(initializer) and not isinstance(initializer, type)
-        data_type = intended_type if is_initializer or initializer is None else initializer
+        if is_initializer:
+            expected_type, default = expected_type or default, None
+        elif initializer is not None:
+            expected_type = initializer
         if self._operation.state is None:
             return initializer() if is_initializer else default  # type: ignore[operator]
-        return self._functions.decode(self._operation.state, data_type, f"{self._subject}: state")
+        return self._functions.decode(self._operation.state, expected_type or intended_type, f"{self._subject}: state")
 
     def set_state(self, state: object) -> None:
         """Replace the state by a JSON value. None deletes the entity; 0, "" and [] are states as good as any.
@@ -156,6 +167,10 @@ class EntityContext:
     @property
     def _subject(self) -> str:
         return f"entity {self.entity_name!r}, operation {self._operation.name!r}"
+
+
+DurableEntityContext = EntityContext
+"""The name that azure-functions-durable 1.x has for it in annotations."""
 
 
 def signal(

@@ -20,14 +20,11 @@ import msgspec
 
 from orchestrations.core import calls, coroutines, event_waits, matching, patches
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
+from orchestrations.core.composition import WhenAllTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import CriticalSection, call_again
-from orchestrations.core.errors import (
-    ExecutionDiscarded,
-    HistoryLimitExceeded,
-    OrchestrationStateError,
-)
+from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, OrchestrationStateError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.facts import InstanceFacts
@@ -35,7 +32,7 @@ from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
 from orchestrations.core.patches import Patches
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.core.tasks import ActionTask, Task, TimerTask, WhenAllTask
+from orchestrations.core.tasks import ActionTask, Task, TimerTask
 from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

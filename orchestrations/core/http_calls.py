@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.core import calls
+from orchestrations.core.composition import CompositeTask
 from orchestrations.core.errors import TaskCancelledError
 from orchestrations.core.http_messages import (
     HTTP_ACTIVITY,
@@ -26,7 +27,7 @@ from orchestrations.core.http_messages import (
     make_request,
 )
 from orchestrations.core.retries import RetryPolicy
-from orchestrations.core.tasks import ActionTask, CompositeTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, Task, TimerTask
 
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution

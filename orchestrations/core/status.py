@@ -17,10 +17,23 @@ class RuntimeStatus(StrEnum):
     CANCELED = "Canceled"
     CONTINUED_AS_NEW = "ContinuedAsNew"
 
+    # The same members under the names that azure-functions-durable 1.x has for them.
+    Pending = PENDING
+    Running = RUNNING
+    Suspended = SUSPENDED
+    Completed = COMPLETED
+    Failed = FAILED
+    Terminated = TERMINATED
+    Canceled = CANCELED
+    ContinuedAsNew = CONTINUED_AS_NEW
+
     @property
     def is_terminal(self) -> bool:
         """Whether the instance has ended. Only a rewind (from Failed) or a new start under its id goes on from here."""
         return self in TERMINAL
 
+
+OrchestrationRuntimeStatus = RuntimeStatus
+"""The name that azure-functions-durable 1.x has for it."""
 
 TERMINAL = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.FAILED, RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -14,6 +14,7 @@ from orchestrations.core.failures import FailureDetails
 from orchestrations.core.retries import RetryPolicy
 
 if TYPE_CHECKING:
+    from orchestrations.core.composition import CompositeTask
     from orchestrations.core.human import Question
 
 
@@ -352,141 +353,3 @@ class ExternalEventTask(Task):
         self._release(self)
         self.fail(TaskCancelledError(f"The wait for the event {self.name!r} was cancelled."))
         return True
-
-
-class CompositeTask(Task):
-    """A task made of others."""
-
-    __slots__ = ("children", "pending")
-
-    def __init__(self, children: Iterable[Task]) -> None:
-        super().__init__()
-        self.children: Sequence[Task] = [_checked(child) for child in children]
-        self.pending = sum(not child.has_ended for child in self.children)
-        for child in self.children:
-            child.attach_to(self)
-
-    def child_ended(self, child: Task) -> None:
-        """A child has ended."""
-        raise NotImplementedError
-
-    def can_show(self, child: Task, awaited: Task | None) -> bool:
-        """Whether the orchestrator could see the child end through this task."""
-        return self.can_be_observed(awaited)
-
-    def child_reopened(self, child: Task) -> None:
-        """A child that had ended, unseen by the orchestrator, waits again."""
-        self.pending += 1
-        if self.has_ended and not self.was_seen:
-            self._reopen()
-
-    def leaves(self) -> Iterator[Task]:
-        """The leaves of all children, in argument order."""
-        for child in self.children:
-            yield from child.leaves()
-
-
-class WhenAllTask(CompositeTask):
-    """Completes when all have ended: with their results in argument order, or with the first failure in time."""
-
-    __slots__ = ("_first_error",)
-
-    def __init__(self, children: Iterable[Task]) -> None:
-        super().__init__(children)
-        self._first_error = self._earliest_known_error()
-        if self.pending == 0:
-            self._finish()
-
-    def child_ended(self, child: Task) -> None:
-        """Finish with the last child."""
-        self.pending -= 1
-        self._first_error = self._first_error or child.error
-        if self.pending == 0 and not self.has_ended:
-            self._finish()
-
-    def look(self) -> None:
-        """Note that the orchestrator learns how it and each child ended; from a failure only which others failed."""
-        if self.has_ended and not self.was_seen:
-            self.was_seen = True
-            for child in self.children:
-                if child.has_failed or not self.has_failed:
-                    child.look()
-
-    def child_reopened(self, child: Task) -> None:
-        """Wait for the child once more."""
-        self._first_error = self._earliest_known_error()
-        super().child_reopened(child)
-
-    def failures(self) -> Iterator[BaseException]:
-        """The errors of all children that failed, and of theirs."""
-        for child in self.children:
-            yield from child.failures()
-
-    def _earliest_known_error(self) -> BaseException | None:
-        return next((child.error for child in self.children if child.error is not None), None)
-
-    def _finish(self) -> None:
-        if self._first_error is None:
-            self.complete([child._result for child in self.children])
-            return
-        if isinstance(self._first_error, TaskFailedError):
-            self._first_error.failures = tuple(self.failures())
-        elif isinstance(self._first_error, TimeoutError):
-            self._first_error.failures = tuple(self.failures())  # type: ignore[attr-defined]
-        self.fail(self._first_error)
-
-
-class WhenAnyTask(CompositeTask):
-    """Completes with the first task that ends, well or badly; the others go on."""
-
-    __slots__ = ()
-
-    def __init__(self, children: Iterable[Task]) -> None:
-        super().__init__(children)
-        if not self.children:
-            raise ValueError("task_any needs at least one task: with none it could never complete.")
-        winner = next((child for child in self.children if child.has_ended), None)
-        if winner is not None:
-            self.complete(winner)
-
-    def child_ended(self, child: Task) -> None:
-        """Finish with the first child."""
-        if not self.has_ended:
-            self.complete(child)
-
-    def can_show(self, child: Task, awaited: Task | None) -> bool:
-        """Whether the orchestrator could see the child end through this task: only as its winner."""
-        return (not self.has_ended or self._result is child) and self.can_be_observed(awaited)
-
-    def child_reopened(self, child: Task) -> None:
-        """Look for another winner if it was that child."""
-        if self._result is child:
-            super().child_reopened(child)
-            winner = next((c for c in self.children if c.has_ended), None)
-            if winner is not None and not self.has_ended:
-                self.complete(winner)
-
-    def look(self) -> None:
-        """Note that the orchestrator learns how it and the winner ended."""
-        if self.has_ended and not self.was_seen:
-            self.was_seen = True
-            self._result.look()
-
-
-def _checked(child: object) -> Task:
-    if isinstance(child, Task):
-        return child
-    raise TypeError(
-        "task_all and task_any take tasks, as context.call_activity(...) returns them, but were given "
-        f"{type(child).__name__}."
-    )
-
-
-def when_all(tasks: Iterable[Task]) -> WhenAllTask:
-    """A task that completes when all of them have ended. With none it completes at once with ``[]``."""
-    return WhenAllTask(tasks)
-
-
-def when_any(tasks: Iterable[Task]) -> WhenAnyTask:
-    """A task whose result is the first of them to end. Raises ValueError for an empty list."""
-    return WhenAnyTask(tasks)

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrations.core.actions import CancelTimer, CompleteOrchestration, CreateTimer, ScheduleTask
+from orchestrations.core.composition import when_any
 from orchestrations.core.errors import TaskFailedError
 from orchestrations.core.http_calls import HttpAnswer, HttpRetryOptions
 from orchestrations.core.http_messages import (
@@ -25,7 +26,6 @@ from orchestrations.core.http_messages import (
 )
 from orchestrations.core.retries import RetryPolicy
 from orchestrations.core.rewind import rewind
-from orchestrations.core.tasks import when_any
 from orchestrations.core.waits import describe_waits, sentence
 from tests.core.cases import done, error, failed, fired, output, raised, resumed, rewound, run, started, suspended
 from tests.core.plain import Driver, PlainFunctions
@@ -374,12 +374,12 @@ def test_secrets_and_tokens_are_recorded_by_name():
 @pytest.mark.parametrize(
     ("content", "options", "sent", "content_type"),
     [
-        ("text", {}, "text", "text/plain; charset=utf-8"),
-        ("text", {"is_raw_str": False}, '"text"', "application/json"),
+        ("text", {"is_raw_str": True}, "text", "text/plain; charset=utf-8"),
+        ("text", {}, '"text"', "application/json"),
         ([1], {}, "[1]", "application/json"),
         ([1], {"headers": {"content-type": "application/x"}}, "[1]", None),
         (None, {}, None, None),
-        ("", {}, "", "text/plain; charset=utf-8"),
+        ("", {"is_raw_str": True}, "", "text/plain; charset=utf-8"),
     ],
 )
 def test_content_is_text_or_json(content, options, sent, content_type):
