@@ -1,4 +1,5 @@
-"""Large payloads as compressed files in Django's storage; what a column keeps of one is a reference.
+"""Large payloads as compressed files in Django's storage; what a column keeps of one is a reference. And the files that
+people send with answers, which lie beside them as they came.
 
 A reference is no JSON, so it can't be taken for a payload: ``blob:v1:<bytes of the text>:<name of the file>``. Each
 file is written once, under a name never used before, and belongs to one instance.
@@ -12,10 +13,12 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.text import get_valid_filename
 
 from orchestrations.conf import get_config
 from orchestrations.errors import PayloadNotKept, PayloadUnavailable
@@ -24,7 +27,10 @@ logger = logging.getLogger("orchestrations.store")
 
 PREFIX = "blob:v1:"
 FOLDER = "durable/payloads"  # in the storage, above one folder for each task hub
+ANSWERS = "durable/answers"  # the same for files that came with answers
+INPUTS = "durable/inputs"  # and with starts: nobody deletes these
 PARTS = 256  # folders of a task hub, by the first two digits of files' names
+NAME_KEPT = 60  # characters of the name that a file was sent under, the last ones
 COMPRESSION = 3  # of 9: a third of the time of the default for a few percent more bytes
 BYTES_PER_CHARACTER = 4  # in UTF-8, at most
 
@@ -55,11 +61,9 @@ def write(hub: str, text: str) -> str:
     A file whose row is never committed is found by its age (``stray_names``).
     """
     data = text.encode()
-    identity = uuid.uuid4().hex
     try:
         name = _storage().save(
-            f"{FOLDER}/{hub}/{identity[:2]}/{identity}.json.gz",
-            ContentFile(gzip.compress(data, compresslevel=COMPRESSION, mtime=0)),
+            _new_name(FOLDER, hub, ".json.gz"), ContentFile(gzip.compress(data, compresslevel=COMPRESSION, mtime=0))
         )
     except Exception as error:  # each storage has errors of its own
         raise PayloadNotKept(
@@ -67,6 +71,19 @@ def write(hub: str, text: str) -> str:
             "See to the storage that DURABLE['LARGE_PAYLOAD_STORAGE'] names."
         ) from error
     return f"{PREFIX}{len(data)}:{name}"
+
+
+def write_upload(hub: str, upload: UploadedFile[Any], top: str) -> str:
+    """Keep a file that somebody sent below ``top``, and return its name. Raises PayloadNotKept as ``write`` does."""
+    sent_as = upload.name or "file"
+    try:
+        ending = f"-{get_valid_filename(sent_as)[-NAME_KEPT:]}"
+        return _storage().save(_new_name(top, hub, ending), upload)
+    except Exception as error:  # each storage has errors of its own
+        raise PayloadNotKept(
+            f"The file {sent_as!r} could not be kept: {error}. See to the storage that "
+            "DURABLE['LARGE_PAYLOAD_STORAGE'] names."
+        ) from error
 
 
 def read(reference: str) -> str:
@@ -98,22 +115,26 @@ def delete(names: Iterable[str]) -> None:
         try:
             storage.delete(name)
         except Exception as error:  # each storage has errors of its own
-            logger.warning("The file %s of a payload could not be deleted, and is left to the sweep: %s", name, error)
+            logger.warning("The file %s could not be deleted, and is left to the sweep: %s", name, error)
 
 
 def names(hub: str, before: datetime, part: int | None = None) -> Iterator[str]:
     """The files of that task hub that were last written before that moment, folder by folder; or of one of PARTS."""
     storage = _storage()
-    top = f"{FOLDER}/{hub}"
-    for folder in sorted(_listed(storage, top)[0]) if part is None else [f"{part % PARTS:02x}"]:
-        for file in sorted(_listed(storage, f"{top}/{folder}")[1]):
-            name = f"{top}/{folder}/{file}"
-            try:
-                is_old = storage.get_modified_time(name) < before
-            except FileNotFoundError:  # deleted meanwhile
-                continue
-            if is_old:
-                yield name
+    for top in (f"{FOLDER}/{hub}", f"{ANSWERS}/{hub}"):
+        for folder in sorted(_listed(storage, top)[0]) if part is None else [f"{part % PARTS:02x}"]:
+            yield from _old(storage, f"{top}/{folder}", before)
+
+
+def _old(storage: Storage, folder: str, before: datetime) -> Iterator[str]:
+    for file in sorted(_listed(storage, folder)[1]):
+        name = f"{folder}/{file}"
+        try:
+            is_old = storage.get_modified_time(name) < before
+        except FileNotFoundError:  # deleted meanwhile
+            continue
+        if is_old:
+            yield name
 
 
 def _listed(storage: Storage, folder: str) -> tuple[list[str], list[str]]:
@@ -121,6 +142,11 @@ def _listed(storage: Storage, folder: str) -> tuple[list[str], list[str]]:
         return storage.listdir(folder)
     except FileNotFoundError:  # nothing was ever written there
         return [], []
+
+
+def _new_name(top: str, hub: str, ending: str) -> str:
+    identity = uuid.uuid4().hex
+    return f"{top}/{hub}/{identity[:2]}/{identity}{ending}"
 
 
 def _size(text: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,7 @@ from orchestrations.authoring.forms.shapes import FormDescription
 from orchestrations.client.arguments import check_reason
 from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
+from orchestrations.client.sent_files import SentFiles, sent_files
 from orchestrations.core.human import REJECT, Quorum
 from orchestrations.errors import (
     AlreadyVoted,
@@ -26,6 +28,7 @@ from orchestrations.errors import (
     PermissionRefused,
 )
 from orchestrations.models import HumanComment, HumanTask, HumanVote, Instance
+from orchestrations.store import answer_files
 from orchestrations.store.task_answers import answer_message, is_plain
 
 if TYPE_CHECKING:
@@ -51,13 +54,12 @@ class Answering(HubClient):
         task = self._task(task_id)
         self._check_open(task)
         self._require_asked(task)
-        payload = self._checked(task, answer)
         text = check_reason(comment)
-        with self._writing():
+        with self._checked(task, answer) as (payload, files), self._writing():
             locked = self._locked(task_id)
             self._check_open(locked)
             self._require_asked(locked)
-            vote = self._vote(locked, payload, text)
+            vote = self._vote(locked, payload, files, text)
             self._audit("voted", [self._instance_id(locked)], text, _told(locked, vote))
             if locked.rejections >= locked.quorum_reject or locked.approvals >= locked.quorum_approve:
                 self._decide(locked, vote)
@@ -97,8 +99,7 @@ class Answering(HubClient):
         task = self._task(task_id)
         self._check_live(task)
         self._require_override(task)
-        payload = self._checked(task, answer)
-        with self._writing():
+        with self._checked(task, answer) as (payload, files), self._writing():
             locked = self._locked(task_id)
             self._check_live(locked)
             self._require_override(locked)
@@ -107,8 +108,8 @@ class Answering(HubClient):
             )
             for vote in earlier:
                 _count(locked, vote, -1)
-            earlier.delete()
-            vote = self._vote(locked, payload, check_reason(reason))
+            answer_files.take_back(earlier, self.using)
+            vote = self._vote(locked, payload, files, check_reason(reason))
             self._say(locked, HumanComment.Kind.OVERRIDDEN, reason)
             self._audit("overridden", [self._instance_id(locked)], reason, _told(locked, vote))
             self._decide(locked, vote)
@@ -125,10 +126,9 @@ class Answering(HubClient):
                 raise HumanTaskClosed("The decision can't be taken back any more.", state=task.state)
             if task.answered_by != self._person.get_username():
                 raise PermissionRefused(f"The decision is {task.answered_by}'s to take back.")
-            votes = HumanVote.objects.using(self.using).filter(task_id=task.pk)
-            mine = votes.get(username=task.answered_by)
-            _count(task, mine, -1)
-            mine.delete()
+            mine = HumanVote.objects.using(self.using).filter(task_id=task.pk, username=task.answered_by)
+            _count(task, mine.get(), -1)
+            answer_files.take_back(mine, self.using)
             state = State.ESCALATED if task.escalated_at else State.OPEN
             if task.approvals + task.rejections and state == State.OPEN:
                 state = State.PARTLY_ANSWERED
@@ -202,16 +202,21 @@ class Answering(HubClient):
         if audience_of(task).excludes(self._person):
             raise PermissionRefused(why_not(self._person, task))
 
-    def _checked(self, task: HumanTask, answer: object) -> Any:
-        """The answer as the form lets it through. Raises AnswerRejected."""
+    @contextmanager
+    def _checked(self, task: HumanTask, answer: object) -> Iterator[tuple[Any, SentFiles]]:
+        """The answer as the form lets it through, and its files, which go if it is refused within.
+
+        Raises AnswerRejected.
+        """
         stored = _form_of(task)
         form = answer if isinstance(answer, forms.Form) else binding.bind_payload(stored, answer)
         if not binding.check_form(form):
             raise AnswerRejected(errors_of(form, stored), form)
-        return binding.cleaned_payload(form)
+        with sent_files(self.hub) as files:
+            yield binding.cleaned_payload(form, files.keep), files
 
-    def _vote(self, task: HumanTask, payload: Any, comment: str) -> HumanVote:
-        """Store the vote, and count it."""
+    def _vote(self, task: HumanTask, payload: Any, files: SentFiles, comment: str) -> HumanVote:
+        """Store the vote with its files, and count it."""
         if is_plain(task):
             comment = comment or str(payload.get("comment") or "")
         outcome = binding.outcome_of(_form_of(task), payload)
@@ -229,6 +234,7 @@ class Answering(HubClient):
             via=self.actor.via,
         )
         vote.save(using=self.using)
+        answer_files.record(self.hub, vote, files.names, self.using)
         _count(task, vote, 1)
         return vote
 

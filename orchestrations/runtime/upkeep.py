@@ -38,7 +38,7 @@ class CountEnds(ExclusiveChore):
 
 
 class SweepFiles(ExclusiveChore):
-    """Deletes files of large payloads that belong to nothing, a folder at a time: all of them are seen once a day."""
+    """Deletes files of payloads and answers that belong to nothing, a folder at a time: all are seen once a day."""
 
     name = "stray files"
     look_every = timedelta(seconds=30)

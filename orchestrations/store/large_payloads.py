@@ -190,8 +190,8 @@ def forget_unused(tables: Tables, pks: Collection[int]) -> None:
     """
     if not pks:
         return
-    recorded = LargePayload.objects.using(tables.using).filter(instance_id__in=pks).values_list("name", flat=True)
-    unused = set(recorded)
+    recorded = LargePayload.objects.using(tables.using).filter(instance_id__in=pks, vote=None)
+    unused = set(recorded.values_list("name", flat=True))
     for model, owner, column in COLUMNS:
         rows = model._default_manager.using(tables.using).filter(
             **{f"{owner}__in": pks, f"{column}__startswith": payload_files.PREFIX}

@@ -86,7 +86,7 @@ class UpkeepStore(ABC):
 
     @abstractmethod
     def sweep_strays(self, age: timedelta, part: int | None = None) -> int:
-        """Delete files of large payloads that are older than ``age`` and belong to nothing; returns how many.
+        """Delete files of payloads and answers that are older than ``age`` and belong to nothing; returns how many.
 
         Such files stay behind where a process is killed or a transaction rolled back. ``part`` is one of the
         ``payload_files.PARTS`` that a long walk can be divided into; without it all are looked at.

@@ -16,12 +16,12 @@ from orchestrations.authoring import payloads
 from orchestrations.authoring.forms.annotations import describe_type, is_open_ended
 from orchestrations.authoring.forms.declared_checks import problems_of
 from orchestrations.authoring.forms.django_forms import UNKNOWN, describe_form_class, is_form_class
-from orchestrations.authoring.forms.files import AnswerFile, keep
+from orchestrations.authoring.forms.files import AnswerFile
 from orchestrations.authoring.forms.human_form import HumanForm
 from orchestrations.authoring.forms.members import members_of
 from orchestrations.authoring.forms.nested import ADD, ShapesForm
 from orchestrations.authoring.forms.shapes import JSON_BOX, WRAPPED, FormDescription
-from orchestrations.authoring.forms.values import answer_of, as_posted, plain, restored
+from orchestrations.authoring.forms.values import KeepFile, answer_of, as_posted, plain, restored
 
 logger = logging.getLogger("orchestrations.forms")
 
@@ -141,8 +141,12 @@ def check_form(form: forms.Form) -> bool:
         return False
 
 
-def cleaned_payload(form: forms.Form) -> Any:
-    """The JSON value of a valid form; uploaded files are kept now. Raises TypeError for a value without JSON form."""
+def cleaned_payload(form: forms.Form, keep: KeepFile | None = None) -> Any:
+    """The JSON value of a valid form. Raises TypeError for a value without JSON form.
+
+    Uploaded files are kept now, by ``keep``. A form that was bound to JSON has none, and needs none.
+    """
+    keep = keep or _unkept
     if isinstance(form, DescribedForm):
         return answer_of(form.description, form.cleaned_data, keep)
     return {name: plain(value, keep) for name, value in form.cleaned_data.items()}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import IO, Any
 
 from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
-from django.utils.text import get_valid_filename
 
+from orchestrations import payload_files
 from orchestrations.conf import get_config
-from orchestrations.errors import PayloadNotKept
-
-FOLDER = "durable/answers"  # in the storage of large payloads
 
 
 @dataclass(frozen=True)
@@ -34,17 +30,22 @@ class AnswerFile:
         return _storage().open(self.key, "rb")
 
 
-def keep(upload: UploadedFile[Any]) -> AnswerFile:
-    """Keep the upload under a name never used before. Raises PayloadNotKept where the storage does not take it."""
-    name = upload.name or "file"
-    try:
-        key = _storage().save(f"{FOLDER}/{uuid.uuid4().hex}/{get_valid_filename(name)}", upload)
-    except Exception as error:  # each storage has errors of its own
-        raise PayloadNotKept(
-            f"The file {name!r} could not be kept: {error}. See to the storage that "
-            "DURABLE['LARGE_PAYLOAD_STORAGE'] names."
-        ) from error
-    return AnswerFile(name, upload.size or 0, upload.content_type or "", key)
+def keep_with_answer(hub: str, upload: UploadedFile[Any]) -> AnswerFile:
+    """Keep a file of an answer under a name never used before: until its instance is purged, once the answer is taken.
+
+    Raises PayloadNotKept where the storage does not take it.
+    """
+    return _keep(hub, upload, payload_files.ANSWERS)
+
+
+def keep_with_input(hub: str, upload: UploadedFile[Any]) -> AnswerFile:
+    """The same for an input. It stays: whoever restarts the instance, or is handed the input, may read it still."""
+    return _keep(hub, upload, payload_files.INPUTS)
+
+
+def _keep(hub: str, upload: UploadedFile[Any], top: str) -> AnswerFile:
+    key = payload_files.write_upload(hub, upload, top)
+    return AnswerFile(upload.name or "file", upload.size or 0, upload.content_type or "", key)
 
 
 def _storage() -> Storage:

@@ -1,4 +1,4 @@
-"""``manage.py durable sweep-files``: files of large payloads that belong to nothing."""
+"""``manage.py durable sweep-files``: files of large payloads and of answers that belong to nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrations.limits import STRAY_FILE_SECONDS
 from orchestrations.management.durations import parse_duration
 from orchestrations.store import get_store
 
-HELP = "Deletes files of large payloads that no transaction has recorded: what crashes and rollbacks left behind."
+HELP = "Deletes files of large payloads and of answers that no row records: what crashes and rollbacks left behind."
 
 
 def add_arguments(parser: CommandParser) -> None:

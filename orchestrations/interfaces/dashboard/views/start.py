@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from orchestrations.access.permissions import Action, Function, can, can_somewhere
 from orchestrations.authoring.forms.binding import check_form, cleaned_payload, leave_unchecked, wants_more_rows
+from orchestrations.authoring.forms.files import keep_with_input
 from orchestrations.authoring.forms.shapes import JSON_BOX
 from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.authoring.registry import registry
@@ -183,7 +185,8 @@ def _start(
     sent: dict[str, str] = request.session.get(SENT, {})
     if (started := sent.get(given["token"])) is None:
         try:
-            started = _start_once(request, hub, definition, given, None if asked is None else cleaned_payload(asked))
+            value = None if asked is None else cleaned_payload(asked, partial(keep_with_input, hub))
+            started = _start_once(request, hub, definition, given, value)
         except (DurableError, ValueError) as refused:
             form.add_error(None, str(refused))
             return _ask(request, hub, definition, form, asked, like, 422)
