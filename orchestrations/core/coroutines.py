@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
 from types import CodeType, CoroutineType, FrameType, GeneratorType
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrations.core.definitions import OrchestratorDefinition
 from orchestrations.core.errors import ExecutionDiscarded
@@ -17,9 +16,8 @@ CORE = f"{PurePath(__file__).parent}{PurePath('/')}"
 CLOSE_ATTEMPTS = 10  # an orchestrator may swallow GeneratorExit and wait again
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A line of the author's code."""
+class Location(NamedTuple):
+    """A line of the author's code. A tuple, because one is made and looked up for every stretch of it."""
 
     file: str
     line: int

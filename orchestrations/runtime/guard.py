@@ -54,8 +54,24 @@ LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platst
 LOGGING = logging.__file__
 COROUTINES = coroutines.__file__  # from where the code is called
 
-_thread = threading.local()
-"""``guard`` is that of the orchestrator whose code this thread runs now."""
+
+class _Guarding:
+    """What the guard does in one thread: an object, because each look at what is the thread's own takes time."""
+
+    __slots__ = ("caught", "guard", "is_watched", "location")
+
+    def __init__(self) -> None:
+        self.guard: CodeGuard | None = None  # that of the orchestrator whose code runs now
+        self.location: Location | None = None  # where the stretch began
+        self.is_watched = False
+        self.caught: OrchestratorCodeError | None = None
+
+
+class _Thread(threading.local):
+    here: _Guarding | None = None  # in a thread that has run an orchestrator
+
+
+_thread = _Thread()
 
 
 class CodeGuard(AbstractContextManager[None]):
@@ -69,28 +85,30 @@ class CodeGuard(AbstractContextManager[None]):
 
     def __call__(self, location: Location | None) -> CodeGuard:
         """Guard the stretch that begins at that line; None for the beginning of the function."""
-        _thread.location = location
+        (_thread.here or _prepare_thread()).location = location
         return self
 
     def __enter__(self) -> None:
-        _prepare_thread()
-        _thread.guard, _thread.caught = self, None
-        location = _thread.location
-        if (self._was_caught or self._runs[location] < WATCHED_RUNS) and sys.getprofile() is None:
-            self._runs[location] += 1
-            _thread.is_watched = True
+        here = _thread.here
+        assert here is not None
+        here.guard, here.caught = self, None
+        if (self._was_caught or self._runs[here.location] < WATCHED_RUNS) and sys.getprofile() is None:
+            self._runs[here.location] += 1
+            here.is_watched = True
             sys.setprofile(_on_call)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if _thread.is_watched:
+        here = _thread.here
+        assert here is not None
+        if here.is_watched:
             sys.setprofile(None)
-            _thread.is_watched = False
-        _thread.guard = None
-        caught: OrchestratorCodeError | None = _thread.caught
+            here.is_watched = False
+        here.guard = None
+        caught = here.caught
         if caught is not None:
-            _thread.caught = None
+            here.caught = None
             self._was_caught = True
             if error is not caught:
                 raise caught  # the code has swallowed it
@@ -98,7 +116,7 @@ class CodeGuard(AbstractContextManager[None]):
 
 def _catch(rule: Rule, frame: FrameType | None) -> None:
     """Raise the error inside the orchestrator, at whose line it is told; not where a comment allows it, nor in logs."""
-    guard: CodeGuard = _thread.guard
+    here = _thread.here
     place = None
     while frame is not None and frame.f_code.co_filename != COROUTINES:
         if frame.f_code.co_filename == LOGGING:
@@ -106,8 +124,10 @@ def _catch(rule: Rule, frame: FrameType | None) -> None:
         if place is None and _is_authors(frame.f_code.co_filename):
             place = frame
         frame = frame.f_back
-    if frame is None:  # a time-out struck as the code was left, and what runs now is the engine
-        _thread.guard = None
+    if frame is None or here is None or here.guard is None:
+        # A time-out struck as the code was left, and what runs now is the engine.
+        if here is not None:
+            here.guard = None
         sys.setprofile(None)
         return
     where = ""
@@ -115,11 +135,11 @@ def _catch(rule: Rule, frame: FrameType | None) -> None:
         if is_ignored(linecache.getline(place.f_code.co_filename, place.f_lineno), rule.code):
             return
         where = f" at {place.f_code.co_filename}:{place.f_lineno} in {place.f_code.co_qualname}"
-    _thread.caught = OrchestratorCodeError(
-        f"The orchestrator {guard.name!r} {rule.deed}{where}, which may come out differently on replay. "
+    here.caught = OrchestratorCodeError(
+        f"The orchestrator {here.guard.name!r} {rule.deed}{where}, which may come out differently on replay. "
         f"Use {rule.instead}."
     )
-    raise _thread.caught
+    raise here.caught
 
 
 @lru_cache(maxsize=4_096)
@@ -150,13 +170,13 @@ def _on_call(frame: FrameType, event: str, argument: Any) -> None:
 
 def _on_audit(event: str, arguments: tuple[object, ...]) -> None:
     code = AUDITED.get(event)
-    if code is not None and getattr(_thread, "guard", None) is not None:
+    if code is not None and _is_guarded():
         _catch(RULES[code], sys._getframe(1))
 
 
 def _on_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """An execute wrapper of Django's connections."""
-    if getattr(_thread, "guard", None) is not None:
+    if _is_guarded():
         _catch(RULES["database"], sys._getframe(1))
     return execute(sql, params, many, context)
 
@@ -166,11 +186,16 @@ def _on_connection(connection: Any, **kwargs: Any) -> None:
         connection.execute_wrappers.append(_on_statement)
 
 
-def _prepare_thread() -> None:
-    if not getattr(_thread, "is_prepared", False):
-        _thread.is_prepared, _thread.is_watched = True, False
-        for connection in connections.all(initialized_only=True):
-            _on_connection(connection)
+def _is_guarded() -> bool:
+    here = _thread.here
+    return here is not None and here.guard is not None
+
+
+def _prepare_thread() -> _Guarding:
+    _thread.here = here = _Guarding()
+    for connection in connections.all(initialized_only=True):
+        _on_connection(connection)
+    return here
 
 
 @lru_cache(maxsize=1)

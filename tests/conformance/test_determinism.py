@@ -191,12 +191,12 @@ def test_no_profiler_is_left_behind_and_one_that_is_there_stays(run):
 
 def test_a_guard_that_was_not_taken_down_lets_the_engine_work(run):
     """An episode's time-out may strike between the code's last line and the guard's."""
-    guard._prepare_thread()
-    guard._thread.guard = guard.CodeGuard("left")
+    here = guard._prepare_thread()
+    here.guard = guard.CodeGuard("left")
 
     Instance.objects.count()
 
-    assert guard._thread.guard is None
+    assert here.guard is None
     assert run(functions.chain, 1).runtime_status == "Completed"
 
 
