@@ -48,8 +48,8 @@ def test_what_an_activity_told_before_its_worker_was_killed_is_given_to_the_next
     details = eventually(told, timeout_seconds=30, otherwise=cluster.output)
     os.kill(details["pid"], signal.SIGKILL)
 
-    output = json.loads(ended(instance_id).output or "null")
-    assert output == [details, f"{instance_id}:1:1"]
+    instance = ended(instance_id)
+    assert json.loads(instance.output or "null") == [details, f"{instance_id}:{instance.pk}:1:1"]
 
 
 def test_an_activity_runs_in_a_process_of_its_own_beside_a_worker_of_the_cluster(
