@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvicorn
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from durable_admin.asgi import application
 from orchestrations.runtime.drain import Runtime
 from tests.e2e import scenes
+from tests.waiting import eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Without them the browser asks hosts of its maker's for things that no test needs.
@@ -61,6 +64,41 @@ def complaints(forgiven) -> Iterator[list[str]]:
 def address(live_server) -> str:
     """Where the site is."""
     return live_server.url
+
+
+class AsyncSite:
+    """The site under uvicorn, in a thread of its own; it can go and come back at the same address."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        config = uvicorn.Config(
+            application, port=self.port, lifespan="off", log_config=None, timeout_graceful_shutdown=5
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        eventually(lambda: self._server.started)
+        self.port = self._server.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._server.run()
+        connections.close_all()
+
+
+@pytest.fixture
+def async_site(transactional_db, monkeypatch) -> Iterator[AsyncSite]:
+    # Each request has a thread of its own, which would keep its connection after the request.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    site = AsyncSite()
+    yield site
+    site.stop()
 
 
 @pytest.fixture

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-
 import pytest
-import uvicorn
-from django.db import connections
 from django.utils import timezone
 from playwright.sync_api import Page, Request, expect
 
-from durable_admin.asgi import application
 from orchestrations.interfaces.dashboard.live import answering
 from orchestrations.models import Instance
 from tests.e2e import scenes
@@ -21,41 +15,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "/hubs/default/instances/"
 TICK = "/tick/"
-
-
-class AsyncSite:
-    """The site under uvicorn, in a thread of its own; it can go and come back at the same address."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.start()
-
-    def start(self) -> None:
-        config = uvicorn.Config(
-            application, port=self.port, lifespan="off", log_config=None, timeout_graceful_shutdown=5
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        eventually(lambda: self._server.started)
-        self.port = self._server.servers[0].sockets[0].getsockname()[1]
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-
-    def _run(self) -> None:
-        self._server.run()
-        connections.close_all()
-
-
-@pytest.fixture
-def async_site(transactional_db, monkeypatch) -> Iterator[AsyncSite]:
-    # Each request has a thread of its own, which would keep its connection after the request.
-    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    site = AsyncSite()
-    yield site
-    site.stop()
 
 
 @pytest.fixture
