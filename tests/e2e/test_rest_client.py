@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Error, Page
 
+from orchestrations.interfaces.api.streams import open_streams
 from orchestrations.models import Instance
 from tests.functions import registered
-from tests.interfaces.api.test_how_to import block
+from tests.how_to import block
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MODULE = "/static/how-to.mjs"
+EXAMPLE = block("call-the-rest-api", "javascript")
 
 
 @pytest.fixture
@@ -24,8 +26,8 @@ def address(async_site) -> str:
 def page(people, open_page) -> Page:
     """A page of the site that has the example as a file of its own."""
     with registered():
-        page = open_page("admin", "/approvals/")
-        page.route(f"**{MODULE}", lambda route: route.fulfill(content_type="text/javascript", body=block("javascript")))
+        page = open_page("admin", "/admin/")  # which has no stream of its own
+        page.route(f"**{MODULE}", lambda route: route.fulfill(content_type="text/javascript", body=EXAMPLE))
         yield page
 
 
@@ -46,6 +48,7 @@ def test_an_orchestration_is_started_and_followed(page, engine):
     kinds = page.evaluate("told.filter(([kind]) => kind === 'history').map(([, data]) => data.type)")
     assert kinds[0] == "ExecutionStarted"
     assert Instance.objects.get(instance_id=instance_id).input == '{"order":"1042"}'
+    eventually(lambda: not open_streams)  # a stream ends with its instance
     page.evaluate("stop()")
 
 

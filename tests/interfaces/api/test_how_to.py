@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from orchestrations.access import api_keys
 from orchestrations.models import InboxMessage, Instance
+from tests.how_to import block, run
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "call-the-rest-api.md"
+GUIDE = "call-the-rest-api"
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def block(language: str) -> str:
-    [code] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    return code
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def named(code: str) -> str:
 
 def test_the_commands(environment):
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", named(block("bash"))],
+        ["bash", "-euo", "pipefail", "-c", named(block(GUIDE, "bash"))],
         capture_output=True,
         text=True,
         timeout=60,
@@ -50,8 +44,7 @@ def test_the_commands(environment):
 
 def test_the_program(environment, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: Instance.objects.update(status="Completed", output="5"))
-    program: dict = {}
-    exec(compile(named(block("python")), str(PAGE), "exec"), program)  # noqa: S102 - it is the documentation's
+    program = run(named(block(GUIDE, "python")), GUIDE)
 
     address = program["start"]("1042")
 
