@@ -40,7 +40,7 @@ class Cluster:
             **variables,
             "DJANGO_SETTINGS_MODULE": "tests.cluster.settings",
             "DURABLE_APPS": "tests.cluster.app",
-            "DATABASE_URL": _database_url(),
+            "DATABASE_URL": database_url(),
             "SECRET_KEY": settings.SECRET_KEY,
             "ALLOWED_HOSTS": "localhost",
             "WORKERS": str(workers),
@@ -102,7 +102,8 @@ class Cluster:
         return self.log.read_text() if self.log.exists() else ""
 
 
-def _database_url() -> str:
+def database_url() -> str:
+    """Of the test's database, for another process."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"

@@ -1,5 +1,7 @@
 """The site's settings with short leases, so that recovery is seen within seconds."""
 
+import os
+
 from durable_admin.settings import *  # noqa: F403
 
 DURABLE = {
@@ -11,3 +13,4 @@ DURABLE = {
     "DISPATCH_ATTEMPTS": 3,
     "STOP_SECONDS": 5.0,
 }
+MEDIA_ROOT = os.environ.get("TEST_FILES", MEDIA_ROOT)  # noqa: F405
