@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from orchestrations.access.permissions import Action, can_somewhere
 from orchestrations.bulk.acts import ACTS
-from orchestrations.interfaces.dashboard.presentation import durations, statuses
+from orchestrations.interfaces.dashboard.presentation import docstrings, durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
 from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
@@ -152,6 +152,18 @@ def rate(count: int, hours: float) -> str:
     """So many in an hour."""
     each = count / hours if hours else 0.0
     return "0" if not each else f"{each:,.0f}" if each >= 10 else f"{each:.2g}"
+
+
+@register.filter
+def docstring(text: str) -> SafeString:
+    """What code says of itself, as paragraphs."""
+    return docstrings.prose(text)
+
+
+@register.filter
+def docstring_line(text: str) -> SafeString:
+    """A line of that."""
+    return docstrings.inline(text)
 
 
 @register.filter

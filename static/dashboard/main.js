@@ -6,6 +6,7 @@ import "./rows.js";
 import "./list.js";
 import "./shortcuts.js";
 import "./places.js";
+import "./navigation.js";
 import "./approvals.js";
 import { toast } from "./announcer.js";
 import { close, isOpen } from "./dialogs.js";

@@ -51,9 +51,10 @@ def problems(page: Page) -> list[str]:
     if wider := overflow(page):
         told.append(f"it is {wider} pixels too wide on a phone")
     page.emulate_media(color_scheme="dark")
+    told += [f"on a phone in the dark: {fault}" for fault in faults(page, COLOURS)]
+    page.set_viewport_size(WIDE)
     told += [f"in the dark: {fault}" for fault in faults(page, COLOURS)]
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size(WIDE)
     return told
 
 

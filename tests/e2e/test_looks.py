@@ -91,6 +91,16 @@ def test_the_skip_link_leads_to_the_content(site, open_page):
     expect(page.locator("main")).to_be_focused()
 
 
+@pytest.mark.parametrize(
+    "path", ["/hubs/default/", "/approvals/", "/hubs/default/flows/", "/hubs/default/audit/", "/prefs/"]
+)
+def test_the_navigation_of_a_phone_shows_where_one_is(site, open_page, path):
+    page = open_page("admin", path, width=390)
+
+    expect(page.locator(".nav [aria-current]")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_the_timeline_can_be_walked_with_the_keyboard(site, open_page):
     page = open_page("admin", "/hubs/default/i/clm-1B09/")
     span = page.locator("#tab svg a", has_text="charge_card")

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.converters import InstanceIdConverter
+from orchestrations.interfaces.dashboard.presentation.docstrings import inline, prose
 from orchestrations.interfaces.dashboard.presentation.durations import distance, duration, roughly
 from orchestrations.interfaces.dashboard.presentation.payloads import PRETTY_BYTES, show_payload
 from orchestrations.interfaces.dashboard.presentation.redaction import is_secret, redact_text
@@ -159,3 +160,40 @@ def test_keys_of_secrets_are_known_in_any_style(key):
 @pytest.mark.parametrize("key", ["tokens", "passwordless", "monkey", "keys", ""])
 def test_keys_that_only_sound_alike_are_no_secrets(key):
     assert not is_secret(key)
+
+
+def test_a_docstring_is_paragraphs_with_names_in_the_type_of_code():
+    def fulfil(order):
+        """Fulfil an order: ``charge`` it, and `ship` it.
+
+        Waits for the event ``paid``, or
+        gives up after ``<three days>``.
+
+        - one
+        - two, by ``mail``
+          or by hand
+
+            fulfil(order)
+        """
+
+    assert prose(fulfil.__doc__) == (
+        "<p>Fulfil an order: <code>charge</code> it, and <code>ship</code> it.</p>"
+        "<p>Waits for the event <code>paid</code>, or gives up after <code>&lt;three days&gt;</code>.</p>"
+        "<ul><li>one</li><li>two, by <code>mail</code> or by hand</li></ul>"
+        "<pre>fulfil(order)</pre>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("`", "`"),
+        ("``a", "``a"),
+        ("<b>`x`</b>", "&lt;b&gt;<code>x</code>&lt;/b&gt;"),
+        ("a `` b `` c", "a `` b `` c"),
+        ("{0} `{1}`", "{0} <code>{1}</code>"),
+    ],
+)
+def test_what_is_no_code_stays_as_it_is_written(text, shown):
+    assert inline(text) == shown
