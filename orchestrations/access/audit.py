@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrations.access.permissions import Action
 from orchestrations.models import AuditEntry
+from orchestrations.models.audit import Deed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 ACTOR_NAME_LENGTH = 150
+UNTOLD = frozenset(
+    {Action.VIEW, Action.VIEW_PAYLOADS, Action.VIEW_AUDIT, Action.PUBLISH_VIEW, Action.ANSWER, Action.OVERRIDE_TASK}
+)
+"""Actions that no row names: they leave no trace, or a deed tells of them."""
+
+DEEDS: dict[str, str] = {
+    **{act.value: act.value.replace("_", " ") for act in Action if act not in UNTOLD},
+    **{deed.value: str(deed.label).lower() for deed in Deed},
+}
+"""All that a row can tell of, as ``action`` has it, and in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class Actor:
 
 def record(
     actor: Actor,
-    action: Action | str,
+    deed: Action | Deed,
     hub: str,
     instance_ids: Iterable[str],
     using: str,
@@ -47,21 +58,37 @@ def record(
     reason: str = "",
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add one row for each instance, in the caller's transaction: there is a row if and only if the act holds."""
+    """Add one row for each instance, in the caller's transaction: there is a row if and only if the act holds.
+
+    An empty id is for what concerns the hub or the site.
+    """
+    record_each(actor, deed, hub, dict.fromkeys(instance_ids, details or {}), using, reason=reason)
+
+
+def record_each(
+    actor: Actor,
+    deed: Action | Deed,
+    hub: str,
+    details: Mapping[str, Mapping[str, Any]],
+    using: str,
+    *,
+    reason: str = "",
+) -> None:
+    """As ``record``, with the details of each instance by its id."""
     AuditEntry.objects.using(using).bulk_create(
         [
             AuditEntry(
                 hub=hub,
                 instance_id=instance_id,
-                action=str(action),
+                action=deed.value,
                 actor_id=actor.user.pk if actor.user else None,
                 actor_name=actor.name,
                 reason=reason,
-                details=dict(details or {}),
+                details=dict(told),
                 via=actor.via,
                 address=actor.address,
             )
-            for instance_id in instance_ids
+            for instance_id, told in details.items()
         ],
         batch_size=500,
     )

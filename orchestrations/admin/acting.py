@@ -61,7 +61,7 @@ def confirm_and_act(
     is_whole_filter = request.POST.get("select_across") == "1"
     if not form.is_valid():
         chosen = _chosen_by_filter(request, verb, where) if is_whole_filter else _chosen_one_by_one(rows, verb)
-        return ask(model_admin, request, chosen, verb, form)
+        return ask(model_admin, request, chosen, form, label=verb.label, effect=verb.effect)
     if is_whole_filter:
         _make_job(model_admin, request, verb, where, form)
     else:
@@ -125,13 +125,16 @@ def _make_job(model_admin: Any, request: HttpRequest, verb: Verb, where: Instanc
     model_admin.message_user(request, text, messages.SUCCESS)
 
 
-def ask(model_admin: Any, request: HttpRequest, chosen: Chosen, verb: Verb, form: ReasonForm) -> HttpResponse:
+def ask(
+    model_admin: Any, request: HttpRequest, chosen: Chosen, form: ReasonForm, *, label: str, effect: str
+) -> HttpResponse:
     """The page that says what will happen to what, and asks why."""
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": verb.label,
+        "title": label,
         "opts": model_admin.opts,
-        "verb": verb,
+        "label": label,
+        "effect": effect,
         "form": form,
         "media": model_admin.media + form.media,
         "chosen": chosen,

@@ -14,18 +14,12 @@ from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, by_period, ne
 from orchestrations.client.dead_letters import put_back
 from orchestrations.errors import DurableError
 from orchestrations.interfaces.dashboard.act_forms import RequiredReasonForm
-from orchestrations.interfaces.dashboard.presentation.verbs import Verb
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import DeadLetter
 
-PUT_BACK = Verb(
-    Action.REWIND,
-    "put-back",
-    "Put back",
-    "The work is put back.",
+EFFECT = (
     "Instances that failed are rewound, so that the work is tried again; operations of entities are sent again. If the "
-    "code still kills its workers, it will come back here.",
-    needs_reason=True,
+    "code still kills its workers, it will come back here."
 )
 
 
@@ -79,7 +73,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         chosen = list(rows.order_by("pk")[:LIST_PAGE_MAXIMUM])
         if not form.is_valid():
             count = f"{len(chosen)} dead letter{'s' if len(chosen) != 1 else ''}"
-            return ask(self, request, Chosen(count, [str(dead) for dead in chosen]), PUT_BACK, form)
+            return ask(
+                self, request, Chosen(count, [str(dead) for dead in chosen]), form, label="Put back", effect=EFFECT
+            )
         done, refused = 0, []
         for dead in chosen:
             needed = Action.SIGNAL_ENTITY if dead.kind == DeadLetter.Kind.OPERATION else Action.REWIND

@@ -14,10 +14,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from orchestrations.access.permissions import Action, can
 from orchestrations.admin.looking import ReadOnlyAdmin
+from orchestrations.admin.noting import note
 from orchestrations.admin.webhooks import TOLD, SecretKeepingAdmin
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
 from orchestrations.models import IncomingWebhook, WebhookReceipt
+from orchestrations.models.audit import Deed
 from orchestrations.webhooks import keyring, mapping, signatures
 from orchestrations.webhooks.mapping import MappingError
 
@@ -152,6 +154,8 @@ class IncomingWebhookAdmin(SecretKeepingAdmin):
         elif not obj.sealed_secret:
             request.META[TOLD] = keyring.rotate(obj)
         super().save_model(request, obj, form, change)
+        if secret and change:
+            note(request, Deed.ROTATED_SECRET, {"webhook": obj.slug}, hub=obj.hub)
 
 
 @admin.register(WebhookReceipt)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -14,8 +15,12 @@ from django.views.decorators.debug import sensitive_variables
 from orchestrations.access import api_keys
 from orchestrations.access.api_keys import ACTIONS, Verb
 from orchestrations.access.permissions import can
+from orchestrations.admin.acting import CONFIRMED, Chosen, ask
+from orchestrations.admin.noting import note
 from orchestrations.admin.patterns import checked_pattern
+from orchestrations.interfaces.dashboard.act_forms import RequiredReasonForm
 from orchestrations.models import ApiKey
+from orchestrations.models.audit import Deed
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     KeyAdmin = admin.ModelAdmin[ApiKey]
@@ -25,6 +30,7 @@ else:
     KeyForm = forms.ModelForm
 
 ISSUED = "orchestrations.issued_key"
+EFFECT = "Requests with the keys are refused from now on, also at the links that were given to their holders. For good."
 
 
 class ApiKeyForm(KeyForm):
@@ -117,6 +123,8 @@ class ApiKeyAdmin(KeyAdmin):
             obj.created_by_id = request.user.pk
             request.META[ISSUED] = text
         super().save_model(request, obj, form, change)
+        deed = Deed.CHANGED_KEY if change else Deed.ISSUED_KEY
+        note(request, deed, {**_told(obj), "changed": sorted(form.changed_data)} if change else _told(obj), hub=obj.hub)
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """The page with the key. It is in no message, cookie or address; the admin lets no cache keep it."""
@@ -125,14 +133,25 @@ class ApiKeyAdmin(KeyAdmin):
         return TemplateResponse(request, "admin/orchestrations/apikey/issued.html", context)
 
     @admin.action(description="Revoke", permissions=["change"])
-    def revoke(self, request: HttpRequest, rows: Any) -> None:
-        """End the chosen keys at once, and the links that were given to their holders."""
+    def revoke(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
+        """Ask why, and end the chosen keys at once, and the links that were given to their holders."""
         live = list(rows.filter(revoked_at__isnull=True))
-        for row in live:
-            row.revoked_at = timezone.now()
-            row.save(update_fields=["revoked_at"])
-            self.log_change(request, row, "Revoked.")
+        form = RequiredReasonForm(request.POST if CONFIRMED in request.POST else None)
+        if live and not form.is_valid():
+            chosen = Chosen(f"{len(live)} key{'s' if len(live) != 1 else ''}", [row.name for row in live])
+            return ask(self, request, chosen, form, label="Revoke", effect=EFFECT)
+        with transaction.atomic(using=rows.db):
+            for row in live:
+                row.revoked_at = timezone.now()
+                row.save(update_fields=["revoked_at"])
+                note(request, Deed.REVOKED_KEY, _told(row), hub=row.hub, reason=form.cleaned_data["reason"])
+                self.log_change(request, row, "Revoked.")
         self.message_user(request, f"Revoked {len(live)} key{'s' if len(live) != 1 else ''}.", messages.SUCCESS)
+        return None
+
+
+def _told(key: ApiKey) -> dict[str, Any]:
+    return {"key": key.name, "prefix": key.prefix, "verbs": key.verbs, "names": key.names}
 
 
 def may_give(request: HttpRequest, verb: Verb) -> bool:

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from orchestrations.access.audit import DEEDS
 from orchestrations.access.permissions import Action, can
 from orchestrations.conf import get_config
 from orchestrations.limits import COUNT_CAP, NEWEST_ROWS
@@ -111,9 +112,8 @@ class ActionFilter(admin.SimpleListFilter):
     parameter_name = "action"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """All acts that people can do, but for looking."""
-        acts = [action for action in Action if action not in (Action.VIEW, Action.VIEW_PAYLOADS)]
-        return [(action.value, action.value.replace("_", " ")) for action in acts]
+        """All that a row of the audit trail can tell of."""
+        return list(DEEDS.items())
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The rows of that act."""

@@ -19,11 +19,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from orchestrations.access.permissions import Action, can
 from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, by_period, newest
+from orchestrations.admin.noting import note, note_each
 from orchestrations.admin.patterns import checked_pattern
 from orchestrations.core.lifecycle import LifecycleEvent
 from orchestrations.durable_http.addresses import read_target
 from orchestrations.errors import HttpRequestRefused
 from orchestrations.models import OutgoingWebhook, WebhookDelivery
+from orchestrations.models.audit import Deed
 from orchestrations.webhooks import keyring
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
@@ -72,6 +74,7 @@ class SecretKeepingAdmin(WebhookAdmin):
         secret = keyring.rotate(webhook)
         webhook.save(update_fields=["sealed_secret", "sealed_previous_secret", "previous_secret_until"])
         self.log_change(request, webhook, "Given a new secret.")
+        note(request, Deed.ROTATED_SECRET, {"webhook": webhook.name}, hub=webhook.hub)
         return self.tell_secret(request, webhook, secret)
 
 
@@ -174,6 +177,16 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         again = {"state": WebhookDelivery.State.PENDING, "attempts": 0, "next_attempt_at": timezone.now()}
         chosen = list(rows.values_list("pk", flat=True)[:1_000])
         count = WebhookDelivery.objects.using(rows.db).filter(pk__in=chosen).update(**again, delivered_at=None)
-        for row in WebhookDelivery.objects.using(rows.db).filter(pk__in=chosen[:100]):
-            self.log_change(request, row, "Sent again.")
+        self._tell_of(request, WebhookDelivery.objects.using(rows.db).filter(pk__in=chosen).select_related("webhook"))
         self.message_user(request, f"{count} message{'s' if count != 1 else ''} will be sent again.", messages.SUCCESS)
+
+    def _tell_of(self, request: HttpRequest, sent: QuerySet[WebhookDelivery]) -> None:
+        told: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in sent:
+            messages_of = told.setdefault(row.hub, {}).setdefault(row.instance_id, {"messages": [], "webhook": ""})
+            messages_of["messages"].append(row.message_id)
+            messages_of["webhook"] = row.webhook.name
+        for hub, by_instance in told.items():
+            note_each(request, Deed.SENT_AGAIN, by_instance, hub=hub)
+        for row in sent[:100]:
+            self.log_change(request, row, "Sent again.")

@@ -78,7 +78,7 @@ ACTS: dict[Action, BulkAct] = {
     Action.RESTART: BulkAct(_restart, columns=START_COLUMNS),
     Action.PURGE: BulkAct(_purge, frozenset({"recursive"})),
     Action.RAISE_EVENT: BulkAct(_raise_event, frozenset({"event_name", "event_data"})),
-    Action.SET_TAGS: BulkAct(_set_tags, frozenset({"tags", "remove_tags"})),
+    Action.SET_TAGS: BulkAct(_set_tags, frozenset({"tags", "remove_tags"}), columns=("tags",)),
 }
 
 

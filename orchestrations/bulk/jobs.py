@@ -13,11 +13,13 @@ from orchestrations.access import audit
 from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to, require
 from orchestrations.bulk.acts import checked_reason
 from orchestrations.bulk.selections import Selection
-from orchestrations.client.arguments import check_idempotency_key
+from orchestrations.client.arguments import check_idempotency_key, check_reason
+from orchestrations.client.tagging import tag_details
 from orchestrations.conf import get_config
 from orchestrations.errors import PermissionRefused
 from orchestrations.limits import COUNT_CAP, LIST_PAGE
 from orchestrations.models import AuditEntry, BulkJob, Instance
+from orchestrations.models.audit import Deed
 from orchestrations.models.bulk_jobs import OPEN_STATES
 from orchestrations.reading.paging import CappedCount, Page, keyset_page
 from orchestrations.store import get_store
@@ -100,6 +102,7 @@ def create(
                 job.save(using=using, force_insert=True)
         except IntegrityError:  # the same request, at the same time
             return _jobs().get(created_by=user.pk, request_key=key), False
+        audit.record(actor, Deed.MADE_JOB, hub, [""], using, reason=reason, details=_told(job))
         store.notify_workers()
     return _jobs().get(pk=job.pk), True
 
@@ -135,10 +138,10 @@ def may_stop(user: Person, job: BulkJob) -> bool:
     return user.is_active and (_is_maker(user, job) or can(user, Action(job.action)))
 
 
-def stop(user: Person, job: BulkJob) -> bool:
+def stop(user: Person, job: BulkJob, *, reason: str = "", via: AuditEntry.Via, address: str | None = None) -> bool:
     """Stop the job, and say whether that was in time. When this returns, it acts on nothing more.
 
-    A batch that is just being carried out is waited for. Raises PermissionRefused.
+    A batch that is just being carried out is waited for. The audit row keeps the ``reason``. Raises PermissionRefused.
     """
     if not may_stop(user, job):
         raise PermissionRefused(
@@ -147,10 +150,19 @@ def stop(user: Person, job: BulkJob) -> bool:
         )
     store = get_store(job.hub)
     now = store.now()
-    stopped = _jobs().filter(pk=job.pk, state__in=OPEN_STATES)
-    return bool(
-        stopped.update(state=BulkJob.State.STOPPED, stopped_by=user.get_username(), ended_at=now, updated_at=now)
-    )
+    over = {"state": BulkJob.State.STOPPED, "stopped_by": user.get_username(), "ended_at": now, "updated_at": now}
+    actor, why = audit.Actor.of(user, via, address), check_reason(reason)
+    with transaction.atomic(using=store.using):
+        if not _jobs().filter(pk=job.pk, state__in=OPEN_STATES).update(**over):
+            return False
+        audit.record(actor, Deed.STOPPED_JOB, job.hub, [""], store.using, reason=why, details=_told(job))
+    return True
+
+
+def _told(job: BulkJob) -> dict[str, Any]:
+    """What rows of the audit trail say of the job; no payload."""
+    told = {name: value for name, value in job.parameters.items() if name not in ("event_data", "tags")}
+    return {"job": job.pk, "act": job.action, **told, **tag_details(job.parameters.get("tags", {}), {})}
 
 
 def _is_maker(user: Person, job: BulkJob) -> bool:

@@ -28,6 +28,7 @@ from orchestrations.errors import (
     PermissionRefused,
 )
 from orchestrations.models import HumanComment, HumanTask, HumanVote, Instance
+from orchestrations.models.audit import Deed
 from orchestrations.store import answer_files
 from orchestrations.store.task_answers import answer_message, is_plain
 
@@ -60,7 +61,7 @@ class Answering(HubClient):
             self._check_open(locked)
             self._require_asked(locked)
             vote = self._vote(locked, payload, files, text)
-            self._audit("voted", [self._instance_id(locked)], text, _told(locked, vote))
+            self._audit(Deed.VOTED, [self._instance_id(locked)], text, _told(locked, vote))
             if locked.rejections >= locked.quorum_reject or locked.approvals >= locked.quorum_approve:
                 self._decide(locked, vote)
             else:
@@ -111,7 +112,7 @@ class Answering(HubClient):
             answer_files.take_back(earlier, self.using)
             vote = self._vote(locked, payload, files, check_reason(reason))
             self._say(locked, HumanComment.Kind.OVERRIDDEN, reason)
-            self._audit("overridden", [self._instance_id(locked)], reason, _told(locked, vote))
+            self._audit(Deed.OVERRIDDEN, [self._instance_id(locked)], reason, _told(locked, vote))
             self._decide(locked, vote)
         return locked
 
@@ -136,7 +137,7 @@ class Answering(HubClient):
                 task, state=state, answered_by="", outcome="", closed_at=None, deliver_at=None,
                 next_notice_at=task.asked_at,
             )  # fmt: skip
-            self._audit("undone", [self._instance_id(task)], details={"event": task.name, "title": task.title})
+            self._audit(Deed.UNDONE, [self._instance_id(task)], details={"event": task.name, "title": task.title})
         return task
 
     aanswer_task = async_twin(answer_task)

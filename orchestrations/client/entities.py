@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from orchestrations.access.permissions import Action
 from orchestrations.authoring.registry import registry
-from orchestrations.client.arguments import check_instant
+from orchestrations.client.arguments import check_instant, check_reason
 from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient, encode
 from orchestrations.client.orchestration_status import decode_lenient
@@ -194,21 +194,21 @@ class Entities(HubClient):
         return found[:STATUSES_BY_QUERY]
 
     def clean_entity_storage(
-        self, remove_empty_entities: bool = True, release_orphaned_locks: bool = True
+        self, remove_empty_entities: bool = True, release_orphaned_locks: bool = True, *, reason: str = ""
     ) -> CleanEntityStorageResult:
         """Remove entities without a state that nothing is on its way to, and release locks whose owner has ended.
 
         It goes in batches, each in a transaction of its own unless the caller has one open. An entity that is being
-        signalled stays; a lock is released by a message, which a worker carries out.
+        signalled stays; a lock is released by a message, which a worker carries out. The audit row has the ``reason``.
         """
-        removed = released = 0
+        why, removed, released = check_reason(reason), 0, 0
         if release_orphaned_locks:
             released = sum(map(self._release, self._batches(self._entities().exclude(locked_by=""))))
         if remove_empty_entities:
             removed = sum(map(self._remove, self._batches(self._entities(state__isnull=True, locked_by=""))))
         with self._writing():
             details = {"removed": removed, "released": released}
-            self._audit(Action.CLEAN_ENTITIES, [ALL_ENTITIES], details=details)
+            self._audit(Action.CLEAN_ENTITIES, [ALL_ENTITIES], why, details)
         return CleanEntityStorageResult(removed, released)
 
     asignal_entity = async_twin(signal_entity)

@@ -20,6 +20,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceEnded, InstanceIsEntity, InstanceNotFound
 from orchestrations.models import AuditEntry, Instance
+from orchestrations.models.audit import Deed
 from orchestrations.reading import queries
 from orchestrations.store import get_store
 
@@ -78,13 +79,17 @@ class HubClient:
 
     def _audit(
         self,
-        action: Action | str,
+        deed: Action | Deed,
         instance_ids: Collection[str],
         reason: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> None:
         if self.actor is not None and instance_ids:
-            audit.record(self.actor, action, self.hub, instance_ids, self.using, reason=reason, details=details)
+            audit.record(self.actor, deed, self.hub, instance_ids, self.using, reason=reason, details=details)
+
+    def _audit_each(self, deed: Action | Deed, details: Mapping[str, Mapping[str, Any]], reason: str = "") -> None:
+        if self.actor is not None and details:
+            audit.record_each(self.actor, deed, self.hub, details, self.using, reason=reason)
 
     def _message_event(self, kind: EventType, attributes: dict[str, Any]) -> HistoryEvent:
         by = {"by": self.actor.name} if self.actor else {}

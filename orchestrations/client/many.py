@@ -58,7 +58,8 @@ class ActingOnMany(Starting, Messaging, Tagging):
         messages = [self._control_message(action, instance, attributes) for instance in instances]
         with self._writing():
             self._store.send(messages)
-            self._audit_many(action, instances, reason, {**attributes, **(details or {})})
+            told = {name: value for name, value in attributes.items() if name != "reason"}
+            self._audit_many(action, instances, reason, {**told, **(details or {})})
         return Outcomes(done=[instance.pk for instance in instances])
 
     def raise_event_for_many(
@@ -138,11 +139,12 @@ class ActingOnMany(Starting, Messaging, Tagging):
         *,
         details: Mapping[str, Any] | None = None,
     ) -> Outcomes:
-        """Set tags, and remove those given as None."""
+        """Set tags, and remove those given as None. The rows need ``tags``."""
         with self._writing():
             changed = self._store.change_tags([instance.pk for instance in instances], changes, TAGS)
             tagged = [instance for instance in instances if instance.pk in changed]
-            self._audit_many(Action.SET_TAGS, tagged, reason, {**tag_details(changes), **(details or {})})
+            told = {row.instance_id: {**tag_details(changes, row.tags), **(details or {})} for row in tagged}
+            self._audit_each(Action.SET_TAGS, told, reason)
         failed = {instance.pk: TOO_MANY for instance in instances if instance.pk not in changed}
         return Outcomes(done=[instance.pk for instance in tagged], failed=failed)
 
@@ -155,4 +157,5 @@ class ActingOnMany(Starting, Messaging, Tagging):
     def _audit_many(
         self, action: Action, instances: Sequence[Instance], reason: str, details: Mapping[str, Any]
     ) -> None:
-        self._audit(action, [instance.instance_id for instance in instances], reason, details)
+        told = {instance.instance_id: {"was": instance.status, **details} for instance in instances}
+        self._audit_each(action, told, reason)

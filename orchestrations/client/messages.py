@@ -84,7 +84,7 @@ class Messaging(HubClient):
             execution=target.execution,
             idempotency_key=f"rewind:{target.execution}",
         )
-        left = {"execution": target.execution, "events": target.last_sequence}
+        left = {"was": target.status.value, "execution": target.execution, "events": target.last_sequence}
         self._send(message, target.instance_id, Action.REWIND, reason, left)
 
     araise_event = async_twin(raise_event)
@@ -112,7 +112,8 @@ class Messaging(HubClient):
         # and the last one sent must win.
         target = self._live_target(instance_id, action.value)
         event = self._message_event(kind, {"reason": check_reason(reason), **attributes})
-        self._send(Message(event, instance_pk=target.pk), target.instance_id, action, reason, attributes)
+        told = {"was": target.status.value, **attributes}
+        self._send(Message(event, instance_pk=target.pk), target.instance_id, action, reason, told)
 
 
 def _if_true(recursive: bool) -> dict[str, bool]:

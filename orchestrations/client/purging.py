@@ -43,7 +43,8 @@ class Purging(HubClient):
             raise InvalidTransition(instance_id, target.status, "purge", "Completed, Failed, Terminated or Canceled")
         with self._writing():
             deleted = self._store.purge(queries.descendants(target.pk, using=self.using) if recursive else [target.pk])
-            self._audit(Action.PURGE, [target.instance_id], check_reason(reason), {"instances": deleted})
+            details = {"was": target.status.value, "instances": deleted}
+            self._audit(Action.PURGE, [target.instance_id], check_reason(reason), details)
         return PurgeHistoryResult(deleted)
 
     def purge_instances(

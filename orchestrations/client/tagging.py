@@ -32,13 +32,17 @@ class Tagging(HubClient):
         changes = tag_changes(tags, remove)
         target = self._target(instance_id)
         with self._writing():
+            before = self._tags(instance_id) if self.actor is not None else {}
             if not self._store.change_tags([target.pk], changes, TAGS):
                 self._target(instance_id)  # says so if it is gone
                 raise PayloadRejected(TOO_MANY, subject="tags")
-            self._audit(Action.SET_TAGS, [target.instance_id], check_reason(reason), tag_details(changes))
-            return dict(self._rows(instance_id).values_list("tags", flat=True).get())
+            self._audit(Action.SET_TAGS, [target.instance_id], check_reason(reason), tag_details(changes, before))
+            return self._tags(instance_id)
 
     aset_tags = async_twin(set_tags)
+
+    def _tags(self, instance_id: str) -> dict[str, str]:
+        return dict(self._rows(instance_id).values_list("tags", flat=True).first() or {})
 
 
 TOO_MANY = f"The instance would have more than {TAGS} tags. Remove some first."
@@ -55,8 +59,9 @@ def tag_changes(tags: Mapping[str, str] | None, remove: Iterable[str] = ()) -> d
     return changes
 
 
-def tag_details(changes: Mapping[str, str | None]) -> dict[str, object]:
-    """The changes as the audit trail keeps them."""
+def tag_details(changes: Mapping[str, str | None], before: Mapping[str, str]) -> dict[str, object]:
+    """The changes as the audit trail keeps them, with the values that the tags had before."""
     set_to = {name: value for name, value in changes.items() if value is not None}
     removed = sorted(name for name, value in changes.items() if value is None)
-    return {key: value for key, value in {"set": set_to, "removed": removed}.items() if value}
+    former = {name: value for name, value in before.items() if changes.get(name, value) != value}
+    return {key: value for key, value in {"set": set_to, "removed": removed, "before": former}.items() if value}

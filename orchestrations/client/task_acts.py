@@ -12,6 +12,7 @@ from orchestrations.client.arguments import check_instant, check_reason
 from orchestrations.client.async_twins import async_twin
 from orchestrations.errors import AlreadyVoted, PermissionRefused
 from orchestrations.models import HumanComment, HumanFollowUp, HumanNotice, HumanTask, HumanVote
+from orchestrations.models.audit import Deed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -29,7 +30,7 @@ class TaskActs(Answering):
             with self._writing():
                 unseen = HumanTask.objects.using(self.using).filter(pk=task.pk, seen_at__isnull=True)
                 if unseen.update(seen_at=self._store.now()):
-                    self._note("seen", task)
+                    self._note(Deed.SEEN, task)
         return task
 
     def comment_task(self, task_id: int, text: str) -> HumanComment:
@@ -41,7 +42,7 @@ class TaskActs(Answering):
         with self._writing():
             comment = self._say(task, Kind.COMMENT, said)
             HumanTask.objects.using(self.using).filter(pk=task.pk).update(row_version=task.row_version + 1)
-            self._note("commented", task)
+            self._note(Deed.COMMENTED, task)
         return comment
 
     def claim_task(self, task_id: int) -> HumanTask:
@@ -54,7 +55,7 @@ class TaskActs(Answering):
                 raise PermissionRefused("It is assigned to somebody. Once it is released, you can take it.")
             change(task, assignee_id=self._person.pk)
             self._say(task, Kind.CLAIMED, "")
-            self._note("claimed", task)
+            self._note(Deed.CLAIMED, task)
         return task
 
     def release_task(self, task_id: int, reason: str = "") -> HumanTask:
@@ -65,7 +66,7 @@ class TaskActs(Answering):
                 raise PermissionRefused("It is assigned to somebody else, who can release it.")
             change(task, assignee_id=None, link_version=task.link_version + 1)
             self._say(task, Kind.RELEASED, check_reason(reason))
-            self._note("released", task, reason)
+            self._note(Deed.RELEASED, task, reason)
         return task
 
     def delegate_task(self, task_id: int, to: User, reason: str) -> HumanTask:
@@ -84,7 +85,9 @@ class TaskActs(Answering):
             change(task, assignee_id=to.pk, link_version=task.link_version + 1)
             comment = self._say(task, Kind.DELEGATED, reason, to.get_username())
             self._tell(task, to, comment)
-            self._audit("delegated", [self._instance_id(task)], reason, {"title": task.title, "to": to.get_username()})
+            self._audit(
+                Deed.DELEGATED, [self._instance_id(task)], reason, {"title": task.title, "to": to.get_username()}
+            )
         return task
 
     def follow_up_task(self, task_id: int, until: datetime | None) -> None:
@@ -141,5 +144,5 @@ class TaskActs(Answering):
             if channel != "inbox"
         )
 
-    def _note(self, deed: str, task: HumanTask, reason: str = "") -> None:
+    def _note(self, deed: Deed, task: HumanTask, reason: str = "") -> None:
         self._audit(deed, [self._instance_id(task)], reason, {"event": task.name, "title": task.title})

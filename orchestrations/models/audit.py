@@ -9,8 +9,41 @@ from django.db.models.functions import Now
 from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH
 
 
+class Deed(models.TextChoices):
+    """What rows tell of beside the acts on instances (``access.permissions.Action``), and in what words."""
+
+    ASKED = "asked", "asked people"
+    SEEN = "seen", "saw a question first"
+    VOTED = "voted"
+    COMMENTED = "commented"
+    CLAIMED = "claimed", "took a question on"
+    RELEASED = "released", "gave a question back"
+    DELEGATED = "delegated"
+    OVERRIDDEN = "overridden", "overrode a question"
+    UNDONE = "undone", "took an answer back"
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
+    DELIVERED = "delivered", "delivered an answer"
+    EXPIRED = "expired", "closed a question: its time was over"
+    WITHDRAWN = "withdrawn", "withdrew a question"
+    MADE_JOB = "made_job", "made a bulk job"
+    STOPPED_JOB = "stopped_job", "stopped a bulk job"
+    ISSUED_KEY = "issued_key", "made an API key"
+    CHANGED_KEY = "changed_key", "changed an API key"
+    REVOKED_KEY = "revoked_key", "revoked an API key"
+    GRANTED = "granted", "made a grant"
+    CHANGED_GRANT = "changed_grant", "changed a grant"
+    DELETED_GRANT = "deleted_grant", "deleted a grant"
+    ROTATED_SECRET = "rotated_secret", "gave a webhook a new secret"
+    SENT_AGAIN = "sent_again", "had a webhook's message sent again"
+
+
 class AuditEntry(models.Model):
-    """One act. Rows are only ever added, and outlive the instance and the user that they name."""
+    """One act. Rows are only ever added, and outlive the instance and the user that they name.
+
+    ``instance_id`` is empty where it concerns the task hub or the site. ``details`` say what more there is to know:
+    the status before, tags before and after, whom to, which bulk job.
+    """
 
     class Via(models.TextChoices):
         DASHBOARD = "Dashboard"

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from orchestrations.limits import NOTICE_RECIPIENTS
 from orchestrations.models import AuditEntry, HumanAudience, HumanComment, HumanNotice, HumanTask, HumanVote, Instance
+from orchestrations.models.audit import Deed
 from orchestrations.models.human import LEFT_OUT
 from orchestrations.notices.channels import INBOX
 from orchestrations.store.contract import Store
@@ -91,7 +92,7 @@ class Occasion:
             self._task.reminders = json.dumps([moment.isoformat() for moment in ahead])
             people = self._people()
             self._tell(Kind.REMINDER, int((passed[-1] - self._task.asked_at).total_seconds()), people)
-            self._audit("reminded", {"people": len(people)})
+            self._audit(Deed.REMINDED, {"people": len(people)})
         return ahead[:1]
 
     def _escalate(self) -> list[datetime]:
@@ -115,7 +116,7 @@ class Occasion:
         said = {"task_id": task.pk, "instance_id": task.instance_id, "username": ENGINE}
         HumanComment.objects.using(self._using).create(kind=HumanComment.Kind.ESCALATED, **said)
         self._tell(Kind.ESCALATED, 1, self._people(keys))
-        self._audit("escalated", {"to": [key for key in keys if not key.startswith(LEFT_OUT)]})
+        self._audit(Deed.ESCALATED, {"to": [key for key in keys if not key.startswith(LEFT_OUT)]})
         return []
 
     def _people(self, keys: Collection[str] = ()) -> Sequence[User]:
@@ -151,12 +152,12 @@ class Occasion:
             ignore_conflicts=True,
         )
 
-    def _audit(self, deed: str, told: dict[str, object]) -> None:
+    def _audit(self, deed: Deed, told: dict[str, object]) -> None:
         ids = Instance.objects.using(self._using).filter(pk=self._task.instance_id)
         AuditEntry.objects.using(self._using).create(
             hub=self._task.hub,
             instance_id=ids.values_list("instance_id", flat=True).get(),
-            action=deed,
+            action=deed.value,
             actor_name=ENGINE,
             details={"event": self._task.name, "title": self._task.title, **told},
             via=AuditEntry.Via.ENGINE,

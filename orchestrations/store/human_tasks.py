@@ -21,6 +21,7 @@ from orchestrations.models import (
     HumanVote,
     Instance,
 )
+from orchestrations.models.audit import Deed
 from orchestrations.models.human import LEFT_OUT, NEVER, OUTCOME_LENGTH, USERNAME_LENGTH
 from orchestrations.store.contract import Checkpoint
 from orchestrations.store.rows import line
@@ -35,7 +36,11 @@ KEYS = 100  # alternatives in one condition; SQLite's parser nests them
 COLUMNS = tuple(field.name for field in fields(NewTask) if field.name != "audience")
 State = HumanTask.State
 CLOSED: dict[str, Any] = {"next_notice_at": None, "row_version": F("row_version") + 1}
-DEEDS: dict[str, str] = {State.ANSWERED: "delivered", State.EXPIRED: "expired", State.WITHDRAWN: "withdrawn"}
+DEEDS: dict[str, Deed] = {
+    State.ANSWERED: Deed.DELIVERED,
+    State.EXPIRED: Deed.EXPIRED,
+    State.WITHDRAWN: Deed.WITHDRAWN,
+}
 
 
 def write(tables: Tables, kept: Sequence[Checkpoint], now: datetime) -> None:
@@ -74,7 +79,7 @@ def _ask(tables: Tables, asked: Sequence[tuple[Checkpoint, NewTask]]) -> None:
         ],
         ignore_conflicts=True,  # those who were left out of one that is open again
     )
-    _audit(tables, [(c.pk, "asked", task.name, task.title) for c, task in asked])
+    _audit(tables, [(c.pk, Deed.ASKED, task.name, task.title) for c, task in asked])
 
 
 def _open_again(tables: Tables, pk: int, row: HumanTask) -> None:
@@ -137,7 +142,7 @@ def _withdraw(tables: Tables, executions: Collection[tuple[int, int]], now: date
     for batch in chunks(sorted(executions), KEYS):
         ended = reduce(or_, (Q(instance_id=pk, execution=execution) for pk, execution in batch))
         live = HumanTask.objects.using(tables.using).filter(ended, state__in=HumanTask.LIVE)
-        if found := [(pk, "withdrawn", *told) for pk, *told in live.values_list("instance_id", "name", "title")]:
+        if found := [(pk, Deed.WITHDRAWN, *told) for pk, *told in live.values_list("instance_id", "name", "title")]:
             live.update(state=State.WITHDRAWN, closed_at=now, **CLOSED)
             _dismiss(tables, ended)
             _audit(tables, found)
@@ -166,7 +171,7 @@ def _audit(tables: Tables, deeds: Sequence[tuple[Any, ...]]) -> None:
             AuditEntry(
                 hub=tables.hub,
                 instance_id=ids[pk],
-                action=deed,
+                action=deed.value,
                 actor_name=ENGINE,
                 details={"event": name, "title": title},
                 via=AuditEntry.Via.ENGINE,

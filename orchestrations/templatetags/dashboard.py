@@ -11,13 +11,16 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orchestrations.access.audit import DEEDS
 from orchestrations.access.permissions import Action, can_somewhere
 from orchestrations.bulk.acts import ACTS
-from orchestrations.interfaces.dashboard.presentation import docstrings, durations, statuses
+from orchestrations.interfaces.dashboard import links
+from orchestrations.interfaces.dashboard.presentation import deeds, docstrings, durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
 from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
 from orchestrations.interfaces.dashboard.reader import PINNED, Reader, View, reader_of
+from orchestrations.models import AuditEntry
 from orchestrations.search.language import Mark
 
 register = template.Library()
@@ -170,6 +173,24 @@ def docstring_line(text: str) -> SafeString:
 def share(part: float) -> str:
     """A share of 1 in percent."""
     return percent(100 * part)
+
+
+@register.filter
+def deed(action: str) -> str:
+    """What a row of the audit trail tells of, in words."""
+    return DEEDS.get(action, action)
+
+
+@register.filter
+def told(entry: AuditEntry) -> str:
+    """The details of a row of the audit trail in words; empty where it has none."""
+    return "; ".join(deeds.told(entry.details))
+
+
+@register.filter
+def target_url(entry: AuditEntry) -> str:
+    """The page of what a row of the audit trail names; empty where that is the task hub itself."""
+    return links.target_url(entry.hub, entry.instance_id)
 
 
 @register.filter

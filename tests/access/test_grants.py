@@ -271,6 +271,26 @@ def test_an_administrator_grants_in_the_admin(admin_client, clerk):
     assert can(User.objects.get(pk=clerk.pk), Action.VIEW, Function("default", "billing_run"))
 
 
+def test_grants_that_are_made_changed_and_deleted_are_in_the_audit_trail(admin_client, clerk):
+    admin_client.post(f"{GRANTS}add/", filled(clerk))
+    grant = Grant.objects.get()
+    admin_client.post(f"{GRANTS}{grant.pk}/change/", filled(clerk, actions=["view", "start"]))
+    admin_client.post(f"{GRANTS}{grant.pk}/delete/", {"post": "yes"})
+    Grant.objects.create(user=clerk, actions=["view"])
+    chosen = {"action": "delete_selected", "_selected_action": [Grant.objects.get().pk], "post": "yes"}
+    admin_client.post(GRANTS, chosen)
+
+    made, changed, *deleted = AuditEntry.objects.order_by("pk")
+    told = {"to": clerk.username, "acts": ["view"], "names": "billing_*", "hub": "*"}
+    assert (made.action, made.actor_name, made.via, made.details) == ("granted", "admin", "Admin", told)
+    assert (changed.action, changed.details["acts"], changed.details["former"]) == (
+        "changed_grant",
+        ["view", "start"],
+        told,
+    )
+    assert [row.action for row in deleted] == ["deleted_grant"] * 2
+
+
 @pytest.mark.parametrize(
     "fields", [{"actions": []}, {"actions": ["everything"]}, {"names": "a**b"}, {"names": ""}, {"user": ""}]
 )

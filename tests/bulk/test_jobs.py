@@ -57,10 +57,11 @@ def test_each_instance_has_an_audit_row_that_names_the_job(make_job, finish):
 
     job = finish(make_job(Action.TERMINATE))
 
-    entries = AuditEntry.objects.order_by("instance_id")
+    assert AuditEntry.objects.get(action="made_job").reason == "vendor outage"
+    entries = AuditEntry.objects.exclude(action="made_job").order_by("instance_id")
     assert [entry.instance_id for entry in entries] == ["one", "two"]
     for entry in entries:
-        assert entry.details["job"] == job.pk
+        assert entry.details == {"was": "Running", "recursive": True, "job": job.pk}
         assert (entry.action, entry.actor_name, entry.reason) == ("terminate", "ada", "vendor outage")
         assert (entry.via, entry.address) == ("Dashboard", "192.0.2.7")
 
@@ -226,7 +227,7 @@ def test_a_purge_takes_descendants_where_asked_and_leaves_live_ones(make_job, fi
 
     assert job.done == 1
     assert [row.instance_id for row in Instance.objects.all()] == ["running"]
-    assert [entry.instance_id for entry in AuditEntry.objects.all()] == ["parent"]
+    assert [entry.instance_id for entry in AuditEntry.objects.filter(action="purge")] == ["parent"]
 
 
 def test_tags_are_set_and_removed(make_job, finish):
@@ -370,21 +371,24 @@ def test_a_stopped_job_acts_on_nothing_more(make_job, runner, ada, monkeypatch):
     job = make_job(Action.TERMINATE)
     runner.run_batch()
 
-    assert jobs.stop(ada, job)
+    assert jobs.stop(ada, job, via=AuditEntry.Via.API, reason="wrong ones")
+    stopped = AuditEntry.objects.get(action="stopped_job")
+    assert (stopped.actor_name, stopped.reason, stopped.details["job"]) == ("ada", "wrong ones", job.pk)
+    assert AuditEntry.objects.get(action="made_job").details["act"] == job.action
 
     assert not runner.run_batch()
     job.refresh_from_db()
     assert (job.state, job.stopped_by, job.done) == ("Stopped", "ada", 1)
     assert told() == ["two"]
-    assert not jobs.stop(ada, job)
+    assert not jobs.stop(ada, job, via=AuditEntry.Via.API)
 
 
 def test_only_its_creator_and_who_may_do_the_same_stop_a_job(make_job):
     job = make_job(Action.TERMINATE)
 
     with pytest.raises(PermissionRefused, match="'ada'"):
-        jobs.stop(User.objects.create_user("eve"), job)
-    assert jobs.stop(User.objects.create_superuser("root"), job)
+        jobs.stop(User.objects.create_user("eve"), job, via=AuditEntry.Via.API)
+    assert jobs.stop(User.objects.create_superuser("root"), job, via=AuditEntry.Via.API)
 
 
 def test_a_repeated_request_finds_the_job_of_the_first(ada):

@@ -27,7 +27,7 @@ def test_a_change_leaves_its_audit_row(db):
 
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.instance_id, entry.reason) == ("set_tags", "order", "handed over")
-    assert entry.details == {"set": {"owner": "ada"}, "removed": ["old"]}
+    assert entry.details == {"set": {"owner": "ada"}, "removed": ["old"], "before": {"old": "x"}}
 
 
 @pytest.mark.parametrize(

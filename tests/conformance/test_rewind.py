@@ -502,6 +502,6 @@ def test_what_was_taken_back_stays_readable_and_the_audit_says_what_was_left(fai
     entry = AuditEntry.objects.get(action="rewind")
     assert (entry.actor_name, entry.reason) == ("ann", "paid by hand")
     events = HistoryEvent.objects.filter(execution=1).count()
-    assert entry.details == {"execution": 1, "events": events}
+    assert entry.details == {"was": "Failed", "execution": 1, "events": events}
     rewound = HistoryEvent.objects.get(type="ExecutionRewound")
     assert f'"execution":1,"removed":{events - rewound.sequence + 1}' in rewound.attributes

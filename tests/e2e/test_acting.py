@@ -100,7 +100,7 @@ def test_all_that_match_are_terminated_by_a_job_that_others_watch_and_stop(peopl
     page.get_by_label("Reason").fill("wrong prices")
     page.get_by_label("Type terminate").fill("terminate")
     page.get_by_role("button", name="Terminate 240").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_role("link", name="Stop…")).to_be_visible()
     other = open_page("admin", page.url, javascript=javascript)
     work(batches=1)
     for one in (page, other):
@@ -108,6 +108,8 @@ def test_all_that_match_are_terminated_by_a_job_that_others_watch_and_stop(peopl
             one.reload()
         expect(one.get_by_text("100 of 240 instances have had their turn.")).to_be_visible()
 
+    page.get_by_role("link", name="Stop…").click()
+    page.get_by_label("Reason").fill("the prices are right after all")
     page.get_by_role("button", name="Stop").click()
 
     expect(page.locator("main")).to_contain_text("Stopped by admin after 100 of 240 instances.")
@@ -116,7 +118,7 @@ def test_all_that_match_are_terminated_by_a_job_that_others_watch_and_stop(peopl
     assert (job.state, job.total, job.done) == ("Stopped", 240, 100)
     if javascript:
         expect(other.get_by_text("Stopped by admin")).to_be_visible()
-        expect(other.get_by_role("button", name="Stop")).to_have_count(0)
+        expect(other.get_by_role("link", name="Stop…")).to_have_count(0)
 
 
 def test_the_ticked_instances_are_acted_on_and_no_others(people, open_page):

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.utils import timezone
 
-from orchestrations.models import OutgoingWebhook, WebhookDelivery
+from orchestrations.models import AuditEntry, OutgoingWebhook, WebhookDelivery
 from orchestrations.webhooks import keyring
 from tests.interfaces.dashboard.test_admin import staff
 
@@ -73,6 +73,8 @@ def test_a_new_secret_leaves_the_former_one_a_day(admin_client, webhook):
     secret = re.search(r'id="secret">([^<]+)<', response.text)[1]
     webhook.refresh_from_db()
     assert keyring.valid_secrets(webhook) == [secret, former]
+    told = AuditEntry.objects.get()
+    assert (told.action, told.actor_name, told.details) == ("rotated_secret", "admin", {"webhook": "partner"})
 
 
 def test_payloads_are_given_away_by_who_sees_them_alone(db):
@@ -110,6 +112,8 @@ def test_a_dead_message_can_be_sent_again_by_who_may_change_webhooks(webhook):
     row.refresh_from_db()
     assert (row.state, row.attempts) == ("Pending", 0)
     assert row.next_attempt_at is not None
+    told = AuditEntry.objects.get()
+    assert (told.action, told.instance_id, told.details["messages"]) == ("sent_again", "order", ["msg_1"])
 
 
 def test_deliveries_are_found_by_their_instance(admin_client, webhook):

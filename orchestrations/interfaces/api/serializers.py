@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from orchestrations.access.audit import ACTOR_NAME_LENGTH
-from orchestrations.access.permissions import Action
+from orchestrations.access.audit import ACTOR_NAME_LENGTH, DEEDS
 from orchestrations.authoring.registry import registry
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
@@ -175,7 +174,7 @@ class AuditQuery(PageQuery):
     instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="Whether or not it still exists.")
     instance_prefix = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="What the id begins with.")
     actor = Text(required=False, max_length=ACTOR_NAME_LENGTH, help_text="The name of a user, or API key and its name.")
-    action = serializers.ChoiceField([action.value for action in Action], required=False)
+    action = serializers.ChoiceField(list(DEEDS), required=False)
     via = serializers.ChoiceField(AuditEntry.Via.values, required=False)
     at_from = serializers.DateTimeField(required=False)
     at_to = serializers.DateTimeField(required=False, help_text="Exclusive.")

@@ -78,7 +78,7 @@ class RequiredReasonForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].required = True
-        self.fields["reason"].error_messages["required"] = "Say why: whoever looks at this instance later will ask."
+        self.fields["reason"].error_messages["required"] = "Say why: whoever looks at this later will ask."
 
 
 class ConfirmedForm(RequiredReasonForm):

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from orchestrations.core.entity_ids import EntityId
+from orchestrations.core.entity_ids import EntityId, is_entity_id
 from orchestrations.search.language import Query, write
 
 
@@ -21,6 +21,18 @@ def view_url(hub: str, query: str, sort: str) -> str:
     given = urlencode({key: value for key, value in (("q", query), ("sort", sort)) if value})
     address = reverse("dashboard:instances", args=[hub])
     return f"{address}?{given}" if given else address
+
+
+def target_url(hub: str, instance_id: str) -> str:
+    """The page of what a row of the audit trail names: an instance, an entity, all entities; empty for the hub."""
+    if not instance_id:
+        return ""
+    if not is_entity_id(instance_id):
+        return reverse("dashboard:instance", args=[hub, instance_id])
+    try:
+        return entity_url(hub, EntityId.parse(instance_id))
+    except ValueError:
+        return reverse("dashboard:entities", args=[hub])
 
 
 def entity_url(hub: str, entity_id: EntityId, view: str = "dashboard:entity") -> str:

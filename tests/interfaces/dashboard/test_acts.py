@@ -147,7 +147,8 @@ def test_tags_are_edited_a_line_each(operator):
     assert response.status_code == 302
     assert Instance.objects.get().tags == {"team": "b", "owner": "ada"}
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.details) == ("set_tags", {"set": {"team": "b", "owner": "ada"}, "removed": ["old"]})
+    changed = {"set": {"team": "b", "owner": "ada"}, "removed": ["old"], "before": {"team": "a", "old": "x"}}
+    assert (entry.action, entry.details) == ("set_tags", changed)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from orchestrations.access import api_keys
 from orchestrations.access.api_keys import ACTIONS, Verb
-from orchestrations.models import ApiKey
+from orchestrations.models import ApiKey, AuditEntry
 from tests.interfaces.dashboard.test_admin import staff
 
 KEYS = "/admin/orchestrations/apikey/"
@@ -103,9 +103,17 @@ def test_making_a_key_needs_its_permission(db, permissions):
 def test_a_key_is_revoked_and_stays(admin_client):
     row, text = api_keys.issue("robot")
 
-    admin_client.post(KEYS, {"action": "revoke", "_selected_action": [row.pk]})
+    form = {"action": "revoke", "_selected_action": [row.pk]}
+    asked = admin_client.post(KEYS, form)
+    refused = admin_client.post(KEYS, {**form, "confirmed": "1"})
+    assert api_keys.find(text) == row
+    admin_client.post(KEYS, {**form, "confirmed": "1", "reason": "it leaked"})
 
+    assert "refused from now on" in asked.text
+    assert refused.status_code == 422
     assert api_keys.find(text) is None
+    told = AuditEntry.objects.get()
+    assert (told.action, told.reason, told.details["key"]) == ("revoked_key", "it leaked", "robot")
     row.refresh_from_db()
     assert timezone.now() - row.revoked_at < timedelta(minutes=1)
     assert LogEntry.objects.get().change_message == "Revoked."
@@ -116,7 +124,8 @@ def test_a_key_is_revoked_and_stays(admin_client):
 def test_revoking_needs_the_permission_to_change(db):
     row, text = api_keys.issue("robot")
 
-    staff("view_apikey").post(KEYS, {"action": "revoke", "_selected_action": [row.pk]})
+    form = {"action": "revoke", "_selected_action": [row.pk], "confirmed": "1", "reason": "because"}
+    staff("view_apikey").post(KEYS, form)
 
     assert api_keys.find(text) == row
 

@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from orchestrations.access import audit
 from orchestrations.models import AuditEntry
 from orchestrations.reading import audit_trail
 from tests import rows
@@ -64,6 +65,56 @@ def test_it_shows_what_the_filter_lets_through_the_latest_first(auditor, acts, q
     response = auditor.get(AUDIT, query)
 
     assert ids(response.text) == found if "\x00" not in query.get("who", "") else response.status_code == 422
+
+
+@pytest.mark.parametrize("deed", ["voted", "asked", "delegated", "expired", "escalated", "overridden", "stopped_job"])
+def test_every_deed_can_be_filtered_by(auditor, acts, deed):
+    act("order-9", minutes=9, action=deed)
+
+    response = auditor.get(AUDIT, {"action": deed})
+
+    assert ids(response.text) == ["order-9"]
+    assert f'<option value="{deed}" selected>' in response.text
+
+
+def test_only_what_is_ever_recorded_is_offered():
+    assert not {"answer", "override_task", "view", "view_payloads"} & set(audit.DEEDS)
+    assert {"voted", "overridden", "terminate", "raise_unvalidated", "clean_entities"} <= set(audit.DEEDS)
+
+
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        ({"was": "Running", "recursive": True}, "was Running; with its sub-orchestrations"),
+        (
+            {"set": {"team": "b", "owner": "ada"}, "removed": ["old"], "before": {"team": "a", "old": "1"}},
+            "tag team: a → b; tag owner: ada; tag old removed, was 1",
+        ),
+        ({"event": "approve", "title": "Pay?", "outcome": "reject"}, "event approve; “Pay?”; answer: reject"),
+        ({"title": "Pay?", "to": "erin"}, "“Pay?”; to erin"),
+        ({"removed": 3, "released": 1}, "3 removed; 1 released"),
+        ({"to": "dana", "acts": ["start"], "former": {"acts": ["purge"]}}, "to dana; of start; before: of purge"),
+        ({"made_up": 1}, "made up: 1"),
+        ({}, ""),
+    ],
+)
+def test_the_details_of_an_act_are_told_in_words(auditor, details, words):
+    act(details=details)
+
+    assert f'<td class="small">{words}' in auditor.get(AUDIT).text
+    assert f'<td class="small">{words}' in auditor.get("/hubs/default/i/order-1/audit/").text
+
+
+def test_a_row_leads_to_what_it_is_about(auditor):
+    for name in ("@stock@a", "@", ""):
+        act(name, details={"job": 7})
+
+    text = auditor.get(AUDIT).text
+
+    assert 'href="/hubs/default/entities/stock/a/">@stock@a</a>' in text
+    assert 'href="/hubs/default/entities/">@</a>' in text
+    assert text.count('href="/hubs/default/bulk/7/"') == 3
+    assert 'href="/hubs/default/i//' not in text
 
 
 def test_a_filter_that_can_not_be_read_is_refused_in_words(auditor):

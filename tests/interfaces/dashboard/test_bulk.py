@@ -172,7 +172,7 @@ def test_the_page_of_a_job_follows_it_and_comes_to_rest(operator):
     job = made(operator)
     where = f"{BULK}{job.pk}/"
     before = operator.get(where).text
-    assert 'data-tick="' in before and ">Stop<" in before
+    assert 'data-tick="' in before and ">Stop…<" in before
     version = re.search(r'data-watch="(bulk_job:\w+)"', before)[1]
     assert operator.get(f"{where}tick/", {"v": version}).status_code == 204
 
@@ -201,7 +201,12 @@ def test_a_job_is_stopped_once(operator):
     rows.instance("one")
     job = made(operator)
 
-    assert operator.post(f"{BULK}{job.pk}/stop/").status_code == 302
+    asked = operator.get(f"{BULK}{job.pk}/stop/").text
+    refused = operator.post(f"{BULK}{job.pk}/stop/")
+    stopped = operator.post(f"{BULK}{job.pk}/stop/", {"reason": "wrong ones"})
+
+    assert "have had their turn so far" in asked
+    assert (refused.status_code, stopped.status_code) == (422, 302)
     work()
     assert not InboxMessage.objects.exists()
     again = operator.post(f"{BULK}{job.pk}/stop/")

@@ -146,7 +146,8 @@ def test_cleaning_up_asks_first_and_says_what_it_did(operator):
     assert operator.get("/hubs/default/entities-clean/").status_code == 200
     assert Entity.objects.count() == 2
 
-    page = operator.post("/hubs/default/entities-clean/", follow=True).text
+    assert operator.post("/hubs/default/entities-clean/").status_code == 422
+    page = operator.post("/hubs/default/entities-clean/", {"reason": "spring"}, follow=True).text
 
     assert "Removed 1 empty entities" in page
     assert [row.key for row in Entity.objects.all()] == ["kept"]

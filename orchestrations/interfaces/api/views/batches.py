@@ -136,7 +136,8 @@ class StopBatch(HubView):
     )
     def post(self, request: Request, batch_id: int) -> Response:
         """Stop the job. Once this is answered, it acts on nothing more; what it has done stays done."""
-        if not jobs.stop(self.person, _find(self, batch_id)):
+        address = request.META.get("REMOTE_ADDR")
+        if not jobs.stop(self.person, _find(self, batch_id), via=AuditEntry.Via.API, address=address):
             raise Conflict(f"The job is {_find(self, batch_id).state} already. Nothing was stopped.", "job_is_over")
         return Response(_detail(request, _find(self, batch_id), payloads=self.sees_all_payloads))
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from orchestrations.access.audit import DEEDS
 from orchestrations.access.permissions import Action
 from orchestrations.errors import InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs
@@ -22,8 +23,7 @@ from orchestrations.models import AuditEntry
 from orchestrations.reading.audit_trail import AuditFilter, all_entries, list_entries
 
 EXPORTS = {"csv": ("text/csv; charset=utf-8", as_csv), "ndjson": ("application/x-ndjson", as_ndjson)}
-LOOKING = {Action.VIEW, Action.VIEW_PAYLOADS, Action.VIEW_AUDIT, Action.PUBLISH_VIEW}  # leaves no trace
-ACTIONS = [(act.value, act.value.replace("_", " ").capitalize()) for act in Action if act not in LOOKING]
+DID = [(deed, words.capitalize()) for deed, words in DEEDS.items()]
 
 
 class _Instant(forms.DateTimeInput):
@@ -38,7 +38,7 @@ class AuditFilterForm(forms.Form):
     """The trail's filter, all of it in the URL. Instants without a zone are UTC, as they are shown."""
 
     who = forms.CharField(max_length=150, required=False)
-    action = forms.ChoiceField(label="Did", choices=[("", "Anything"), *ACTIONS], required=False)
+    action = forms.ChoiceField(label="Did", choices=[("", "Anything"), *DID], required=False)
     via = forms.ChoiceField(label="Through", choices=[("", "Anything"), *AuditEntry.Via.choices], required=False)
     instance = forms.CharField(
         label="Instance id begins with", max_length=INSTANCE_ID_LENGTH, required=False, strip=False

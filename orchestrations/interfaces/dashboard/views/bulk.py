@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from orchestrations.access.permissions import Action, can_somewhere
 from orchestrations.bulk import jobs
@@ -20,6 +20,7 @@ from orchestrations.bulk.selections import Selection
 from orchestrations.conf import get_config
 from orchestrations.errors import InvalidCursor, PayloadRejected, PermissionRefused
 from orchestrations.interfaces.dashboard.access import needs, person, require
+from orchestrations.interfaces.dashboard.act_forms import RequiredReasonForm
 from orchestrations.interfaces.dashboard.bulk_forms import BulkForm
 from orchestrations.interfaces.dashboard.live import answering, topics
 from orchestrations.interfaces.dashboard.presentation.bulk_jobs import describe, show
@@ -94,19 +95,28 @@ def tick(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponseBase:
     return answering.answer(request, {"bulk_job": topics.bulk_job(job_id)})
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @needs(Action.VIEW)
 def stop(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
-    """Stop the job: when the next page shows, it acts on nothing more."""
+    """Ask why, and stop the job: when the next page shows, it acts on nothing more."""
     job = _find(hub, job_id)
-    try:
-        was_in_time = jobs.stop(person(request), job)
-    except PermissionRefused as refused:
-        raise PermissionDenied(str(refused)) from refused
-    if not was_in_time:
+    form = RequiredReasonForm(request.POST if request.method == "POST" else None)
+    if not job.is_over and not form.is_valid():
+        context = {**_context(request, hub, job), "form": form}
+        return render(request, "dashboard/bulk/stop.html", context, status=422 if form.errors else 200)
+    if not _stop(request, job, form):
         return render(request, "dashboard/bulk/over.html", _context(request, hub, _find(hub, job_id)), status=409)
     messages.success(request, "The job is stopped. What it has done stays done.")
     return redirect("dashboard:bulk_job", hub=hub, job_id=job_id)
+
+
+def _stop(request: HttpRequest, job: BulkJob, form: RequiredReasonForm) -> bool:
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    address = request.META.get("REMOTE_ADDR")
+    try:
+        return jobs.stop(person(request), job, reason=reason, via=AuditEntry.Via.DASHBOARD, address=address)
+    except PermissionRefused as refused:
+        raise PermissionDenied(str(refused)) from refused
 
 
 def _chosen(request: HttpRequest, hub: str, now: datetime) -> tuple[Selection, str]:

@@ -19,7 +19,7 @@ from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.identifiers import check_operation_name
 from orchestrations.errors import FunctionNotRegistered, InvalidCursor, PayloadRejected
 from orchestrations.interfaces.dashboard.access import check_hub, client_of, needs, person, require, signed_in
-from orchestrations.interfaces.dashboard.act_forms import JsonField
+from orchestrations.interfaces.dashboard.act_forms import JsonField, RequiredReasonForm
 from orchestrations.interfaces.dashboard.links import entity_url
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH
@@ -102,12 +102,14 @@ def signal(request: HttpRequest, *, hub: str, name: str, key: str = "") -> HttpR
 @require_http_methods(["GET", "POST"])
 @signed_in
 def clean(request: HttpRequest, *, hub: str) -> HttpResponse:
-    """Remove entities without a state, and release locks whose owner has ended."""
+    """Ask why, and remove entities without a state, and release locks whose owner has ended."""
     check_hub(hub)
     require(request, Action.CLEAN_ENTITIES)
-    if request.method != "POST":
-        return render(request, "dashboard/entities/clean.html", _where(hub))
-    done = client_of(request, hub).clean_entity_storage()
+    form = RequiredReasonForm(request.POST if request.method == "POST" else None)
+    if not form.is_valid():
+        context = {**_where(hub), "form": form}
+        return render(request, "dashboard/entities/clean.html", context, status=422 if form.errors else 200)
+    done = client_of(request, hub).clean_entity_storage(reason=form.cleaned_data["reason"])
     removed, released = done.empty_entities_removed, done.orphaned_locks_released
     messages.success(request, f"Removed {removed:,} empty entities, and released {released:,} orphaned locks.")
     return redirect("dashboard:entities", hub=hub)
