@@ -23,12 +23,14 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """Formats a record as ``time LEVEL logger: message``; a traceback follows, indented."""
+    """Formats a record as ``time LEVEL logger: message [request id]``; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line. Line breaks in the message are escaped, so that data can't forge a log line."""
         message = record.getMessage().translate(CONTROL_CHARACTERS)
         line = f"{_time(record)} {record.levelname} {record.name}: {message}"
+        if request_id := getattr(record, "request_id", ""):
+            line += f" [request {request_id}]"
         if record.exc_info:
             traceback = self.formatException(record.exc_info).splitlines()
             line += "".join(f"\n    {part.translate(CONTROL_CHARACTERS)}" for part in traceback)

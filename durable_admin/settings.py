@@ -81,6 +81,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "durable_admin.request_ids.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "durable_admin.middleware.StaticFilesMiddleware",
     "durable_admin.middleware.ContentSecurityPolicyMiddleware",
@@ -213,7 +214,8 @@ LOGGING: dict[str, Any] = {
         "line": {"()": "durable_admin.logs.LineFormatter"},
         "json": {"()": "durable_admin.logs.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"request_id": {"()": "durable_admin.request_ids.RequestIdFilter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["request_id"]}},
     "root": {
         "handlers": ["console"],
         "level": one_of(env, "LOG_LEVEL", ["INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL"]),

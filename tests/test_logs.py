@@ -33,6 +33,12 @@ def test_a_line_says_when_how_grave_who_and_what():
     assert line == "2026-11-18T11:06:40.500Z WARNING orchestrations.runtime: Instance order-1 waits"
 
 
+def test_a_line_of_a_request_names_it():
+    line = LineFormatter().format(record("Slow", request_id="4f2a"))
+
+    assert line.endswith("orchestrations.runtime: Slow [request 4f2a]")
+
+
 @pytest.mark.parametrize("separator", ["\n", "\r\n", "\x1b[2J", "\x85", "\u2028"])
 def test_data_can_not_begin_a_line_of_its_own(separator):
     line = LineFormatter().format(record("Event %s", f"paid{separator}forged"))

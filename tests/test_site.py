@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 import threading
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +18,7 @@ from django.test import AsyncClient, Client
 from durable_admin import arriving_bodies
 from durable_admin.middleware import CONTENT_SECURITY_POLICY
 from durable_admin.one_thread import OneThreadHandler
+from durable_admin.request_ids import RequestIdFilter
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +71,26 @@ def test_every_page_runs_the_sites_own_files_only(client, path):
     assert response["Referrer-Policy"] == "same-origin"
     assert response["X-Frame-Options"] == "DENY"
     assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+def test_an_answer_names_its_request_as_the_log_does(client, monkeypatch, caplog):
+    def refuse() -> None:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    caplog.handler.addFilter(RequestIdFilter())
+
+    own, given = client.get("/healthz"), client.get("/healthz", headers={"X-Request-ID": "from-a_proxy-1"})
+    logging.getLogger("durable_admin.views").warning("Between two requests")
+
+    names = [getattr(record, "request_id", "") for record in caplog.records if record.name == "durable_admin.views"]
+    assert names == [own["X-Request-ID"], "from-a_proxy-1", ""]
+    assert given["X-Request-ID"] == "from-a_proxy-1"
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", "1\t2"])
+def test_a_request_is_named_anew_where_its_own_name_is_none(client, given):
+    assert re.fullmatch("[0-9a-f]{32}", client.get("/healthz", headers={"X-Request-ID": given})["X-Request-ID"])
 
 
 def test_static_files_are_served_to_both_kinds_of_client(client):

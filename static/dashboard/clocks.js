@@ -1,5 +1,15 @@
 /* Clocks that run: durations of what goes on, and distances to deadlines, in the words of presentation/durations.py. */
 
+// The time of day of the reader, who may have chosen another zone than their computer has.
+export function clockTime(instant) {
+  const shown = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  try {
+    return instant.toLocaleTimeString("en-GB", { ...shown, timeZone: document.body.dataset.zone });
+  } catch {
+    return `${instant.toISOString().slice(11, 19)} UTC`; // a zone that the browser does not know
+  }
+}
+
 const pad = (number) => String(number).padStart(2, "0");
 
 function duration(seconds) {

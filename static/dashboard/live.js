@@ -5,6 +5,8 @@ on <body>), keeps one answer open. What changed is fired as an event, dash:<name
 A hidden page asks nothing. data-interval is in seconds, data-spread in milliseconds. */
 
 import { announce } from "./announcer.js";
+import { clockTime } from "./clocks.js";
+import { isSignedOut, signedOut } from "./session.js";
 import { canStream, openStream } from "./streams.js";
 
 const IDLE_AFTER_MS = 60 * 1000; // since the reader last did anything
@@ -31,7 +33,7 @@ export function refresh(soon = false) {
   clearTimeout(timer);
   const element = ticking();
   show(element);
-  const isWanted = element && !isPaused && !document.hidden;
+  const isWanted = element && !isPaused && !document.hidden && !isSignedOut();
   if (stream && (!isWanted || stream.address !== element.dataset.tick)) {
     stream.close();
     stream = null;
@@ -62,7 +64,10 @@ async function ask() {
       redirect: "error",
       signal: AbortSignal.timeout(LONGEST_ANSWER_MS),
     });
-    if (answer.status === 401) return location.reload();
+    if (answer.status === 401) {
+      signedOut();
+      return refresh();
+    }
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     recovered();
     if (answer.status === 200) {
@@ -128,7 +133,7 @@ function failed() {
   failures += 1;
   const banner = document.getElementById("stale");
   if (failures >= FAILURES_BEFORE_BANNER && banner?.hidden) {
-    banner.textContent = `Stale since ${lastGood.toISOString().slice(11, 19)} UTC: the site does not answer. Trying again.`;
+    banner.textContent = `Stale since ${clockTime(lastGood)}: the site does not answer. Trying again.`;
     banner.hidden = false;
   }
 }
@@ -137,7 +142,7 @@ function show(element) {
   const button = document.querySelector("[data-live]");
   if (!button) return;
   button.hidden = !element;
-  const state = isPaused ? "paused" : failures >= FAILURES_BEFORE_BANNER ? "stale" : "live";
+  const state = isPaused ? "paused" : failures >= FAILURES_BEFORE_BANNER || isSignedOut() ? "stale" : "live";
   button.dataset.state = state;
   button.setAttribute("aria-pressed", String(!isPaused));
   button.title = isPaused ? "Live updates are paused. Press to go on." : "This page keeps itself up to date. Press to pause.";
@@ -154,7 +159,8 @@ for (const name of ["pointerdown", "keydown"]) {
   document.addEventListener(name, () => (lastInput = Date.now()), { passive: true });
 }
 document.addEventListener("visibilitychange", () => refresh(true));
-document.addEventListener("htmx:sendError", failed);
+document.addEventListener("dash:signed-in", () => refresh(true));
+for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, failed);
 document.addEventListener("htmx:afterSettle", () => refresh());
 document.addEventListener("dash:done", () => refresh(true));
 refresh(canStream());

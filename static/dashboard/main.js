@@ -8,6 +8,7 @@ import "./shortcuts.js";
 import "./places.js";
 import "./navigation.js";
 import "./approvals.js";
+import "./failures.js";
 import { toast } from "./announcer.js";
 import { close, isOpen } from "./dialogs.js";
 import { pauseOrGoOn } from "./live.js";

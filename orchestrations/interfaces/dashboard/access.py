@@ -13,13 +13,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django_htmx.http import HttpResponseClientRefresh
 
 from orchestrations.access.permissions import Action, can, can_somewhere
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.dashboard.reader import ReadersZone
+from orchestrations.interfaces.dashboard.signing_in import ask_to_sign_in
 from orchestrations.models import AuditEntry, Instance
 from orchestrations.reading import queries
 
@@ -31,7 +31,8 @@ View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]
 
 
 def signed_in(view: View[Arguments]) -> View[Arguments]:
-    """Let signed-in people through. Others are sent to the sign-in page; a partial gets 401 and a reload instead.
+    """Let signed-in people through. Others are sent to the sign-in page; a part of a page gets 401 instead, and the
+    page decides what becomes of what was typed there. A form is kept while whoever sent it signs in, and then taken.
 
     No cache keeps what they see: it is theirs alone, and it changes. Times are in their zone.
     """
@@ -39,16 +40,22 @@ def signed_in(view: View[Arguments]) -> View[Arguments]:
     @never_cache
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponseBase:
-        if request.user.is_authenticated:
-            with timezone.override(ReadersZone(request)):
-                return view(request, *args, **kwargs)
-        if request.headers.get("HX-Request"):
-            response = HttpResponseClientRefresh()
-            response.status_code = 401
-            return response
-        return redirect_to_login(request.get_full_path())
+        refused = None if request.user.is_authenticated else _refuse(request)
+        if refused is not None:
+            return refused
+        with timezone.override(ReadersZone(request)):
+            return view(request, *args, **kwargs)
 
     return guarded
+
+
+def _refuse(request: HttpRequest) -> HttpResponse | None:
+    """The answer to somebody who is not signed in; None for whoever signs in with the very form that they send."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=401)
+    if request.method == "POST":
+        return ask_to_sign_in(request)
+    return redirect_to_login(request.get_full_path())
 
 
 def needs(action: Action, *, narrowed: bool = False) -> Callable[[View[Arguments]], View[Arguments]]:

@@ -60,6 +60,11 @@ class Reader:
         return zone_named(self.time_zone)
 
     @property
+    def zone_name(self) -> str:
+        """Its name as the database of zones has it: ``Europe/Berlin``."""
+        return str(self.zone)
+
+    @property
     def zone_label(self) -> str:
         """Its name as people know it: ``Berlin`` of Europe/Berlin."""
         return (self.time_zone or timezone.get_default_timezone_name()).rpartition("/")[2].replace("_", " ")
@@ -86,6 +91,11 @@ class ReadersZone(tzinfo):
     def fromutc(self, moment: datetime) -> datetime:
         """As the reader's zone has it."""
         return self._zone.fromutc(moment.replace(tzinfo=self._zone)).replace(tzinfo=self)
+
+    @property
+    def label(self) -> str:
+        """Its name as people know it."""
+        return reader_of(self._request).zone_label
 
     @property
     def _zone(self) -> tzinfo:

@@ -45,7 +45,7 @@ def everything() -> list[str]:
 
 
 @pytest.mark.parametrize("slug", ACTS)
-@pytest.mark.parametrize("role, expected", [("anonymous", 302), ("viewer", 403), ("approver", 403), ("operator", 302)])
+@pytest.mark.parametrize("role, expected", [("anonymous", 401), ("viewer", 403), ("approver", 403), ("operator", 302)])
 def test_an_act_needs_its_right(sign_in, slug, role, expected):
     status, form = ACTS[slug]
     rows.instance("one", status=status)
@@ -79,11 +79,38 @@ def test_pages_are_for_who_may_view(sign_in, path):
     assert anonymous["Location"].startswith("/accounts/login/?next=/hubs/")
 
 
-def test_a_part_of_a_page_tells_who_is_signed_out_to_reload(client, db):
+def test_a_part_of_a_page_tells_who_is_signed_out_and_leaves_the_page_alone(client, db):
     response = client.get("/hubs/default/instances/tick/", headers={"HX-Request": "true"})
 
     assert response.status_code == 401
-    assert response["HX-Refresh"] == "true"
+    assert not [name for name in response.headers if name.startswith("HX-")]
+
+
+def test_a_form_of_somebody_who_was_signed_out_is_kept_until_they_sign_in(operator, client):
+    rows.instance("one")
+    typed = {"reason": "vendor outage <b>"}
+
+    asked = client.post(act_url("suspend"), typed)
+    wrong = client.post(act_url("suspend"), {**typed, "username": "operator", "password": "no", "sign-in-again": "1"})
+
+    assert (asked.status_code, wrong.status_code) == (401, 401)
+    assert 'name="reason" value="vendor outage &lt;b&gt;"' in asked.text
+    assert "do not match" in wrong.text
+    assert not AuditEntry.objects.exists()
+    right = {**typed, "username": "operator", "password": "open-sesame", "sign-in-again": "1"}
+    assert client.post(act_url("suspend"), right).status_code == 302
+    assert (AuditEntry.objects.get().actor_name, AuditEntry.objects.get().reason) == ("operator", "vendor outage <b>")
+
+
+def test_who_signs_in_with_a_form_may_do_no_more_than_before(approver, client):
+    rows.instance("one")
+
+    refused = client.post(
+        act_url("suspend"), {"username": "approver", "password": "open-sesame", "sign-in-again": "1", "reason": "x"}
+    )
+
+    assert refused.status_code == 403
+    assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.parametrize("slug", ACTS)

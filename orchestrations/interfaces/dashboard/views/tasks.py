@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth import login
-from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import PermissionDenied
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,9 +21,7 @@ from orchestrations.interfaces.dashboard.human.acts import FORMS, Act, CommentFo
 from orchestrations.interfaces.dashboard.human.task_page import Question
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer as answer_tick
-
-AGAIN = "sign-in-again"  # the button of the form that signs in whoever was signed out while typing
-NOT_KEPT = ("csrfmiddlewaretoken", "username", "password", AGAIN)
+from orchestrations.interfaces.dashboard.signing_in import AGAIN, ask_to_sign_in
 
 
 @never_cache
@@ -36,7 +32,7 @@ def task(request: HttpRequest, *, pk: int) -> HttpResponseBase:
     Who was signed out meanwhile signs in on the way, and loses nothing that was typed.
     """
     if request.method == "POST" and (not request.user.is_authenticated or AGAIN in request.POST):
-        return _sign_in_again(request, pk)
+        return ask_to_sign_in(request, looks_over=True) or _typed_again(request, pk)
     return _task(request, pk=pk)
 
 
@@ -230,15 +226,9 @@ def _go(request: HttpRequest, address: str) -> HttpResponse:
     return response
 
 
-def _sign_in_again(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask for user name and password, and keep what was typed; then show it again, to be looked over and sent."""
-    form = AuthenticationForm(request, data=request.POST if AGAIN in request.POST else None)
-    if AGAIN in request.POST and form.is_valid():
-        login(request, form.get_user())
-        question = task_page.load(request, pk)
-        typed = task_page.form_for(question.task, request)
-        binding.leave_unchecked(typed)
-        return _show(request, question, typed, signed_in_again=True)
-    kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]
-    context = {"form": form, "kept": kept, "had_files": bool(request.FILES), "again": AGAIN}
-    return render(request, "dashboard/approvals/sign_in_again.html", context, status=401)
+def _typed_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show what was typed once more, to be looked over and sent."""
+    question = task_page.load(request, pk)
+    typed = task_page.form_for(question.task, request)
+    binding.leave_unchecked(typed)
+    return _show(request, question, typed, signed_in_again=True)
