@@ -15,6 +15,7 @@ from orchestrations.authoring.orchestrators import RegisteredOrchestrator
 from orchestrations.client.instance_ids import check_instance_id
 from orchestrations.errors import InvalidInstanceId
 from orchestrations.interfaces.dashboard.act_forms import read_tags
+from orchestrations.interfaces.dashboard.moment_field import MomentField
 from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH, INSTANCE_ID_LENGTH, TAG_CHARACTERS, TAGS, VERSION_LENGTH
 
 INPUT = "input"
@@ -33,12 +34,7 @@ class StartForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
         help_text="Made at random where this is left empty.",
     )
-    start_at = forms.DateTimeField(
-        label="Start at (UTC)",
-        required=False,
-        widget=forms.DateTimeInput({"type": "datetime-local"}),
-        help_text="At once where this is left empty.",
-    )
+    start_at = MomentField(label="Start at", required=False, help_text="At once where this is left empty.")
     version = forms.CharField(
         max_length=VERSION_LENGTH, required=False, help_text="That of the newest code where this is left empty."
     )

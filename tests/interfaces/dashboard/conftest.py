@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.core.cache import cache
 from django.http import HttpRequest
 from django.test import Client
 
 from orchestrations.interfaces.dashboard.reader import reader_of
+from orchestrations.models import Preferences
 
 ROLES = {
     "viewer": ("view_instance",),
@@ -58,6 +60,18 @@ def sign_in(db) -> SignIn:
         return browser
 
     return sign_in
+
+
+@pytest.fixture
+def read_in() -> Callable[[Client, str], None]:
+    """``read_in(viewer, "Asia/Kolkata")`` makes that the zone of whoever is signed in."""
+
+    def read_in(browser: Client, zone: str) -> None:
+        user = browser.session["_auth_user_id"]
+        Preferences.objects.update_or_create(user_id=user, defaults={"time_zone": zone})
+        cache.clear()  # where readers are remembered
+
+    return read_in
 
 
 @pytest.fixture

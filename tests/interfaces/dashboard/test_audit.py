@@ -117,6 +117,17 @@ def test_a_row_leads_to_what_it_is_about(auditor):
     assert 'href="/hubs/default/i//' not in text
 
 
+def test_its_moments_are_in_the_zone_of_whoever_reads(auditor, acts, read_in):
+    read_in(auditor, "Asia/Kolkata")
+
+    response = auditor.get(AUDIT, {"since": "2026-03-01T17:31", "until": "2026-03-01T17:32"})
+
+    assert ids(response.text) == ["order-2"]
+    assert "From (Kolkata)" in response.text
+    assert "To (Kolkata)" in response.text
+    assert 'value="2026-03-01T17:31"' in response.text
+
+
 def test_a_filter_that_can_not_be_read_is_refused_in_words(auditor):
     response = auditor.get(AUDIT, {"since": "yesterday"})
 

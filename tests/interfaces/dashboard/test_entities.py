@@ -122,6 +122,16 @@ def test_a_signal_is_sent_and_carried_out(operator):
     assert AuditEntry.objects.get().via == "Dashboard"
 
 
+def test_a_signal_waits_for_a_moment_of_the_readers_zone_which_the_form_names(operator, read_in):
+    read_in(operator, "Asia/Kolkata")
+    url = "/hubs/default/signals/counter/one/"
+    assert "Not before (Kolkata)" in operator.get(url).text
+
+    operator.post(url, {"operation": "add", "value": "41", "at": "2036-03-01T12:00"})
+
+    assert InboxMessage.objects.get().visible_at.isoformat() == "2036-03-01T06:30:00+00:00"
+
+
 @pytest.mark.parametrize(
     "name, given, told",
     [

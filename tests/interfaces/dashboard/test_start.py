@@ -69,6 +69,16 @@ def test_how_it_starts_can_be_said(operator):
     assert instance.scheduled_start_at.isoformat() == "2036-03-01T12:00:00+00:00"
 
 
+def test_it_starts_at_a_moment_of_the_readers_zone_which_the_form_names(operator, read_in):
+    read_in(operator, "Asia/Kolkata")
+    assert "Start at (Kolkata)" in operator.get(f"{START}?name=echo").text
+
+    given = {**form_of(operator, "name=echo"), "start_at": "2036-03-01T12:00", "input-value": "41"}
+    operator.post(f"{START}?name=echo", given)
+
+    assert Instance.objects.get().scheduled_start_at.isoformat() == "2036-03-01T06:30:00+00:00"
+
+
 @pytest.mark.parametrize(
     "given, told",
     [

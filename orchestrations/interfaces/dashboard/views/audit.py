@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 from django import forms
@@ -18,6 +17,7 @@ from orchestrations.access.permissions import Action
 from orchestrations.errors import InvalidCursor
 from orchestrations.interfaces.dashboard.access import is_partial, needs
 from orchestrations.interfaces.dashboard.audit_rows import as_csv, as_ndjson
+from orchestrations.interfaces.dashboard.moment_field import MomentField
 from orchestrations.limits import AUDIT_EXPORTED, INSTANCE_ID_LENGTH
 from orchestrations.models import AuditEntry
 from orchestrations.reading.audit_trail import AuditFilter, all_entries, list_entries
@@ -26,16 +26,8 @@ EXPORTS = {"csv": ("text/csv; charset=utf-8", as_csv), "ndjson": ("application/x
 DID = [(deed, words.capitalize()) for deed, words in DEEDS.items()]
 
 
-class _Instant(forms.DateTimeInput):
-    input_type = "datetime-local"
-
-    def format_value(self, value: object) -> str | None:
-        """As the browser's own field writes it."""
-        return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else super().format_value(value)
-
-
 class AuditFilterForm(forms.Form):
-    """The trail's filter, all of it in the URL. Instants without a zone are UTC, as they are shown."""
+    """The trail's filter, all of it in the URL. Instants without a zone are in the reader's, as they are shown."""
 
     who = forms.CharField(max_length=150, required=False)
     action = forms.ChoiceField(label="Did", choices=[("", "Anything"), *DID], required=False)
@@ -43,12 +35,8 @@ class AuditFilterForm(forms.Form):
     instance = forms.CharField(
         label="Instance id begins with", max_length=INSTANCE_ID_LENGTH, required=False, strip=False
     )
-    since = forms.DateTimeField(
-        label="From (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"})
-    )
-    until = forms.DateTimeField(
-        label="To (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"})
-    )
+    since = MomentField(label="From", required=False)
+    until = MomentField(label="To", required=False)
 
     def where(self) -> AuditFilter:
         """The filter, of a valid form."""

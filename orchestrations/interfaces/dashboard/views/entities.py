@@ -21,6 +21,7 @@ from orchestrations.errors import FunctionNotRegistered, InvalidCursor, PayloadR
 from orchestrations.interfaces.dashboard.access import check_hub, client_of, needs, person, require, signed_in
 from orchestrations.interfaces.dashboard.act_forms import JsonField, RequiredReasonForm
 from orchestrations.interfaces.dashboard.links import entity_url
+from orchestrations.interfaces.dashboard.moment_field import MomentField
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models import Entity, InboxMessage
@@ -43,12 +44,7 @@ class SignalForm(forms.Form):
 
     operation = forms.CharField(max_length=NAME_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     value = JsonField(label="Input (JSON)")
-    at = forms.DateTimeField(
-        label="Not before (UTC)",
-        required=False,
-        widget=forms.DateTimeInput({"type": "datetime-local"}),
-        help_text="At once where this is left empty.",
-    )
+    at = MomentField(label="Not before", required=False, help_text="At once where this is left empty.")
 
     def clean_operation(self) -> str:
         """A name that an operation can have."""
