@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from orchestrations.access import audit
 from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to, require
-from orchestrations.bulk.acts import checked_reason
+from orchestrations.bulk.acts import ACTS, checked_reason
 from orchestrations.bulk.selections import Selection
 from orchestrations.client.arguments import check_idempotency_key, check_reason
 from orchestrations.client.tagging import tag_details
@@ -113,11 +113,11 @@ def find(hub: str, pk: int) -> BulkJob | None:
 
 
 def find_for(user: Person, hub: str, pk: int) -> BulkJob | None:
-    """The job if the person may know of it: who sees everything, and who made it. Else None, as where there is none."""
+    """The job if the person may know of it: who sees everything, and who may stop it. Else None."""
     job = find(hub, pk)
-    if job is None or can(user, Action.VIEW):
+    if job is None or can(user, Action.VIEW) or may_stop(user, job):
         return job
-    return job if _is_maker(user, job) else None
+    return None
 
 
 def page(
@@ -129,7 +129,8 @@ def page(
     """
     rows = _jobs().filter(hub=hub).defer("selection", "problems")
     if for_user is not None and not can(for_user, Action.VIEW):
-        rows = rows.none() if for_user.pk is None else rows.filter(created_by=for_user.pk)
+        doable = [action.value for action in ACTS if can(for_user, action)]
+        rows = rows.none() if for_user.pk is None else rows.filter(Q(created_by=for_user.pk) | Q(action__in=doable))
     return keyset_page(rows, None, cursor=cursor, limit=limit)
 
 

@@ -12,13 +12,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orchestrations.access.audit import DEEDS
-from orchestrations.access.permissions import Action, can_somewhere
+from orchestrations.access.permissions import Action
 from orchestrations.bulk.acts import ACTS
+from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard import links
+from orchestrations.interfaces.dashboard.access import has_hub
 from orchestrations.interfaces.dashboard.presentation import deeds, docstrings, durations, statuses
 from orchestrations.interfaces.dashboard.presentation.problems import Problem
 from orchestrations.interfaces.dashboard.presentation.problems import problems as problems_of
 from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
+from orchestrations.interfaces.dashboard.reach import Reach, may_somewhere
 from orchestrations.interfaces.dashboard.reader import PINNED, Reader, View, reader_of
 from orchestrations.models import AuditEntry
 from orchestrations.search.language import Mark
@@ -210,16 +213,29 @@ def theme(context: Context) -> str:
 
 @register.simple_tag(takes_context=True)
 def bulk_verbs(context: Context, hub: str) -> list[Verb]:
-    """What the reader may do to several instances at once. Grants count for who sees the list by grants alone."""
-    user = context["request"].user
-    verbs = [verb for verb in BUTTONS if verb.action in ACTS]
-    if user.has_perm(Action.VIEW.permission):  # then its grants have not been read, and are no reason for a query
-        return [verb for verb in verbs if user.has_perm(verb.action.permission)]
-    return [verb for verb in verbs if can_somewhere(user, verb.action, hub)]
+    """What the reader may do to several instances at once."""
+    request = context["request"]
+    return [verb for verb in BUTTONS if verb.action in ACTS and may_somewhere(request, verb.action, hub)]
 
 
 @register.simple_tag(takes_context=True)
-def sees_some(context: Context, hub: str | None) -> bool:
-    """Whether the reader may see any instance of the task hub, though perhaps not all."""
+def hub_here(context: Context) -> str:
+    """The task hub of the page. That of a page of an error is the address's, where it has one, else the site's own."""
     request = context.get("request")
-    return request is not None and bool(hub) and can_somewhere(request.user, Action.VIEW, hub or "")
+    if "exception" not in context or request is None:
+        return str(context.get("hub") or "")
+    named = request.resolver_match.kwargs.get("hub", "") if request.resolver_match else ""
+    return named if named and has_hub(named) else get_config().task_hub
+
+
+@register.simple_tag(takes_context=True)
+def reach(context: Context, hub: str | None) -> Reach:
+    """What of the task hub is open to the reader."""
+    request = context.get("request")
+    return Reach.of(request, hub or "") if request and hasattr(request, "user") else Reach()
+
+
+@register.simple_tag(takes_context=True)
+def may_start(context: Context, hub: str, name: str) -> bool:
+    """Whether the reader may start that orchestrator."""
+    return may_somewhere(context["request"], Action.START, hub, name)

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
-from orchestrations.access.permissions import Action, can, can_somewhere
+from orchestrations.access.permissions import Action, Function, can, can_somewhere
 from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
 
 Arguments = ParamSpec("Arguments")
+NAMED = frozenset({"instance_id", "flow"})
+"""Parts of an address that name what a right may be confined to: an instance, or an orchestrator."""
+
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]
 
 
@@ -59,7 +62,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
 
 
 def needs(action: Action, *, narrowed: bool = False) -> Callable[[View[Arguments]], View[Arguments]]:
-    """Let through who may do that to the instance that the address names, else to everything in its task hub.
+    """Let through who may do that to the instance or orchestrator of the address, else to everything in its task hub.
 
     ``narrowed`` marks a view that shows only what the person may see (``permissions.names_open_to``), so that whoever
     may see anything gets in. The view's second argument is a task hub, which must be known. Others get a 403 page that
@@ -83,16 +86,18 @@ def _let_through(request: HttpRequest, action: Action, narrowed: bool, address: 
     """Who may do it to everything costs no look at the instance."""
     if can(person(request), action):
         return
-    is_narrowed = narrowed or "instance_id" in address
+    is_narrowed = narrowed or not NAMED.isdisjoint(address)
     if not (is_narrowed and can_somewhere(person(request), action, address["hub"])):
         require(request, action)
     if "instance_id" in address:
         require(request, action, find_instance(address["hub"], address["instance_id"]))
+    if "flow" in address:
+        require(request, action, Function(address["hub"], address["flow"]))
 
 
-def require(request: HttpRequest, action: Action, instance: Instance | None = None) -> None:
+def require(request: HttpRequest, action: Action, target: Instance | Function | None = None) -> None:
     """Raise PermissionDenied, naming the permission, unless the person holds it."""
-    if not can(person(request), action, instance):
+    if not can(person(request), action, target):
         raise PermissionDenied(f"That needs the permission {action.permission}, which your account does not have.")
 
 
@@ -101,10 +106,15 @@ def person(request: HttpRequest) -> Person:
     return request.user
 
 
-def check_hub(hub: str) -> None:
-    """Raise Http404 for a task hub that is neither the site's own nor has any instance."""
+def has_hub(hub: str) -> bool:
+    """Whether the task hub is the site's own or has any instance."""
     config = get_config()
-    if hub != config.task_hub and not Instance.objects.using(config.database).filter(hub=hub).exists():
+    return hub == config.task_hub or Instance.objects.using(config.database).filter(hub=hub).exists()
+
+
+def check_hub(hub: str) -> None:
+    """Raise Http404 for a task hub that there is not."""
+    if not has_hub(hub):
         raise Http404(f"There is no task hub {hub}.")
 
 

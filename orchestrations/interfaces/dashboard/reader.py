@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from orchestrations.access.grants import rights_of
 from orchestrations.interfaces.dashboard.columns import Column, chosen
 from orchestrations.interfaces.dashboard.links import view_url
 from orchestrations.models import Preferences, SavedView
@@ -53,6 +54,7 @@ class Reader:
     shortcuts: bool = True
     columns: list[Column] = field(default_factory=lambda: chosen(()))
     views: list[View] = field(default_factory=list)
+    has_grants: bool = False
 
     @property
     def zone(self) -> tzinfo:
@@ -160,6 +162,7 @@ def _tell(user: Any) -> dict[str, Any]:
         "density": preferences.density,
         "shortcuts": preferences.shortcuts,
         "columns": preferences.columns,
+        "has_grants": bool(rights_of(user)),
         "views": [
             {key: value for key, value in row.items() if key != "owner_id"} | {"is_mine": row["owner_id"] == user.pk}
             for row in rows

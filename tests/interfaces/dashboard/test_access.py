@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 from django.core import serializers
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from orchestrations.models import AuditEntry, InboxMessage, Instance, OpenWait
+from orchestrations.models import AuditEntry, Grant, InboxMessage, Instance, OpenWait
 from tests import rows
+from tests.functions import registered
 
 ACTS = {
     "raise": ("Running", {"name": "go", "payload": "{}"}),
@@ -194,3 +199,76 @@ def test_what_somebody_saw_is_kept_in_no_cache(viewer):
 
     assert "no-store" in response["Cache-Control"]
     assert "script-src 'self'" in response["Content-Security-Policy"]
+
+
+def navigation(page: str) -> dict[str, str]:
+    """The links of the main navigation, by their words."""
+    nav = re.search(r'<nav class="nav".*?</nav>', page, re.DOTALL)[0]
+    return {
+        re.sub(r"<[^>]+>|\s+", " ", words).strip(): html.unescape(address)
+        for address, words in re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', nav, re.DOTALL)
+    }
+
+
+EVERYBODY = {"Approvals", "Preferences"}
+NARROWED = {"Instances", "Entities", "Bulk jobs"}
+WHOLE = NARROWED | {"Overview", "Flows", "Workers", "Retention"}
+
+
+@pytest.mark.parametrize(
+    ("role", "actions", "offered"),
+    [
+        ("viewer", [], WHOLE),
+        ("viewer", ["start"], WHOLE | {"Start an instance"}),
+        ("starter", [], WHOLE | {"Start an instance"}),
+        ("approver", [], set()),
+        ("approver", ["start"], {"Start an instance"}),
+        ("approver", ["view"], NARROWED),
+        ("approver", ["view", "start", "terminate"], NARROWED | {"Start an instance"}),
+    ],
+)
+def test_the_navigation_offers_what_is_open_to_the_reader_and_no_more(sign_in, role, actions, offered):
+    browser = sign_in(role)
+    if actions:
+        Grant.objects.create(user_id=browser.session["_auth_user_id"], actions=actions, names="bill")
+        cache.clear()  # where readers are remembered
+    with registered():
+        first = browser.get("/hubs/default/unknown/")  # a page that there is not has the navigation too
+        links = navigation(first.text)
+        answers = {words: browser.get(address).status_code for words, address in links.items()}
+
+    assert set(links) == offered | EVERYBODY
+    assert set(answers.values()) == {200}
+
+
+def test_a_grant_opens_the_page_of_its_orchestrator_and_no_other(approver):
+    Grant.objects.create(user_id=approver.session["_auth_user_id"], actions=["view"], names="bill")
+    rows.instance("one", name="bill")
+    rows.instance("two", name="echo")
+    parts = ("", "flow-tick/", "flow-regions/numbers/")
+
+    own = [approver.get(f"/hubs/default/flows/of/bill/{part}").status_code for part in parts]
+    others = [approver.get(f"/hubs/default/flows/of/echo/{part}").status_code for part in parts]
+
+    assert (own, others) == ([200, 200, 200], [403, 403, 403])
+
+
+def test_starting_like_an_instance_is_offered_for_the_names_of_a_grant(approver):
+    Grant.objects.create(user_id=approver.session["_auth_user_id"], actions=["view"], names="*")
+    Grant.objects.create(user_id=approver.session["_auth_user_id"], actions=["start"], names="bill")
+    rows.instance("one", name="bill")
+    rows.instance("two", name="echo")
+
+    offered = ["Start like this" in approver.get(f"/hubs/default/i/{name}/").text for name in ("one", "two")]
+
+    assert offered == [True, False]
+
+
+def test_what_is_not_there_is_named_and_can_be_looked_for(viewer, approver):
+    page = viewer.get("/hubs/default/i/no-such/")
+
+    assert page.status_code == 404
+    assert "no-such" in re.search(r"<h1>There is nothing here</h1>\s*<p>([^<]*)", page.text)[1]
+    assert 'name="id" id="find" class="grow" maxlength="256" value="no-such"' in page.text
+    assert 'id="find"' not in approver.get("/hubs/unknown/i/no-such/").text
+    assert navigation(viewer.get("/hubs/unknown/").text)["Overview"] == "/hubs/default/"

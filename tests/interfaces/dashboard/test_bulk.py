@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from orchestrations.bulk.runner import BulkRunner
-from orchestrations.models import AuditEntry, BulkJob, InboxMessage
+from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage
 from orchestrations.store import get_store
 from tests import rows
 
@@ -165,6 +165,44 @@ def test_who_lacks_the_right_previews_nothing(viewer, approver):
 def made(browser) -> BulkJob:
     browser.post(new("suspend", all=1), hidden(browser.get(new("suspend", all=1)).text))
     return BulkJob.objects.latest("pk")
+
+
+def narrowed(browser, *actions: str, names: str = "bill") -> None:
+    Grant.objects.create(user_id=browser.session["_auth_user_id"], actions=list(actions), names=names)
+
+
+def job_of(browser, action: str) -> str:
+    """The address of a new job on all instances."""
+    where = new(action, all=1)
+    return browser.post(where, {**hidden(browser.get(where).text), "reason": "x", "confirm": action})["Location"]
+
+
+def test_a_holder_of_grants_follows_and_stops_the_job_that_they_made_and_knows_of_no_other(approver, operator):
+    narrowed(approver, "view", "terminate")
+    rows.instance("one", name="bill")
+    rows.instance("two", name="echo")
+    theirs = job_of(operator, "suspend")
+
+    own = job_of(approver, "terminate")
+
+    assert [approver.get(f"{own}{part}").status_code for part in ("", "live/", "tick/")] == [200, 200, 200]
+    listed = approver.get(BULK).text
+    assert (own in listed, theirs in listed) == (True, False)
+    assert [approver.get(f"{theirs}{part}").status_code for part in ("", "live/", "tick/")] == [404, 404, 404]
+    assert approver.post(f"{theirs}stop/").status_code == 404
+    assert approver.post(f"{own}stop/", {"reason": "x"}).status_code == 302
+    assert BulkJob.objects.get(action="terminate").state == "Stopped"
+
+
+def test_who_may_do_to_everything_what_a_job_does_sees_and_stops_it(approver, operator):
+    narrowed(approver, "view")
+    narrowed(approver, "suspend", names="*")
+    rows.instance("two", name="echo")
+    job = job_of(operator, "suspend")
+
+    assert job in approver.get(BULK).text
+    assert f"{job}stop/" in approver.get(job).text
+    assert approver.post(f"{job}stop/", {"reason": "x"}).status_code == 302
 
 
 def test_the_page_of_a_job_follows_it_and_comes_to_rest(operator):

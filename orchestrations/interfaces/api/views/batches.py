@@ -56,7 +56,7 @@ class Batches(HubView):
         responses={200: batch_serializers.BatchPage, **problems(400, 403, 404)},
     )
     def get(self, request: Request) -> Response:
-        """A page of bulk jobs, newest first: all of them for who may see every instance, else one's own."""
+        """A page of bulk jobs, newest first: all of them for who may see every instance, else what one may stop."""
         asked = self.asked(serializers.PageQuery)
         page = jobs.page(self.hub, cursor=asked.get("cursor"), limit=asked["limit"], for_user=self.person)
         return page_response(request, page, lambda job: _summary(request, job))

@@ -56,11 +56,11 @@ def new(request: HttpRequest, *, hub: str) -> HttpResponse:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def index(request: HttpRequest, *, hub: str) -> HttpResponse:
-    """The jobs of the task hub, newest first."""
+    """The jobs of the task hub that the reader may know of, newest first."""
     try:
-        page = jobs.page(hub, cursor=request.GET.get("cursor"))
+        page = jobs.page(hub, cursor=request.GET.get("cursor"), for_user=person(request))
     except InvalidCursor as invalid:
         raise Http404(str(invalid)) from invalid
     address = reverse("dashboard:bulk", args=[hub])
@@ -74,38 +74,39 @@ def index(request: HttpRequest, *, hub: str) -> HttpResponse:
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def one(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
     """How far a job has come."""
-    return render(request, "dashboard/bulk/job.html", _context(request, hub, _find(hub, job_id)))
+    return render(request, "dashboard/bulk/job.html", _context(request, hub, _find(request, hub, job_id)))
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def live(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
     """The progress as it stands now."""
-    context = {**_context(request, hub, _find(hub, job_id)), "is_refresh": True}
+    context = {**_context(request, hub, _find(request, hub, job_id)), "is_refresh": True}
     return render(request, "dashboard/bulk/_progress.html", context)
 
 
 @require_GET
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def tick(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponseBase:
     """Whether the job has come further."""
-    return answering.answer(request, {"bulk_job": topics.bulk_job(job_id)})
+    return answering.answer(request, {"bulk_job": topics.bulk_job(_find(request, hub, job_id).pk)})
 
 
 @require_http_methods(["GET", "POST"])
-@needs(Action.VIEW)
+@needs(Action.VIEW, narrowed=True)
 def stop(request: HttpRequest, *, hub: str, job_id: int) -> HttpResponse:
     """Ask why, and stop the job: when the next page shows, it acts on nothing more."""
-    job = _find(hub, job_id)
+    job = _find(request, hub, job_id)
     form = RequiredReasonForm(request.POST if request.method == "POST" else None)
     if not job.is_over and not form.is_valid():
         context = {**_context(request, hub, job), "form": form}
         return render(request, "dashboard/bulk/stop.html", context, status=422 if form.errors else 200)
     if not _stop(request, job, form):
-        return render(request, "dashboard/bulk/over.html", _context(request, hub, _find(hub, job_id)), status=409)
+        job.refresh_from_db()
+        return render(request, "dashboard/bulk/over.html", _context(request, hub, job), status=409)
     messages.success(request, "The job is stopped. What it has done stays done.")
     return redirect("dashboard:bulk_job", hub=hub, job_id=job_id)
 
@@ -183,8 +184,8 @@ def _make(request: HttpRequest, hub: str, selection: Selection, verb: Verb, form
     return redirect("dashboard:bulk_job", hub=hub, job_id=job.pk)
 
 
-def _find(hub: str, job_id: int) -> BulkJob:
-    job = jobs.find(hub, job_id)
+def _find(request: HttpRequest, hub: str, job_id: int) -> BulkJob:
+    job = jobs.find_for(person(request), hub, job_id)
     if job is None:
         raise Http404(f"There is no bulk job {job_id}, or it has been forgotten.")
     return job
