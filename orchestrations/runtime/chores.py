@@ -34,6 +34,10 @@ class Chores:
             self._upkeep.run()
         self._questions.run()
 
+    def attend(self) -> None:
+        """Look after questions now, without waiting for the next look, until what is due is done and told."""
+        self._questions.attend()
+
     def close(self) -> None:
         """Let messages that are going out go out."""
         self._questions.wait(STOP_SECONDS)
@@ -62,6 +66,12 @@ class Questions:
         except (DatabaseError, InterfaceError) as error:
             logger.warning("Questions to people are looked after again later: %s", error)
             connections[self._store.using].close()
+
+    def attend(self) -> None:
+        """Look now, and wait until what is due has been sent."""
+        self._next = 0.0
+        self.run()
+        self.wait(STOP_SECONDS)
 
     def wait(self, seconds: float) -> None:
         """Wait for the thread that sends."""

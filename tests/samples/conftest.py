@@ -38,9 +38,14 @@ def client(transactional_db: None) -> OrchestrationClient:
 
 
 @pytest.fixture
-def drive(transactional_db: None) -> Iterator[Drive]:
+def worker(transactional_db: None) -> Iterator[InProcessWorker]:
     worker = InProcessWorker()
+    yield worker
+    worker.stop()
 
+
+@pytest.fixture
+def drive(worker: InProcessWorker) -> Drive:
     def drive(
         client: OrchestrationClient,
         instance_id: str,
@@ -56,8 +61,7 @@ def drive(transactional_db: None) -> Iterator[Drive]:
         assert status is not None
         return status
 
-    yield drive
-    worker.stop()
+    return drive
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from durable_admin.samples.approval import Expense, settle_expense
 from orchestrations import OrchestrationClient
 from orchestrations.models import OpenWait
+from orchestrations.testing import InProcessWorker
 from tests.samples.conftest import Drive, Run
 
 EXPENSE = Expense(employee="Noor", purpose="Train to Porto", amount=Decimal("88.40"))
@@ -47,18 +48,16 @@ def test_the_answer_decides(
     assert not OpenWait.objects.exists()
 
 
-def test_without_an_answer_it_reminds_and_then_refuses(run: Run, client: OrchestrationClient, drive: Drive) -> None:
-    expense = Expense(
-        employee="Noor",
-        purpose="Train",
-        amount=Decimal(5),
-        remind_every=timedelta(milliseconds=200),
-        answer_within=timedelta(milliseconds=900),
-    )
-    instance_id = client.start_new(settle_expense, client_input=expense)
+def test_without_an_answer_it_reminds_each_day_and_refuses_after_three(
+    client: OrchestrationClient, worker: InProcessWorker
+) -> None:
+    instance_id = client.start_new(settle_expense, client_input=EXPENSE)
+    worker.advance(timedelta(days=2, hours=23))
+    waiting = client.get_status(instance_id)
+    assert waiting is not None and waiting.runtime_status == "Running"
 
-    ended = drive(client, instance_id, until_ended=True)
+    worker.advance(timedelta(hours=1))
 
-    assert ended.output["paid"] is False
-    assert ended.output["reason"] == "Nobody answered in time."
-    assert ended.output["reminders"] >= 1
+    ended = client.get_status(instance_id)
+    assert ended is not None
+    assert ended.output == {"paid": False, "reason": "Nobody answered in time.", "reminders": 2}

@@ -5,12 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 from durable_admin.samples.monitor import Parcel, follow_parcel
+from orchestrations import OrchestrationClient
+from orchestrations.testing import InProcessWorker
 from tests.samples.conftest import Run
 
 
-def test_it_looks_until_the_parcel_has_arrived(run: Run) -> None:
-    ended = run(follow_parcel, Parcel(number="T-1", stops=["Depot", "Van", "Door"], look_every=timedelta(0)))
+def test_it_looks_until_the_parcel_has_arrived(client: OrchestrationClient, worker: InProcessWorker) -> None:
+    instance_id = client.start_new(follow_parcel, client_input=Parcel(number="T-1", stops=["Depot", "Van", "Door"]))
 
+    worker.advance(timedelta(hours=1))
+
+    ended = client.get_status(instance_id)
+    assert ended is not None
     assert ended.output == {"delivered": True, "last_seen": "Door", "looks": 3}
     assert ended.custom_status == {"last_seen": "Door", "looks": 3}
 

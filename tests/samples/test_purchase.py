@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from durable_admin.samples.purchase import Purchase, buy_for_team
 from orchestrations import OrchestrationClient
 from orchestrations.errors import AnswerRejected, PermissionRefused
-from orchestrations.models import HumanTask, Timer
-from orchestrations.testing import answer_task
+from orchestrations.models import HumanTask
+from orchestrations.testing import InProcessWorker, answer_task
 from tests.samples.conftest import Drive
 
 LAMPS = Purchase(item="desk lamps", price=Decimal("297"), requested_by="mila")
@@ -51,11 +51,12 @@ def test_one_rejects_and_says_why(client: OrchestrationClient, drive: Drive) -> 
 
 
 @pytest.mark.usefixtures("asked")
-def test_nobody_answers(client: OrchestrationClient, drive: Drive) -> None:
-    Timer.objects.update(due_at=timezone.now())
+def test_nobody_answers(client: OrchestrationClient, worker: InProcessWorker) -> None:
+    worker.advance(timedelta(days=2))
 
-    output = drive(client, "lamps", until_ended=True).output
-
+    ended = client.get_status("lamps")
+    assert ended is not None
+    output = ended.output
     assert (output["bought"], output["decided_by"], output["reason"]) == (False, [], "Nobody answered in time.")
 
 

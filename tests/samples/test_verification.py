@@ -10,6 +10,7 @@ import pytest
 from durable_admin.samples.verification import Phone, verify_phone
 from orchestrations import OrchestrationClient
 from orchestrations.models import HistoryEvent
+from orchestrations.testing import InProcessWorker
 from tests.samples.conftest import Drive
 
 PHONE = Phone(number="+351 21 000 0000")
@@ -31,8 +32,13 @@ def test_the_right_code_counts_within_three_tries(
     assert drive(client, instance_id).output is verified
 
 
-def test_without_an_answer_in_time_it_is_not_verified(client: OrchestrationClient, drive: Drive) -> None:
-    phone = Phone(number="1", answer_within=timedelta(milliseconds=50))
-    instance_id = client.start_new(verify_phone, client_input=phone)
+def test_without_an_answer_in_time_it_is_not_verified(client: OrchestrationClient, worker: InProcessWorker) -> None:
+    instance_id = client.start_new(verify_phone, client_input=PHONE)
+    worker.advance(timedelta(minutes=2, seconds=50))
+    waiting = client.get_status(instance_id)
+    assert waiting is not None and waiting.runtime_status == "Running"
 
-    assert drive(client, instance_id, until_ended=True).output is False
+    worker.advance(timedelta(seconds=10))
+
+    ended = client.get_status(instance_id)
+    assert ended is not None and ended.output is False

@@ -1,47 +1,29 @@
-"""For the tests of apps with orchestrations: the real engine in the test's own process, and replays of old histories.
-
-There is no second engine here; what passes in a test has run on the code that runs in production.
-"""
+"""The engine in the test's own process, and a clock that the test moves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
-from unittest.mock import patch
 
-from django.contrib.auth import get_user_model
 from django.db import connections
+from django.db.models import Min
 from django.test import TransactionTestCase
 
 from orchestrations.bulk.runner import BulkRunner, has_open_jobs
 from orchestrations.client import OrchestrationClient
 from orchestrations.client.orchestration_status import OrchestrationStatus
-from orchestrations.core.http_messages import DurableHttpResponse, HttpRequest
 from orchestrations.errors import ConfigurationError, InstanceNotFound
-from orchestrations.models import HumanTask, Instance, Timer
+from orchestrations.models import HumanNotice, HumanTask, Instance, Timer
 from orchestrations.runtime.chores import Chores
 from orchestrations.runtime.drain import Runtime
-from orchestrations.runtime.recorded_histories import RecordedHistory, mismatch, record_history
 from orchestrations.store import get_store
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-__all__ = [
-    "DurableTestCase",
-    "InProcessWorker",
-    "RecordedHistory",
-    "answer_task",
-    "answering_http",
-    "assert_replays",
-    "record_history",
-]
+from orchestrations.testing.clock import MovedClock
 
 TIMEOUT_SECONDS = 10.0
 DRAIN_SECONDS = 1.0
+ADVANCE_SECONDS = 60.0  # that letting time pass may take
+MOMENT = timedelta(milliseconds=1)  # as SQLite's clock counts
 NAP_SECONDS = 0.005  # between two looks for a timer that is about to be due
 
 
@@ -67,8 +49,9 @@ class InProcessWorker:
                 "SQLite in memory has one connection for all threads. Give the test database a file: "
                 'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}.'
             )
-        self.runtime = Runtime(store, Chores(store, does_upkeep=False))
-        self._bulk = BulkRunner(self.runtime.store)
+        self.runtime = _runtime()
+        self._bulk = BulkRunner(store)
+        self._clock = MovedClock(store.using)
         self.drain_seconds = drain_seconds
         self._client = OrchestrationClient()
 
@@ -99,6 +82,32 @@ class InProcessWorker:
                 raise AssertionError(f"{otherwise} within {timeout_seconds:g} seconds. {self._open_instances()}")
             time.sleep(NAP_SECONDS)
 
+    def advance(self, by: timedelta | float, timeout_seconds: float = ADVANCE_SECONDS) -> None:
+        """Let that much time pass (timedelta or seconds), and do all that becomes due meanwhile when it is due.
+
+        Moves the database's clock from each due moment to the next: of timers, deadlines, retries, starts at a time,
+        polls, delayed signals to entities and, with their messages, reminders and escalations of questions. It works
+        until idle before the first, at each, and at the end; the time that this takes comes on top. The clock stays
+        ahead until ``stop``. What asks Python for the time is not moved.
+
+        Raises ValueError for a time that is past, and AssertionError where all that takes longer than
+        ``timeout_seconds``.
+        """
+        left = by if isinstance(by, timedelta) else timedelta(seconds=by)
+        if left < timedelta(0):
+            raise ValueError("Time can only be let pass, not be taken back.")
+        ends = time.monotonic() + timeout_seconds
+        self._take_over_clock()
+        self._do_what_is_due()
+        while (ahead := self._until_next_due()) is not None and ahead <= left:
+            left -= ahead
+            self._clock.advance(ahead + MOMENT)
+            self._do_what_is_due()
+            if time.monotonic() >= ends:
+                raise AssertionError(f"{left} are left after {timeout_seconds:g} seconds. {self._open_instances()}")
+        self._clock.advance(left)
+        self._do_what_is_due()
+
     def skip_timers(self, instance_id: str) -> int:
         """Make an instance's timers due now, and return how many there are: three days pass in no time."""
         store = get_store()
@@ -108,8 +117,32 @@ class InProcessWorker:
         return timers.update(due_at=store.now() - timedelta(seconds=1))
 
     def stop(self) -> None:
-        """Let go of everything. Activities that are still running get the setting STOP_SECONDS."""
+        """Let go of everything, and of the clock. Activities that are still running get the setting STOP_SECONDS."""
         self.runtime.stop()
+        self._clock.restore()
+
+    def _take_over_clock(self) -> None:
+        if not self._clock.is_moved:
+            self.runtime.stop()  # threads whose connections tell the true time
+            self._clock.take_over()
+            self.runtime = _runtime()
+
+    def _do_what_is_due(self) -> None:
+        self.run_until_idle()
+        self.runtime.chores.attend()
+        self.run_until_idle()
+
+    def _until_next_due(self) -> timedelta | None:
+        store = self.runtime.store
+        tasks = HumanTask.objects.using(store.using).filter(hub=store.hub)
+        notices = HumanNotice.objects.using(store.using).filter(hub=store.hub)
+        moments = (
+            store.next_due_at(),
+            tasks.aggregate(due=Min("next_notice_at"))["due"],
+            notices.aggregate(due=Min("send_at"))["due"],
+        )
+        due_at = min((moment for moment in moments if moment is not None), default=None)
+        return None if due_at is None else max(due_at - store.now(), timedelta(0))
 
     def _is_idle(self) -> bool:
         store = self.runtime.store
@@ -129,47 +162,9 @@ class InProcessWorker:
         return " ".join(f"{row.instance_id!r} is {row.status}: {row.waiting_for or 'about to go on'}." for row in rows)
 
 
-def answer_task(
-    instance_id: str, user: User | str, answer: object, comment: str = "", *, event: str | None = None
-) -> HumanTask:
-    """Answer the question that the instance puts to people, in the name of a user (or of the user with that name).
-
-    The same checks as on the dashboard: who is asked, the form, one vote each. ``event`` chooses among several open
-    questions. Raises what ``OrchestrationClient.answer_task`` does, and AssertionError where there is not one question.
-    """
+def _runtime() -> Runtime:
     store = get_store()
-    person = user if not isinstance(user, str) else get_user_model()._default_manager.get_by_natural_key(user)
-    tasks = HumanTask.objects.using(store.using).filter(
-        hub=store.hub, instance__instance_id=instance_id, state__in=HumanTask.LIVE
-    )
-    if event is not None:
-        tasks = tasks.filter(name__iexact=event)
-    found = list(tasks.order_by("pk")[:2])
-    if len(found) != 1:
-        open_tasks = ", ".join(repr(task.name) for task in found) or "none"
-        raise AssertionError(f"{instance_id!r} is to have one open question to answer, and has {open_tasks}.")
-    return OrchestrationClient(actor=person).answer_task(found[0].pk, answer, comment)
-
-
-@contextmanager
-def answering_http(answer: Callable[[HttpRequest], DurableHttpResponse]) -> Iterator[list[HttpRequest]]:
-    """Answer the requests of ``call_http`` by a function while the block runs; nothing leaves the process.
-
-    The list that the block gets holds the requests so far, redirects and polls included. An error that the function
-    raises is the request's failure. Addresses are not checked, and secrets and tokens not fetched.
-    """
-    import httpx
-
-    from orchestrations.durable_http import sending
-
-    requests: list[HttpRequest] = []
-
-    async def exchange(request: HttpRequest) -> tuple[DurableHttpResponse, httpx.URL]:
-        requests.append(request)
-        return answer(request), httpx.URL(request.uri)
-
-    with patch.object(sending, "exchange", exchange):
-        yield requests
+    return Runtime(store, Chores(store, does_upkeep=False))
 
 
 class DurableTestCase(TransactionTestCase):
@@ -184,17 +179,3 @@ class DurableTestCase(TransactionTestCase):
         self.durable = OrchestrationClient()
         self.worker = InProcessWorker()
         self.addCleanup(self.worker.stop)
-
-
-# Histories -----------------------------------------------------------------------------------------------------------
-
-
-def assert_replays(history: RecordedHistory) -> None:
-    """Raise AssertionError where today's code of the orchestrator would not decide again what the history says.
-
-    The message names the event, what the history has, what the code did and at which line. Instances that are running
-    when such code is deployed would fail.
-    """
-    problem = mismatch(history)
-    if problem:
-        raise AssertionError(problem)
