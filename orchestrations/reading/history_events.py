@@ -69,6 +69,10 @@ def format_timestamp(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
+def _instant(text: str | None) -> str | None:
+    return None if text is None else format_timestamp(datetime.fromisoformat(text))
+
+
 def _scheduled_part(row: HistoryEvent, value: Value, show_input: bool) -> Item:
     part: Item = {"ScheduledTime": format_timestamp(row.timestamp), "FunctionName": row.name}
     if show_input:
@@ -90,7 +94,7 @@ def _own_part(kind: EventType, row: HistoryEvent, value: Value, show_input: bool
     if kind is EventType.EXECUTION_COMPLETED:
         return _completion_part(attributes.get("status"), row.payload, value, show_output)
     if kind in (EventType.TIMER_CREATED, EventType.TIMER_FIRED):
-        return {"FireAt": attributes.get("fire_at")}
+        return {"FireAt": _instant(attributes.get("fire_at"))}
     if kind in LOCKS:
         return {"Entities": attributes["entities"]} if "entities" in attributes else {}
     part: Item = {"Name": row.name}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
@@ -76,9 +77,9 @@ class Conflict(exceptions.APIException):
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: the response for an error that callers can do something about; None for a defect."""
-    if isinstance(error, DurableError):
-        return _response(_status_of(error), str(error), error.code, _places_of(error))
+    """DRF's exception handler: the response for any error. With DEBUG None for a defect, which Django then shows."""
+    if isinstance(error, DurableError) and (code := _status_of(error)) != status.HTTP_500_INTERNAL_SERVER_ERROR:
+        return _response(code, str(error), error.code, _places_of(error))
     if isinstance(error, BodyRefused):
         return _response(error.status, str(error), error.code, headers=error.headers)
     if isinstance(error, Http404):
@@ -93,9 +94,17 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         logger.error("The database failed while serving %s", context["request"].path, exc_info=error)
         detail = "The database does not answer at the moment. Try again in a few seconds."
         return _response(status.HTTP_503_SERVICE_UNAVAILABLE, detail, "unavailable", headers={"Retry-After": "5"})
-    if not isinstance(error, exceptions.APIException):
-        return None
-    return _api_exception(error)
+    if isinstance(error, exceptions.APIException):
+        return _api_exception(error)
+    return None if settings.DEBUG else _defect(error, context)
+
+
+def _defect(error: Exception, context: dict[str, Any]) -> Response:
+    """What is this site's fault: told without details, which are in the log."""
+    request = context["request"]
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    detail = "Something went wrong here. The site's log tells what, under the time of this request."
+    return _response(status.HTTP_500_INTERNAL_SERVER_ERROR, detail, "internal_error")
 
 
 def _status_of(error: DurableError) -> int:

@@ -29,6 +29,7 @@ FRAMEWORK_CODES = {
     "unsupported_encoding": 415,
     "unsupported_media_type": 415,
     "throttled": 429,
+    "internal_error": 500,
     "no_streams": 501,
     "too_many_streams": 503,
     "unavailable": 503,
@@ -140,7 +141,7 @@ def _pretty(value: Any) -> str:
 def _codes() -> Iterator[str]:
     yield "## Codes of errors\n"
     yield f"The `code` of a problem (`{MEDIA_TYPE}`) is stable; programs decide by it. Any operation may answer 401,"
-    yield "406, 411, 413, 415 and 429 besides what it says.\n"
+    yield "406, 411, 413, 415, 429 and 500 besides what it says.\n"
     yield "| Code | Status | |\n|---|---|---|"
     for code, status in sorted({**STATUS_OF_CODE, **FRAMEWORK_CODES}.items()):
         yield f"| `{code}` | {status} | {TITLES[status]} |"

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
+from orchestrations.errors import ConfigurationError
 from orchestrations.interfaces.api.urls import urlpatterns
 from tests import rows
 
@@ -108,3 +109,19 @@ def test_a_database_that_is_away_is_said_so(api, monkeypatch):
 
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert response.headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("secret"), ConfigurationError("secret")], ids=["defect", "setting"]
+)
+def test_a_fault_of_the_site_is_a_problem_without_details_and_is_logged(api, monkeypatch, caplog, error):
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("orchestrations.reading.queries.list_instances", fail)
+    response = api.get("/api/instances/")
+
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert "secret" not in response.text
+    assert "secret" in caplog.text

@@ -124,6 +124,18 @@ def test_history_is_shown_on_demand(api, with_history):
     ]
 
 
+def test_instants_of_history_are_alike(api):
+    fire_at = {"fire_at": "2026-03-01T14:00:00.250000+02:00"}
+    timers = [
+        (kind, {"task_id": 0, "attributes": fire_at}) for kind in (EventType.TIMER_CREATED, EventType.TIMER_FIRED)
+    ]
+    rows.history(rows.instance("order"), *timers)
+
+    events = api.get("instances/order?showHistory=true").json()["historyEvents"]
+
+    assert [event["FireAt"] for event in events] == ["2026-03-01T12:00:00.2500000Z"] * 2
+
+
 def test_history_may_show_outputs_and_hide_inputs(api, with_history):
     query = "showHistory=true&showHistoryOutput=true&showInput=false"
     completed = api.get(f"instances/order?{query}").json()["historyEvents"][1]
