@@ -15,7 +15,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from orchestrations.errors import ConfigurationError
-from orchestrations.limits import DISPATCH_ATTEMPTS, LARGE_PAYLOAD_BYTES
+from orchestrations.limits import CUSTOM_STATUS_BYTES, DISPATCH_ATTEMPTS, LARGE_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,8 @@ class DurableConfig:
 
     dispatch_attempts: int = DISPATCH_ATTEMPTS
     """How often work that kills its worker is tried before it fails as poison."""
+    custom_status_bytes: int = CUSTOM_STATUS_BYTES
+    """The longest custom status, as JSON text in UTF-16. Replays are held to it too."""
     cache_size: int = 1000
     """Suspended orchestrators that one worker process keeps, so that they need no replay."""
 

@@ -9,6 +9,7 @@ from orchestrations.authoring import payloads
 from orchestrations.authoring.forms import binding
 from orchestrations.authoring.forms.django_forms import is_form_class
 from orchestrations.authoring.registry import Registry, registry
+from orchestrations.conf import get_config
 from orchestrations.core.http_messages import HTTP_ACTIVITY
 
 FORMS = 1_000  # descriptions kept: orchestrators ask for them on every replay
@@ -73,6 +74,10 @@ class RegisteredFunctions:
         if return_type is None and self._registry.has_orchestrator(name):
             return self._registry.orchestrator(name).decode_output(text)
         return payloads.decode(text, return_type, f"orchestrator {name!r}: return value")
+
+    def custom_status_bytes(self) -> int:
+        """Return what the setting CUSTOM_STATUS_BYTES says."""
+        return get_config().custom_status_bytes
 
     def encode(self, value: object, subject: str) -> str | None:
         """Return any value as JSON text. Raises PayloadRejected naming the subject."""

@@ -26,7 +26,7 @@ from orchestrations.core.identifiers import check_event_name, check_instance_id,
 from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
-from orchestrations.limits import CUSTOM_STATUS_BYTES, INSTANCE_ID_LENGTH
+from orchestrations.limits import INSTANCE_ID_LENGTH
 
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution
@@ -193,14 +193,15 @@ def continue_as_new(execution: Execution, value: object, save_events: bool, vers
 
 
 def set_custom_status(execution: Execution, value: object) -> None:
-    """Show a JSON value with the instance from the next checkpoint on. Raises ValueError above 16 KiB in UTF-16."""
+    """Show a JSON value with the instance from the next checkpoint on. Raises ValueError for one that is too long."""
     execution.check_alive()
     text = execution.functions.encode(value, "the custom status")
     size = len(text.encode("utf-16-le")) if text else 0
-    if size > CUSTOM_STATUS_BYTES:
+    limit = execution.functions.custom_status_bytes()
+    if size > limit:
         raise ValueError(
-            f"The custom status takes {size} bytes, and {CUSTOM_STATUS_BYTES} are allowed. Keep a short summary there "
-            "and put the rest into an activity's result."
+            f"The custom status takes {size} bytes, and {limit} are allowed. Keep a short summary there and put the "
+            "rest into an activity's result."
         )
     execution.custom_status = text
 

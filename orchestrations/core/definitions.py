@@ -81,6 +81,10 @@ class Functions(Protocol):
         """The orchestrator's result as ``return_type``, else its annotation, asks."""
         ...
 
+    def custom_status_bytes(self) -> int:
+        """How long the JSON text of a custom status may be, in UTF-16."""
+        ...
+
     def encode(self, value: object, subject: str) -> str | None:
         """Any value as JSON text; ``subject`` says in errors what it is."""
         ...

@@ -160,6 +160,19 @@ def test_a_custom_status_that_is_too_long_raises_in_the_code(run):
     assert len(status.custom_status) == 8_190
 
 
+def test_a_setting_says_how_long_a_custom_status_may_be(settings, run):
+    settings.DURABLE = {**settings.DURABLE, "CUSTOM_STATUS_BYTES": 20}
+
+    @orchestrator
+    def reports(context, status):
+        context.set_custom_status(status)
+        return (yield context.call_activity(functions.work, "done"))
+
+    assert run(reports, "12345678").custom_status == "12345678"
+    failure = run(reports, "123456789").failure_details
+    assert failure.is_caused_by(ValueError) and "22 bytes, and 20 are allowed" in failure.message
+
+
 def test_a_failed_task_is_in_the_history_with_its_details(client, worker):
     client.start_new("nested", "order", 0)
     worker.run_until_ended("order")

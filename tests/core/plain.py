@@ -14,6 +14,7 @@ from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
+from orchestrations.limits import CUSTOM_STATUS_BYTES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,6 +29,9 @@ class PlainFunctions:
 
     def orchestrator_version(self, reference: object) -> str | None:
         return None
+
+    def custom_status_bytes(self) -> int:
+        return CUSTOM_STATUS_BYTES
 
     def encode(self, value: object, subject: str) -> str | None:
         return None if value is None else json.dumps(value)
