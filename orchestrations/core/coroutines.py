@@ -82,14 +82,20 @@ def is_authors(error: BaseException) -> bool:
 
 def locate(code: Any) -> Location | None:
     """The line at which the code is suspended: the innermost frame that the author wrote."""
-    location = None
+    suspended = stack(code)
+    return suspended[-1] if suspended else None
+
+
+def stack(code: Any) -> list[Location]:
+    """The lines at which the code is suspended: the orchestrator's, then those of what it yields from or awaits."""
+    found = []
     while code is not None:
         frame = getattr(code, "gi_frame", None) or getattr(code, "cr_frame", None)
         if frame is None or frame.f_code.co_filename.startswith(CORE):
             break
-        location = _location(frame)
+        found.append(_location(frame))
         code = getattr(code, "gi_yieldfrom", None) or getattr(code, "cr_await", None)
-    return location
+    return found
 
 
 def calling_location() -> Location | None:

@@ -408,6 +408,11 @@ class Execution:
         event_waits.renew_deadlines(self, self.awaited)
         return self.awaited.has_ended
 
+    @property
+    def stack(self) -> list[Location]:
+        """The lines at which the code is suspended, the orchestrator's own first; none of one that has ended."""
+        return coroutines.stack(self._code) if self.completion is None else []
+
     def _watched(self) -> AbstractContextManager[None]:
         watch = self.definition.watch
         return UNWATCHED if watch is None or self.is_replaying else watch(self.location)

@@ -83,6 +83,9 @@ class Instance(models.Model):
         max_length=400, default="", blank=True, help_text="File and line at which the orchestrator waits."
     )
     blocked_code = models.CharField(max_length=300, default="", blank=True, help_text="The source of that line.")
+    blocked_stack = models.TextField(
+        null=True, blank=True, help_text="The calls that led there from the orchestrator's own line, if any, as JSON."
+    )
 
     created_at = models.DateTimeField(db_default=Now())
     scheduled_start_at = models.DateTimeField(null=True, blank=True)

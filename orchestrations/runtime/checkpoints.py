@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -53,6 +53,7 @@ WORKING_DIRECTORY = Path.cwd()
 Note = Callable[[Advance, Checkpoint, datetime], None]
 """What is told of a checkpoint is put into it by this."""
 
+STACK_KEPT = 20  # calls between the orchestrator and the line where it waits, the innermost
 CLOCK_SLACK = timedelta(milliseconds=20)  # by which this process's idea of the database's clock may be ahead
 
 
@@ -125,6 +126,7 @@ class CheckpointBuilder:
         checkpoint.waits = msgspec.json.encode(waits).decode() if waits else None
         checkpoint.waiting_for = sentence(execution, waits)
         checkpoint.blocked_at, checkpoint.blocked_code = _source(execution.location)
+        checkpoint.blocked_stack = _stack(execution.stack)
         wanted = {int(wait.id or 0): wait for wait in event_waits(execution)}
         recorded = advance.held.recorded_waits
         checkpoint.closed_waits = sorted(recorded - wanted.keys())
@@ -356,6 +358,13 @@ def _timer_is_open(execution: Execution, action: CreateTimer) -> bool:
     if isinstance(task, ActionTask):
         return task.retry_at is not None and task.attempt == action.attempt
     return task is not None and not task.is_completed
+
+
+def _stack(calls: Sequence[Location]) -> str | None:
+    """Places and lines of the innermost calls, as JSON; None where the orchestrator waits at a line of its own."""
+    if len(calls) < 2:
+        return None
+    return msgspec.json.encode([_source(location) for location in calls[-STACK_KEPT:]]).decode()
 
 
 @lru_cache(maxsize=4_096)

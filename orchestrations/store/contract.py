@@ -272,6 +272,7 @@ class Checkpoint:
     waits: str | None = None
     blocked_at: str = ""
     blocked_code: str = ""
+    blocked_stack: str | None = None
     claimable_at: datetime | None = None  # set where a new generation is to begin
     new_input: tuple[str | None] | None = None  # a one-tuple where continue-as-new replaces the input
     new_version: str | None = None

@@ -244,6 +244,7 @@ def _updates(checkpoint: Checkpoint) -> dict[str, Any]:
         "waits": checkpoint.waits,
         "blocked_at": rows.line("blocked_at", checkpoint.blocked_at),
         "blocked_code": rows.line("blocked_code", checkpoint.blocked_code),
+        "blocked_stack": checkpoint.blocked_stack,
         "claimable_at": checkpoint.claimable_at,
         "attempts": 0,
         "last_updated_at": Now(),

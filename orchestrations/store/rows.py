@@ -136,6 +136,7 @@ BLANK_COLUMNS: dict[str, Any] = {
     "waits": None,
     "blocked_at": "",
     "blocked_code": "",
+    "blocked_stack": None,
     "started_at": None,
     "completed_at": None,
 }

@@ -81,6 +81,7 @@ BELIEF: tuple[Column, ...] = (
     ("waits", TEXT),
     ("blocked_at", TEXT),
     ("blocked_code", TEXT),
+    ("blocked_stack", TEXT),
     ("claimable_at", INSTANT),
     ("replaces_input", NUMBER),
     ("input", TEXT),
@@ -98,7 +99,7 @@ HELD = (
 def checkpoint_updates(value: Callable[[str], str]) -> str:
     """The SET list of a checkpoint; ``value`` gives the expression for a column of BELIEF."""
     plain = ("status", "custom_status", "completed_at", "output", "failure", "error", "waiting_for", "waits")
-    lines = ("error_fingerprint", "blocked_at", "blocked_code", "claimable_at")
+    lines = ("error_fingerprint", "blocked_at", "blocked_code", "blocked_stack", "claimable_at")
     updates = [f"{name} = {value(name)}" for name in (*plain, *lines)]
     updates += [
         f"execution = {value('new_execution')}",
@@ -144,6 +145,7 @@ def belief_row(checkpoint: Checkpoint) -> Row:
         checkpoint.waits,
         rows.line("blocked_at", checkpoint.blocked_at),
         rows.line("blocked_code", checkpoint.blocked_code),
+        checkpoint.blocked_stack,
         checkpoint.claimable_at,
         0 if new_input is None else 1,
         None if new_input is None else new_input[0],

@@ -381,8 +381,17 @@ def waiting(at: datetime, instance_id: str) -> Instance:
                 },
             ]
         ),
-        blocked_at="orders/orchestrations.py:52 in order_flow",
+        blocked_at="orders/orchestrations.py:52 in approval",
         blocked_code='answer = yield context.wait_for_external_event("manager_approval", title=title)',
+        blocked_stack=json.dumps(
+            [
+                ("orders/orchestrations.py:31 in order_flow", "answer = yield from approval(context, order)"),
+                (
+                    "orders/orchestrations.py:52 in approval",
+                    'answer = yield context.wait_for_external_event("manager_approval", title=title)',
+                ),
+            ]
+        ),
         custom_status='{"step": "approval", "total": "1840.00"}',
     )
     tell(

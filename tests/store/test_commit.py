@@ -50,6 +50,7 @@ def test_a_checkpoint_is_written_as_a_whole(store, running, token):
                 waits="[]",
                 blocked_at="orders.py:12 in order",
                 blocked_code="yield context.call_activity(charge)",
+                blocked_stack="[]",
                 history=[event(EventType.EXECUTION_STARTED, name="order"), event(EventType.TASK_SCHEDULED, task_id=0)],
             )
         ],
@@ -61,6 +62,7 @@ def test_a_checkpoint_is_written_as_a_whole(store, running, token):
     assert (now.custom_status, now.started_at, now.completed_at) == ('"half"', NOON, None)
     assert (now.waiting_for, now.waits) == ("activity charge", "[]")
     assert (now.blocked_at, now.blocked_code) == ("orders.py:12 in order", "yield context.call_activity(charge)")
+    assert now.blocked_stack == "[]"
     assert (now.input, now.claimable_at) == ('"old"', None)
     assert [one.sequence for one in store.load_history({claimed.pk: 1})[claimed.pk].events] == [1, 2]
 

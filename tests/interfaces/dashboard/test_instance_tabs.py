@@ -512,6 +512,21 @@ def test_a_waiting_orchestrator_shows_its_line_without_a_worker(viewer, one):
         assert "yield context.call_activity(charge)" in text
 
 
+def test_what_an_orchestrator_called_is_shown_down_to_the_line_that_waits(viewer, one):
+    calls = [
+        ("shop/flows.py:7 in flow", "yield from paid(context)"),
+        ("shop/pay.py:3 in paid", "yield context.call_activity(<charge>)"),
+    ]
+    Instance.objects.update(blocked_at=calls[-1][0], blocked_code=calls[-1][1], blocked_stack=json.dumps(calls))
+
+    frames = viewer.get(f"{ONE}stack/").text.split('<ol class="frames">')[1].split("</ol>")[0]
+
+    assert re.findall(r"<span class=\"mono\">([^<]+)</span><code>([^<]+)</code>", frames) == [
+        ("shop/flows.py:7 in flow", "yield from paid(context)"),
+        ("shop/pay.py:3 in paid", "yield context.call_activity(&lt;charge&gt;)"),
+    ]
+
+
 # Diagram
 
 

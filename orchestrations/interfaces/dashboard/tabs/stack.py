@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -38,6 +39,15 @@ class ShownFrame:
     path: str
     line: int
     function: str
+    code: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A line of code that waits, where to read it, and what it says."""
+
+    at: str
     code: str
     url: str
 
@@ -80,7 +90,13 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
             f"{urlencode({'fingerprint': instance.error_fingerprint})}",
         }
     waiting: list[Telling] = [tell(wait, about) for wait in about.waits]
-    return {"causes": [], "source_url": link_to(instance.blocked_at), "telling": waiting}
+    return {"causes": [], "calls": calls(instance), "telling": waiting}
+
+
+def calls(instance: Instance) -> list[Call]:
+    """Where the orchestrator stands, and what it called from there, down to the line that waits."""
+    kept = json.loads(instance.blocked_stack) if instance.blocked_stack else []
+    return [Call(at, code, link_to(at)) for at, code in kept or [(instance.blocked_at, instance.blocked_code)]]
 
 
 def stretches(trace: str) -> list[Stretch]:
