@@ -37,9 +37,9 @@ class Cluster:
         environment = {
             **os.environ,
             "DATABASE_POOL": "false",
+            "DURABLE_APPS": "tests.cluster.app",
             **variables,
             "DJANGO_SETTINGS_MODULE": "tests.cluster.settings",
-            "DURABLE_APPS": "tests.cluster.app",
             "DATABASE_URL": database_url(),
             "SECRET_KEY": settings.SECRET_KEY,
             "ALLOWED_HOSTS": "localhost",

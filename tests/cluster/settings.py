@@ -12,5 +12,6 @@ DURABLE = {
     "EPISODE_TIMEOUT_SECONDS": 1.5,
     "DISPATCH_ATTEMPTS": 3,
     "STOP_SECONDS": 5.0,
+    "VERSION_MATCH": os.environ.get("TEST_VERSION_MATCH", "current-or-older"),
 }
 MEDIA_ROOT = os.environ.get("TEST_FILES", MEDIA_ROOT)  # noqa: F405
