@@ -137,3 +137,32 @@ def test_the_reference_of_the_rest_api_is_what_the_schema_says() -> None:
     text = page().read_text()
 
     assert text == written(text), "Run manage.py api_reference."
+
+
+def test_history_events_are_listed_with_where_they_come_from() -> None:
+    from orchestrations.core.events import DECIDED, EventType
+
+    listed = [(event, source) for event, source, *_ in rows("docs/reference/history.md", "## The events")]
+
+    assert {*listed} == {(kind.value, "the code" if kind in DECIDED else "outside") for kind in EventType}
+    assert len(listed) == len(EventType)
+
+
+def test_samples_are_listed_with_their_tests() -> None:
+    listed = [(module, test) for _, module, test, *_ in rows("docs/reference/patterns.md", "# Patterns and samples")]
+
+    for module, test in listed:
+        assert (ROOT / f"durable_admin/samples/{module}.py").exists()
+        assert (ROOT / f"tests/samples/{test}.py").exists()
+    modules = {path.stem for path in (ROOT / "durable_admin/samples").glob("*.py")}
+    assert {module for module, _ in listed} == modules - {"__init__", "apps", "demo", "orchestrations"}
+
+
+def test_the_testing_kit_is_listed() -> None:
+    from orchestrations import testing
+
+    names = [name for name, _ in rows("docs/reference/testing.md", "## Names")]
+    methods = [call.partition("(")[0] for call, _ in rows("docs/reference/testing.md", "## `InProcessWorker`")]
+
+    assert sorted(names) == sorted(testing.__all__)
+    assert {*methods} == {name for name in vars(testing.InProcessWorker) if not name.startswith("_")}
