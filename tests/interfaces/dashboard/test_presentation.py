@@ -128,6 +128,29 @@ def test_words_above_the_axis_stay_apart(busy, idle):
     assert all(left + 7 * len(words) < right for (left, words), (right, _) in pairwise(extents)), extents
 
 
+@pytest.mark.parametrize("seconds", [0.004, 0.13, 1.15, 7.9, 64.3, 3_603, 90_000, 40 * 86_400])
+@pytest.mark.parametrize("idle", [0, 3_600, 5 * 86_400])
+def test_no_two_lines_of_the_grid_say_the_same(seconds, idle):
+    begin = seconds + idle
+    busy = [Span("completed", "ran", at(0), at(seconds)), Span("completed", "ran", at(begin), at(begin + seconds))]
+
+    labels = [tick.label for tick in lay_out(lanes(*busy), at(begin + seconds)).ticks]
+
+    assert len(labels) == len(set(labels))
+    assert len(labels) >= (2 if idle else 3)
+
+
+def test_lines_of_the_grid_are_told_to_the_precision_of_their_step():
+    def lines(seconds: float) -> list[str]:
+        (_, *lines) = lay_out(lanes(Span("completed", "ran", at(0), at(seconds))), at(seconds)).ticks
+        return [tick.label for tick in lines]
+
+    assert lines(0.11)[:3] == ["+0.02 s", "+0.04 s", "+0.06 s"]
+    assert lines(1.9)[:3] == ["+0.5 s", "+1 s", "+1.5 s"]
+    assert lines(5 * 60)[:3] == ["+1 m", "+2 m", "+3 m"]
+    assert lines(4 * 3600)[:3] == ["+1 h", "+2 h", "+3 h"]
+
+
 def test_nothing_is_shrunk_where_nothing_ran():
     assert not lay_out(lanes(), at(7200)).idle
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from orchestrations.interfaces.dashboard.presentation.durations import clock, duration, roughly
+from orchestrations.interfaces.dashboard.presentation.durations import clock, roughly
 from orchestrations.interfaces.dashboard.presentation.spans import Lane, Span
 
 WIDTH = 1000.0
@@ -204,8 +205,10 @@ def _axis(
         reached = middle + half + WORDS_APART
         bands.append(Tick(_units(left), label, _units(right - left), _units(middle)))
         words.append((min(left, middle - half), max(right, reached)))
-    for offset in _offsets(start, end, idle):
-        x, label = scale.x(start + offset), f"+{_offset(offset)}"
+    step = _step(start, end, idle)
+    for count in range(1, int(min((end - start).total_seconds() / step, TICKS * 400)) + 1):
+        offset = timedelta(seconds=step * count)
+        x, label = scale.x(start + offset), f"+{_offset(offset, step)}"
         after = x + _words_width(label) + WORDS_APART
         if x > WIDTH - TICK_ROOM or any(x < right and left < after for left, right in words):
             continue
@@ -214,21 +217,28 @@ def _axis(
     return ticks, bands
 
 
-def _offsets(start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> Iterator[timedelta]:
-    """Round distances from the beginning, of which about TICKS fit into what is not idle."""
+def _step(start: datetime, end: datetime, idle: Sequence[tuple[datetime, datetime]]) -> float:
+    """The seconds between lines, a round number, of which about TICKS fit into what is not idle."""
     shrunk = sum(((b - a) for a, b in idle), timedelta())
     span = (end - start - shrunk).total_seconds()
-    step = next((step for step in STEPS_SECONDS if span / step <= TICKS), STEPS_SECONDS[-1])
-    last = int(min((end - start).total_seconds() / step, TICKS * 400))
-    return (timedelta(seconds=step * count) for count in range(1, last + 1))
+    return next((step for step in STEPS_SECONDS if span / step <= TICKS), STEPS_SECONDS[-1])
 
 
 def _words_width(words: str) -> float:
     return CHARACTER_WIDTH * len(words)
 
 
-def _offset(offset: timedelta) -> str:
-    return duration(offset).replace(".0 s", " s") if offset < timedelta(minutes=1) else roughly(offset)
+def _offset(offset: timedelta, step: float) -> str:
+    """The distance in as many units and decimals as tell it from those a step away."""
+    minutes, seconds = divmod(offset.total_seconds(), MINUTE)
+    days, minutes = divmod(int(minutes), DAY // MINUTE)
+    hours, minutes = divmod(minutes, HOUR // MINUTE)
+    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if count]
+    decimals = max(math.ceil(-math.log10(step)), 0)
+    exact = f"{seconds:.{decimals}f}"
+    if float(exact) or not parts:
+        parts.append(f"{exact.rstrip('0').rstrip('.') if decimals else exact} s")
+    return " ".join(parts)
 
 
 def _units(value: float) -> str:
