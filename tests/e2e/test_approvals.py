@@ -153,6 +153,30 @@ def test_what_is_typed_survives_what_others_say(approvers, engine, open_page):
     expect(page.get_by_label("Reason")).to_have_value("half a sentence")
 
 
+def test_what_is_typed_survives_a_comment_and_a_claim_of_ones_own(approvers, open_page):
+    task = ask("ord-1", "Pay?", groups=["Finance approvers"], form=OrderApproval)
+    page = open_page("dana", f"/approvals/{task.pk}/")
+    page.get_by_label("Reason").fill("half a sentence")
+    comments = page.locator("#comments")
+
+    comments.get_by_role("button", name="Comment").click()
+    expect(comments.get_by_role("alert")).to_be_focused()
+    comments.get_by_label("Comment").fill("Who knows them?")
+    comments.get_by_role("button", name="Comment").click()
+    expect(page.locator("#thread")).to_contain_text("Who knows them?")
+    expect(comments.get_by_role("heading")).to_be_focused()
+    expect(comments.get_by_label("Comment")).to_have_value("")
+    page.get_by_role("button", name="Claim").click()
+    expect(page.get_by_role("button", name="Release")).to_be_visible()
+    page.get_by_role("button", name="Release").click()
+    expect(page.get_by_role("button", name="Claim")).to_be_visible()
+
+    expect(page.get_by_label("Reason")).to_have_value("half a sentence")
+    page.get_by_label("Approve", exact=True).check()
+    page.get_by_role("button", name="Send decision").click()
+    expect(page.locator("#state")).to_contain_text("dana approved this")
+
+
 @pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without"])
 def test_rows_are_added_and_sent(approvers, open_page, javascript):
     task = ask("ref-1", "Refund?", form=Refund)

@@ -242,6 +242,24 @@ def test_a_comment_is_read_by_the_others_and_answers_nothing(approver, dana, tas
     assert (empty.status_code, "Write something" in empty.text) == (422, True)
 
 
+def test_a_comment_and_a_claim_leave_the_page_where_it_is(approver, task):
+    bad = approver.post(f"{url(task)}comment/", {"text": " "}, headers=HTMX)
+    said = approver.post(f"{url(task)}comment/", {"text": "Who knows them?"}, headers=HTMX)
+    claimed = approver.post(f"{url(task)}do/claim/", headers=HTMX)
+    again = approver.post(f"{url(task)}do/claim/", headers=HTMX)
+
+    assert [answer.status_code for answer in (bad, said, claimed, again)] == [422, 200, 204, 409]
+    assert "Write something" in bad.text
+    assert "Who knows them?" in said.text
+    assert "<html" not in bad.text + said.text + again.text
+    assert "data-answer" not in bad.text + said.text
+    assert [json.loads(answer["HX-Trigger"])["dash:done"]["message"] for answer in (said, claimed)] == [
+        "Your comment is added.",
+        "You took this on.",
+    ]
+    assert not [name for answer in (said, claimed) for name in answer.headers if name == "HX-Redirect"]
+
+
 def test_what_one_person_takes_on_the_others_leave_until_it_is_released(approver, dana, task):
     approver.post(f"{url(task)}do/claim/")
 

@@ -26,16 +26,22 @@ FURTHEST_FOLLOW_UP = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act as the page offers it. ``is_plain`` ones need no more than a press of the button."""
+    """One act as the page offers it.
+
+    ``is_plain`` ones need no more than a press of the button; those that leave the form of the answer on the page as it
+    is have ``keeps_answer``.
+    """
 
     slug: str
     label: str
     effect: str
     is_plain: bool
+    keeps_answer: bool
     url: str
 
 
 PLAIN = ("claim", "release", "undo")
+KEEPING = ("claim", "release")
 EFFECTS = {
     "claim": ("Claim", "You take this on: the others see that, and it moves to your own questions."),
     "release": ("Release", "It goes back to all who were asked."),
@@ -69,7 +75,7 @@ def act_of(slug: str, question: Question) -> Act:
     """The act of that name."""
     label, effect = EFFECTS[slug]
     url = reverse("dashboard:task_act", args=[question.task.pk, slug])
-    return Act(slug, label, effect, slug in PLAIN, url)
+    return Act(slug, label, effect, slug in PLAIN, slug in KEEPING, url)
 
 
 class CommentForm(forms.Form):

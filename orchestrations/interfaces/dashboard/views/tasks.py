@@ -15,7 +15,7 @@ from django_htmx.http import trigger_client_event
 
 from orchestrations.authoring.forms import binding
 from orchestrations.errors import AnswerRejected, DurableError, HumanTaskClosed, PermissionRefused
-from orchestrations.interfaces.dashboard.access import client_of, is_partial, person, signed_in
+from orchestrations.interfaces.dashboard.access import client_of, is_partial, no_content, person, signed_in
 from orchestrations.interfaces.dashboard.human import inbox, task_page, words
 from orchestrations.interfaces.dashboard.human.acts import FORMS, Act, CommentForm, act_of, acts_of, perform
 from orchestrations.interfaces.dashboard.human.task_page import Question
@@ -76,16 +76,22 @@ def of_instance(request: HttpRequest, *, hub: str, instance_id: str) -> HttpResp
 @require_http_methods(["POST"])
 @signed_in
 def comment(request: HttpRequest, *, pk: int) -> HttpResponse:
-    """Add a line to the thread, which answers nothing."""
+    """Add a line to the thread, which answers nothing, and leaves alone what is typed into the answer beside it."""
     question = task_page.load(request, pk)
     form = CommentForm(request.POST)
+    if not form.is_valid() and is_partial(request):
+        return render(request, "dashboard/approvals/_thread.html", _thread(request, question, form), status=422)
     if not form.is_valid():
         return _show(request, question, comment_form=form, status=422)
     try:
         client_of(request, question.task.hub).comment_task(pk, form.cleaned_data["text"])
     except PermissionRefused as refused:
         raise PermissionDenied(str(refused)) from refused
-    return HttpResponseRedirect(f"{question.url}#thread")
+    if not is_partial(request):
+        return HttpResponseRedirect(f"{question.url}#thread")
+    context = {**_thread(request, task_page.load(request, pk), CommentForm()), "is_added": True}
+    response = render(request, "dashboard/approvals/_thread.html", context)
+    return trigger_client_event(response, "dash:done", {"message": "Your comment is added."})
 
 
 @require_http_methods(["GET", "POST"])
@@ -110,6 +116,8 @@ def act(request: HttpRequest, *, pk: int, slug: str) -> HttpResponse:
     except DurableError as refused:
         form.add_error(None, str(refused))
         return _ask_act(request, question, chosen, form)
+    if chosen.keeps_answer and is_partial(request):  # the page shows it by itself
+        return trigger_client_event(no_content(), "dash:done", {"message": said})
     messages.success(request, said)
     return _go(request, question.url if chosen.is_plain else reverse("dashboard:approvals"))
 
@@ -149,11 +157,9 @@ def _show(
     if in_place:
         return render(request, "dashboard/approvals/_answer.html", context, status=status)
     context |= {
-        **task_page.state_of(request, question),
         "has_next": question.standing.may_answer and inbox.next_after(person(request), question.task) is not None,
         **_acts(request, question),
-        "comment_form": comment_form or CommentForm(),
-        "comment_url": reverse("dashboard:task_comment", args=[question.task.pk]),
+        **_thread(request, question, comment_form or CommentForm()),
         "trail": task_page.trail_of(question.task),
         "title_state": "" if status == 200 else "Not sent: ",
     }
@@ -195,6 +201,11 @@ def too_late(request: HttpRequest, question: Question, form: Form | None, refusa
     }
     template = "dashboard/approvals/_late.html" if is_partial(request) else "dashboard/approvals/late.html"
     return render(request, template, context, status=409)
+
+
+def _thread(request: HttpRequest, question: Question, form: CommentForm) -> dict[str, object]:
+    address = reverse("dashboard:task_comment", args=[question.task.pk])
+    return {**task_page.state_of(request, question), "comment_form": form, "comment_url": address}
 
 
 def _acts(request: HttpRequest, question: Question) -> dict[str, object]:
