@@ -14,6 +14,8 @@ from orchestrations.client.tagging import tag_changes
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, REASON_LENGTH, TAG_CHARACTERS, TAGS
 
+KEPT_IN_THE_AUDIT = "Kept in the audit trail."
+
 
 class JsonField(forms.CharField):
     """A JSON value as text; cleaned to SerializedJson, or None for nothing and for null."""
@@ -33,6 +35,16 @@ class JsonField(forms.CharField):
         except PayloadRejected as rejected:
             raise forms.ValidationError(str(rejected)) from rejected
         return None if checked is None else SerializedJson(checked)
+
+
+class ConfirmField(forms.CharField):
+    """What is typed so that nothing is destroyed by a slip: its form says when, and no label calls it optional."""
+
+    says_optional = False
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+        super().__init__(required=False, widget=widget, **options)
 
 
 class ReasonForm(forms.Form):
@@ -84,13 +96,7 @@ class RequiredReasonForm(ReasonForm):
 class ConfirmedForm(RequiredReasonForm):
     """An act that must be explained, and whose target must be typed so that it can't happen by a slip."""
 
-    confirm = forms.CharField(
-        label="Type the instance id",
-        max_length=INSTANCE_ID_LENGTH,
-        strip=False,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
+    confirm = ConfirmField(label="Type the instance id", max_length=INSTANCE_ID_LENGTH, strip=False)
     wrong_id = "That is not the id of this instance."
 
     def __init__(self, *args: Any, typed_id: str, **kwargs: Any) -> None:
@@ -128,10 +134,14 @@ class TerminateForm(ConfirmedForm):
 
 
 class PurgeForm(ConfirmedForm):
-    """Deletes an instance."""
+    """Deletes an instance, with its history."""
 
     recursive = forms.BooleanField(label="Purge its ended sub-orchestrations too", required=False)
     field_order = ("reason", "recursive", "confirm")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = KEPT_IN_THE_AUDIT
 
 
 class RaiseEventForm(forms.Form):

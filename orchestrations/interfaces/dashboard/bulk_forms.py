@@ -13,7 +13,13 @@ from django.core import signing
 from orchestrations.access.permissions import Action
 from orchestrations.bulk.acts import ACTS, REASON_NEEDED, checked_parameters
 from orchestrations.errors import PayloadRejected
-from orchestrations.interfaces.dashboard.act_forms import JsonField, ReasonForm, read_tags
+from orchestrations.interfaces.dashboard.act_forms import (
+    KEPT_IN_THE_AUDIT,
+    ConfirmField,
+    JsonField,
+    ReasonForm,
+    read_tags,
+)
 from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH, NAME_LENGTH
 
 GUARDED = frozenset({Action.TERMINATE, Action.PURGE})
@@ -41,11 +47,9 @@ class ManyForm(ReasonForm):
             self.fields["reason"].required = True
             self.fields["reason"].error_messages["required"] = "Say why: whoever looks at these instances will ask."
         if action in GUARDED:
-            self.fields["confirm"] = forms.CharField(
-                label=f"Type {action.value}, to be sure",
-                required=False,
-                widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-            )
+            self.fields["confirm"] = ConfirmField(label=f"Type {action.value}, to be sure")
+        if action is Action.PURGE:
+            self.fields["reason"].help_text = KEPT_IN_THE_AUDIT
 
     def _add_parameters(self) -> None:
         takes = ACTS[self.action].parameters

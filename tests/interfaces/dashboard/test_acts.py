@@ -116,6 +116,24 @@ def test_what_is_below_can_be_suspended_and_resumed_too(operator, slug, status):
     assert ["recursive" in each for each in told] == [True, False]
 
 
+@pytest.mark.parametrize(("slug", "status"), [("purge", "Completed"), ("terminate", "Running")])
+def test_what_is_typed_to_be_sure_is_not_called_optional(operator, slug, status):
+    parent = rows.instance("one", status=status)
+    rows.instance("two", parent=parent)
+
+    page = operator.get(url(slug)).text
+
+    label = re.search(r'<label for="id_confirm">(.*?)</label>', page)[1]
+    assert label.startswith("Type the instance id")
+    assert "optional" not in label
+
+
+def test_the_reason_of_a_purge_is_kept_where_the_purge_leaves_something(operator):
+    rows.instance("one", status="Completed")
+
+    assert "Kept in the audit trail." in operator.get(url("purge")).text
+
+
 def test_a_purge_tells_what_it_removes(operator):
     parent = rows.instance("one", status="Completed")
     for _ in range(12):

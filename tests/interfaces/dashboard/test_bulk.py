@@ -110,6 +110,16 @@ def test_a_form_that_is_not_filled_in_makes_no_job(operator, slug, given, told):
     assert not BulkJob.objects.exists()
 
 
+@pytest.mark.parametrize("action", ["terminate", "purge"])
+def test_the_word_that_guards_a_job_is_not_called_optional(operator, action):
+    rows.instance("one", status="Completed" if action == "purge" else "Running")
+
+    page = operator.get(new(action, all=1)).text
+
+    assert f'<label for="id_confirm">Type {action}, to be sure</label>' in page
+    assert ("Kept in the audit trail." in page) == (action == "purge")
+
+
 def test_pressing_twice_makes_one_job(operator):
     rows.instance("one")
     page = operator.get(new("suspend", all=1)).text
