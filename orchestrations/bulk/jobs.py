@@ -56,6 +56,12 @@ def preview(user: Person, hub: str, action: Action, selection: Selection) -> Pre
     )
 
 
+def first_keys(user: Person, hub: str, action: Action, selection: Selection, limit: int) -> list[int]:
+    """The keys of the first of the instances that a job would reach, in its order."""
+    using = get_config().database
+    return [row.pk for row in _within_reach(selection, user, action, hub).first(hub, using, action, limit)]
+
+
 def create(
     user: Person,
     hub: str,

@@ -67,6 +67,7 @@ PAGES = {
     "start-like": "/hubs/default/start/?like=ref-88",
     "bulk": "/hubs/default/bulk/",
     "bulk-new": "/hubs/default/bulk/new/?action=terminate&q=status:running&all=1",
+    "bulk-purge": "/hubs/default/bulk/new/?action=purge&q=&all=1",
     "suspend": "/hubs/default/i/batch-2026-01-20/do/suspend/",
     "tags": "/hubs/default/i/ord-7F3A-0002/do/tags/",
     "complete-task": "/hubs/default/i/mon-31/do/complete-task/?task=9",

@@ -1,8 +1,8 @@
-"""What an act will do to this very instance, in numbers: what runs on, what is dropped, what is deleted."""
+"""What an act will do to the very instances, in numbers: what runs on, what is dropped, what is deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,13 @@ from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.presentation.payloads import size_words
+from orchestrations.limits import COUNT_CAP
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, LargePayload
 from orchestrations.reading import queries
 from orchestrations.reading.paging import CappedCount
 
 MEASURED_EVENTS = 10_000  # whose payloads are measured before a purge; beyond them the page says "more than"
+MEASURED_INSTANCES = 500  # of those that a bulk job is to purge, the first
 
 
 NONE = CappedCount(0)
@@ -56,6 +58,17 @@ def consequences(action: Action, around: Surroundings) -> list[str]:
     return [sentence for sentence in say(around) if sentence] if say else []
 
 
+def purging_many(pks: Sequence[int]) -> list[str]:
+    """What a purge of these instances removes; of more than MEASURED_INSTANCES what the first of them have."""
+    measured = pks[:MEASURED_INSTANCES]
+    around = _removed(measured)
+    subject = "This removes" if len(measured) == len(pks) else f"The first {len(measured):,} of them have"
+    one = "One sub-orchestration of theirs is not chosen. It stays unless you say otherwise."
+    many = "{} sub-orchestrations of theirs are not chosen. They stay unless you say otherwise."
+    said = [f"{subject} {_belongings(around)}.", _say(around.children, one, many)]
+    return [sentence for sentence in said if sentence]
+
+
 def _live(instance: Instance) -> Surroundings:
     running = _rows(ActivityWorkItem, instance).filter(execution=instance.execution).count()
     buffered = _rows(InboxMessage, instance).filter(type=EventType.EVENT_RAISED.value).count()
@@ -63,15 +76,20 @@ def _live(instance: Instance) -> Surroundings:
 
 
 def _ended(instance: Instance) -> Surroundings:
-    history = _rows(HistoryEvent, instance)
-    measured = history.order_by("pk").annotate(length=Length("payload"))[:MEASURED_EVENTS]
-    size = measured.aggregate(size=Sum("length"))["size"] or 0
-    files = LargePayload.objects.using(get_config().database).filter(instance_id=instance.pk)
+    return _removed([instance.pk])
+
+
+def _removed(pks: Sequence[int]) -> Surroundings:
+    """What a purge of these instances removes, and what is below them beside one another."""
+    using = get_config().database
+    history = HistoryEvent.objects.using(using).filter(instance_id__in=pks).order_by()
+    measured = history.annotate(length=Length("payload"))[:MEASURED_EVENTS]
+    children = Instance.objects.using(using).filter(parent_id__in=pks).exclude(pk__in=pks).order_by()
     return Surroundings(
-        children=queries.count_instances(instance.hub, queries.InstanceFilter(parent=instance)),
-        events=CappedCount.of(history.order_by()[: MEASURED_EVENTS + 1].count(), MEASURED_EVENTS),
-        payloads=size,
-        files=files.count(),
+        children=CappedCount.of(children[: COUNT_CAP + 1].count(), COUNT_CAP),
+        events=CappedCount.of(history[: MEASURED_EVENTS + 1].count(), MEASURED_EVENTS),
+        payloads=measured.aggregate(size=Sum("length"))["size"] or 0,
+        files=LargePayload.objects.using(using).filter(instance_id__in=pks).count(),
     )
 
 
@@ -124,12 +142,15 @@ def _raising(around: Surroundings) -> list[str]:
 
 
 def _purging(around: Surroundings) -> list[str]:
-    events = _say(around.events, "one event", "{} events") or "no event"
-    size = f"more than {size_words(around.payloads)}" if around.events.is_capped else size_words(around.payloads)
-    files = _say(around.files, ", and one file of a large one", ", and {} files of large ones")
     below = "It has one sub-orchestration, which stays unless you say otherwise."
     many = "It has {} sub-orchestrations, which stay unless you say otherwise."
-    return [f"This removes {events} with {size} of payloads{files}.", _say(around.children, below, many)]
+    return [f"This removes {_belongings(around)}.", _say(around.children, below, many)]
+
+
+def _belongings(around: Surroundings) -> str:
+    events = _say(around.events, "one event", "{} events") or "no event"
+    size = f"more than {size_words(around.payloads)}" if around.events.is_capped else size_words(around.payloads)
+    return f"{events} with {size} of payloads{_say(around.files, ', and one file', ', and {} files')}"
 
 
 SENTENCES: dict[Action, Callable[[Surroundings], list[str]]] = {

@@ -6,9 +6,12 @@ import re
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orchestrations.bulk.runner import BulkRunner
-from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage
+from orchestrations.core.events import EventType
+from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage, Instance, LargePayload
 from orchestrations.store import get_store
 from tests import rows
 
@@ -66,6 +69,41 @@ def test_all_that_match_are_as_many_as_were_previewed(operator):
     operator.post(where, {**hidden(page), "reason": "wrong prices", "confirm": "terminate", "recursive": "on"})
     work()
     assert (BulkJob.objects.get().total, BulkJob.objects.get().done) == (30, 30)
+
+
+def ended(instance_id: str, **columns: object) -> Instance:
+    instance = rows.instance(instance_id, status="Completed", **columns)
+    payload = '"' + "x" * 98 + '"'
+    rows.history(instance, (EventType.EXECUTION_STARTED, {"payload": payload}), (EventType.TASK_SCHEDULED, {}))
+    return instance
+
+
+def test_a_purge_says_what_it_removes_and_what_is_left_below(operator):
+    parent, other = ended("parent"), ended("other", minutes=1)
+    ended("child", parent=parent)
+    LargePayload.objects.create(hub="default", instance=other, name="a file")
+
+    page = operator.get(new("purge", pk=[parent.pk, other.pk])).text
+
+    assert "This removes 4 events with 200 B of payloads, and one file." in page
+    assert "One sub-orchestration of theirs is not chosen. It stays unless you say otherwise." in page
+    with_child = operator.get(new("purge", all=1, q="status:completed children")).text
+    assert "of theirs" not in with_child
+
+
+def test_a_purge_of_many_measures_the_first_of_them_at_the_same_cost(operator, monkeypatch):
+    monkeypatch.setattr("orchestrations.interfaces.dashboard.views.bulk.MEASURED_INSTANCES", 3)
+    monkeypatch.setattr("orchestrations.interfaces.dashboard.consequences.MEASURED_INSTANCES", 3)
+    counts = []
+    for number in range(5):
+        ended(f"order-{number}")
+        with CaptureQueriesContext(connection) as queries:
+            page = operator.get(new("purge", all=1)).text
+        counts.append(len(queries))
+
+    assert "The first 3 of them have 6 events with 300 B of payloads." in page
+    assert "This removes" not in page
+    assert len(set(counts[1:])) == 1
 
 
 def test_what_was_started_after_the_preview_is_left_alone(operator):

@@ -22,6 +22,7 @@ from orchestrations.errors import InvalidCursor, PayloadRejected, PermissionRefu
 from orchestrations.interfaces.dashboard.access import needs, person, require
 from orchestrations.interfaces.dashboard.act_forms import RequiredReasonForm
 from orchestrations.interfaces.dashboard.bulk_forms import BulkForm
+from orchestrations.interfaces.dashboard.consequences import MEASURED_INSTANCES, purging_many
 from orchestrations.interfaces.dashboard.live import answering, topics
 from orchestrations.interfaces.dashboard.presentation.bulk_jobs import describe, show
 from orchestrations.interfaces.dashboard.presentation.verbs import VERBS, Verb
@@ -159,10 +160,19 @@ def _ask(
         "form": form,
         "words": words,
         "preview": jobs.preview(person(request), hub, verb.action, selection),
+        "consequences": _consequences(request, hub, selection, verb),
         "action_url": request.get_full_path(),
         "back_url": _back(request, hub),
     }
     return render(request, "dashboard/bulk/new.html", context, status=status)
+
+
+def _consequences(request: HttpRequest, hub: str, selection: Selection, verb: Verb) -> list[str]:
+    """What a purge removes, in numbers; other acts say what they do."""
+    if verb.action is not Action.PURGE:
+        return []
+    keys = jobs.first_keys(person(request), hub, verb.action, selection, MEASURED_INSTANCES + 1)
+    return purging_many(keys) if keys else []
 
 
 def _make(request: HttpRequest, hub: str, selection: Selection, verb: Verb, form: BulkForm, words: str) -> HttpResponse:
