@@ -20,6 +20,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected, PermissionRefused
 from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage, Instance
 from orchestrations.reading.queries import InstanceFilter
+from orchestrations.store import get_store
 from tests import rows
 
 
@@ -123,9 +124,11 @@ def test_of_two_workers_at_one_batch_only_one_writes(make_job, runner):
     assert told() == ["one"]
 
 
-def test_what_is_started_after_the_job_was_made_is_left_alone(make_job, finish):
+def test_what_is_started_after_the_job_was_made_is_left_alone(make_job, finish, eventually):
     rows.instance("seen")
     job = make_job(Action.TERMINATE)
+    made_at = get_store().now()
+    eventually(lambda: get_store().now() > made_at)  # SQLite's clock goes by milliseconds
     Instance.objects.create(hub=rows.HUB, instance_id="later", name="echo", status="Running")
 
     assert finish(job).done == 1
