@@ -6,7 +6,7 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
 from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site, stream, tasks
-from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer
+from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer, with_slash
 
 app_name = "api"
 
@@ -48,5 +48,6 @@ urlpatterns = [
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", viewer(SpectacularSwaggerView.as_view(url_name="api:schema", permission_classes=[])), name="docs"),
     path("redoc/", viewer(SpectacularRedocView.as_view(url_name="api:schema", permission_classes=[])), name="redoc"),
+    re_path(r"[\s\S]*[^/]\Z", with_slash, name="with_slash"),
     re_path(r"[\s\S]*/\Z", nowhere, name="nowhere"),  # "." would let a newline through to pages for people
 ]

@@ -102,7 +102,7 @@ def test_every_address_is_closed_to_a_key_without_verbs():
     rows.instance("order")
     api = robot()
     for pattern in urlpatterns:
-        if pattern.name in {"docs", "redoc", "root", "schema", "nowhere"}:
+        if pattern.name in {"docs", "redoc", "root", "schema", "nowhere", "with_slash"}:
             continue
         address = re.sub("<(str|int):[^>]+>", "1", f"/api/{pattern.pattern}")
         for method in ("get", "post", "delete", "patch", "put"):

@@ -7,7 +7,9 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.exceptions import NotFound
@@ -74,6 +76,12 @@ class Nowhere(HubView):
         """Say so, to who is signed in."""
         super().initial(request, *args, **kwargs)
         raise NotFound("The API has no such address. GET /api/ lists those that it has.")
+
+
+@csrf_exempt
+def with_slash(request: HttpRequest) -> HttpResponseBase:
+    """Lead to the address with its slash by a 308, which keeps method and body: of a POST a 301 makes a GET."""
+    return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True), preserve_request=True)
 
 
 root = Root.as_view()
