@@ -166,10 +166,14 @@ def stop(user: Person, job: BulkJob, *, reason: str = "", via: AuditEntry.Via, a
     return True
 
 
+def parameters_told(job: BulkJob) -> dict[str, Any]:
+    """What its act is told, as rows of the audit trail say it: tags as changes, and no payload."""
+    plain = {name: value for name, value in job.parameters.items() if name not in ("event_data", "tags")}
+    return {**plain, **tag_details(job.parameters.get("tags", {}), {})}
+
+
 def _told(job: BulkJob) -> dict[str, Any]:
-    """What rows of the audit trail say of the job; no payload."""
-    told = {name: value for name, value in job.parameters.items() if name not in ("event_data", "tags")}
-    return {"job": job.pk, "act": job.action, **told, **tag_details(job.parameters.get("tags", {}), {})}
+    return {"job": job.pk, "act": job.action, **parameters_told(job)}
 
 
 def _is_maker(user: Person, job: BulkJob) -> bool:

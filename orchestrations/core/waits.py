@@ -67,7 +67,8 @@ def _phrase(wait: dict[str, Any]) -> str:
     if kind == "Timer":
         return f"timer {name + ' ' if name else ''}due {wait['due_at']}"
     if kind == "ExternalEvent":
-        return wait["title"] or f"event {name}"
+        due = f", due {wait['due_at']}" if wait["due_at"] else ""
+        return (wait["title"] or f"event {name}") + due
     if kind in ENTITY_PHRASES:
         return f"{ENTITY_PHRASES[kind]} {name}"
     is_retry = wait["max_attempts"] and wait["attempt"] > 1

@@ -28,6 +28,8 @@ class AuditFilter:
     via: str = ""
     instance_id: str = ""
     instance_prefix: str = ""
+    job: int | None = None
+    """Acts of that bulk job; no index serves it, so that ``at_from`` should be set too."""
     at_from: datetime | None = None
     at_to: datetime | None = None
     """Exclusive."""
@@ -61,6 +63,8 @@ def _filtered(hub: str, where: AuditFilter) -> QuerySet[AuditEntry]:
     rows = rows.filter(**{column: text for column, text in texts.items() if text})
     if where.instance_prefix:
         rows = rows.filter(_prefix(where.instance_prefix, rows.db))
+    if where.job is not None:
+        rows = rows.filter(details__job=where.job)
     if where.at_from:
         rows = rows.filter(at__gte=where.at_from)
     if where.at_to:

@@ -47,6 +47,7 @@ LIST_COLUMNS = (
     "execution",
     "error",
     "waiting_for",
+    "blocked_at",
     "parent",
     "created_at",
     "scheduled_start_at",

@@ -13,8 +13,9 @@ from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import Instance
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.search.language import Mark, Query
+from orchestrations.search.language import Mark, Query, Text
 from orchestrations.search.marks import is_marked
+from orchestrations.search.moments import Span
 from orchestrations.search.names import named_like, orchestrations_named, prefixed
 
 
@@ -77,6 +78,29 @@ def filter_of(query: Query, now: datetime) -> InstanceFilter:
         completed_to=completed_to,
         marks=query.marks,
     )
+
+
+def query_of(where: InstanceFilter) -> Query:
+    """A query that stands for the filter; ``filter_of`` makes it of that again, at whatever moment."""
+    parent = where.parent_instance_id or (where.parent.instance_id if where.parent else "")
+    return Query(
+        statuses=where.statuses,
+        marks=where.marks,
+        name=_text(where.name, where.name_prefix),
+        id=_text(where.instance_id, where.id_prefix),
+        tags=tuple(where.tags.items()),
+        version=where.version,
+        parent=parent or None,
+        error=where.error_text or None,
+        fingerprint=where.error_fingerprint or None,
+        created=Span(where.created_from, where.created_to),
+        completed=Span(where.completed_from, where.completed_to),
+        children=not where.roots_only and not parent and not where.instance_id and not where.id_prefix,
+    )
+
+
+def _text(whole: str, prefix: str) -> Text | None:
+    return Text(whole) if whole else Text(prefix, is_prefix=True) if prefix else None
 
 
 def filter_instances(hub: str, where: InstanceFilter, *, using: str | None = None) -> QuerySet[Instance]:

@@ -15,6 +15,7 @@ SIZES: dict[str, object] = {
 }
 COLOURS: dict[str, object] = {"type": "rule", "values": ["color-contrast"]}
 WIDE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 820}
+NARROW = {"width": 320, "height": 820}  # WCAG 1.4.10, of 1280 pixels at 400 %
 AXE = Axe()
 # Passes are neither looked for in detail nor sent over: they are most of the time that axe takes.
 RUN = """async rules => (await axe.run({runOnly: rules, resultTypes: ["violations"]})).violations.map(
@@ -50,11 +51,18 @@ def problems(page: Page) -> list[str]:
     told += [f"on a phone: {fault}" for fault in faults(page, SIZES)]
     if wider := overflow(page):
         told.append(f"it is {wider} pixels too wide on a phone")
+    page.set_viewport_size(NARROW)
+    if wider := overflow(page):
+        told.append(f"it is {wider} pixels too wide at 320 pixels")
+    page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="dark")
     told += [f"on a phone in the dark: {fault}" for fault in faults(page, COLOURS)]
     page.set_viewport_size(WIDE)
     told += [f"in the dark: {fault}" for fault in faults(page, COLOURS)]
     page.emulate_media(color_scheme="light")
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    if wider := overflow(page):
+        told.append(f"it is {wider} pixels too wide with text of twice the size")
     return told
 
 

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
+from orchestrations.bulk.selections import Selection
 from orchestrations.core.events import EventType
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.human import Approval
+from orchestrations.core.status import RuntimeStatus
 from orchestrations.models import (
     ActivityWorkItem,
     AuditEntry,
@@ -22,6 +24,7 @@ from orchestrations.models import (
     SavedView,
     WorkerLease,
 )
+from orchestrations.search.filters import InstanceFilter
 from tests import rows
 from tests.asking import Refund, ask, closed, say, vote
 
@@ -557,6 +560,7 @@ def more() -> None:
     rows.entity("@account@B-2", None)
     admin = User.objects.get(username="admin")
     SavedView.objects.create(hub=HUB, name="Failed today", query="status:failed created:-24h", owner=admin)
+    chosen = Selection(InstanceFilter(statuses=(RuntimeStatus.RUNNING,), name="order_flow", created_to=now)).to_json()
     problem = {"instance_id": "ref-88", "outcome": "skipped", "why": "It is Completed."}
     for state, done, columns in (
         ("Running", 700, {}),
@@ -565,9 +569,9 @@ def more() -> None:
         ("Failed", 0, {"error": "The filter can't be read any more.", "ended_at": now}),
     ):
         BulkJob.objects.create(
-            hub=HUB, action="terminate", selection="status:running", reason="the batch was started twice", state=state,
-            total=1_240, done=done, created_by=admin, creator_name="admin", via="Dashboard",
-            started_at=now - timedelta(seconds=40), **columns,
+            hub=HUB, action="terminate", selection=chosen, reason="the batch was started twice", state=state,
+            parameters={"recursive": True}, total=1_240, done=done, created_by=admin, creator_name="admin",
+            via="Dashboard", started_at=now - timedelta(seconds=40), **columns,
         )  # fmt: skip
     refund = ask("rf-20", "Refund 410.00 EUR to Acme GmbH", form=Refund, name="refund", quorum_approve=2, approvals=1)
     vote(refund, "dana", "approve", "Checked with the shop.")

@@ -29,7 +29,6 @@ COMING_SHOWN = 5
 ITEMS_READ = 500  # activities of one instance that are looked at
 RECENT_EVENTS = 2_000  # in which the failure before a retry is looked for
 FAILURES = (EventType.TASK_FAILED.value, EventType.SUB_ORCHESTRATION_FAILED.value)
-CHILD_COLUMNS = [*LIST_COLUMNS, "blocked_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def _items(instance: Instance) -> dict[int, ActivityWorkItem]:
 def _children(instance: Instance, waits: Sequence[Wait]) -> dict[str, Instance]:
     ids = [wait.instance_id for wait in waits if wait.kind == "SubOrchestration" and wait.instance_id]
     rows = Instance.objects.using(get_config().database).filter(hub=instance.hub, instance_id__in=ids)
-    return {row.instance_id: row for row in rows.only(*CHILD_COLUMNS)}
+    return {row.instance_id: row for row in rows.only(*LIST_COLUMNS)}
 
 
 def _entities(instance: Instance, waits: Sequence[Wait]) -> dict[str, Entity]:

@@ -32,6 +32,7 @@ COLUMNS = {
         Column("tags", "Tags", "minor tags"),
         Column("parent", "Parent", "mono id minor"),
         Column("execution", "Execution", "end minor"),
+        Column("blocked", "Blocked at", "mono id minor"),
     )
 }
 USUAL = ("status", "id", "name", "doing", "created", "updated", "duration")

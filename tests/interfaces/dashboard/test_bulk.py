@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from urllib.parse import urlencode
 
@@ -269,6 +270,53 @@ def test_the_page_of_a_job_follows_it_and_comes_to_rest(operator):
     assert "<html" not in part and "data-tick" not in part
     assert "All 1 instances have had their turn." in part
     assert 'id="job-stop" hx-swap-oob="true"' in part
+
+
+def test_the_page_of_a_job_says_what_was_chosen_and_how(operator):
+    rows.instance("order-1")
+    rows.instance("spared", name="other")
+    where = new("terminate", all="1", q="status:running name:ech* id:order-*")
+    form = {**hidden(operator.get(where).text), "reason": "wrong", "confirm": "terminate", "recursive": "on"}
+    operator.post(where, form)
+    job = BulkJob.objects.get()
+    page = operator.get(f"{BULK}{job.pk}/").text
+
+    link = html.unescape(re.search(r'<dt>Chosen</dt><dd><a class="mono" href="([^"]+)"', page)[1])
+    assert "status:running name:ech* id:order-* created&lt;" in page
+    assert "with its sub-orchestrations" in page
+    shown = operator.get(link, follow=True).text
+    assert "order-1" in shown and "spared" not in shown
+
+
+def test_a_job_of_ticked_instances_says_how_many(operator):
+    one = rows.instance("one")
+    where = new("tags", pk=[one.pk])
+    operator.post(where, {**hidden(operator.get(where).text), "tags": "team=b"})
+
+    page = operator.get(f"{BULK}{BulkJob.objects.get().pk}/").text
+
+    assert "1 instance, one by one" in page
+    assert "<dt>How</dt><dd>tag team: b</dd>" in page
+
+
+def test_a_job_leads_to_its_acts_in_the_audit_trail(admin_client):
+    rows.instance("one")
+    rows.instance("two")
+    for instance_id in ("one", "two"):
+        pk = Instance.objects.get(instance_id=instance_id).pk
+        where = new("suspend", pk=[pk])
+        admin_client.post(where, hidden(admin_client.get(where).text))
+    work()
+    first, second = BulkJob.objects.order_by("pk")
+
+    assert f'href="/hubs/default/audit/?job={first.pk}"' in admin_client.get(f"{BULK}{first.pk}/").text
+    of_first = admin_client.get("/hubs/default/audit/", {"job": first.pk}).text
+
+    assert f'href="/hubs/default/bulk/{first.pk}/"' in of_first
+    assert f'href="/hubs/default/bulk/{second.pk}/"' not in of_first
+    assert "/i/one/" in of_first and "/i/two/" not in of_first
+    exported = admin_client.get("/hubs/default/audit/export.ndjson", {"job": first.pk}).getvalue()
+    assert exported.count(b"\n") == 2
 
 
 def test_what_was_not_done_is_listed_with_the_reason(operator):

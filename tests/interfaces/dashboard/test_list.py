@@ -21,7 +21,7 @@ LIST = "/hubs/default/instances/"
 
 
 def ids(text: str) -> list[str]:
-    return re.findall(r'class="mono id"><a href="[^"]*" data-row>([^<]+)</a>', text)
+    return re.findall(r'class="mono id"[^>]*><a href="[^"]*" data-row>([^<]+)</a>', text)
 
 
 def tick_url(text: str) -> str:

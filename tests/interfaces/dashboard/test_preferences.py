@@ -91,6 +91,18 @@ def test_a_zone_that_there_is_none_of_is_refused(viewer):
     assert viewer.post(PREFS, CHOICE | {"time_zone": "Middle/Earth"}).status_code == 422
 
 
+def test_the_line_at_which_each_instance_is_blocked_is_a_column(viewer, django_assert_max_num_queries):
+    for number in range(5):
+        rows.instance(blocked_at=f"orders/flows.py:{number} in order_flow")
+    viewer.post("/prefs/columns/", {"do": "show:blocked"})
+
+    with django_assert_max_num_queries(9):
+        page = viewer.get("/hubs/default/instances/").text
+
+    assert "Blocked at" in page
+    assert "orders/flows.py:4 in order_flow</td>" in page
+
+
 @pytest.mark.parametrize("kept", [["canary"], [], ["status", 7, None]])
 def test_columns_that_are_none_are_left_out(viewer, kept):
     Preferences.objects.create(user_id=viewer.session["_auth_user_id"], columns=kept)

@@ -37,7 +37,7 @@ def test_a_worker_tells_what_it_has_in_hand_and_the_code_it_runs(viewer):
 
     assert "3 of 16 activity slots in use" in text
     assert "Live web-1:17" in text
-    assert "3 of 16 Instances 1 1 orchestrator, 1 activity" in text
+    assert "3 of 16 1 1 orchestrator, 1 activity" in text
     assert "Orchestrators order 1.0 2.0 Activities charge Entities stock" in text
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrations.bulk.jobs import parameters_told
+from orchestrations.bulk.selections import Selection
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.interfaces.dashboard.links import view_url
+from orchestrations.interfaces.dashboard.presentation.deeds import told
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, Badge
 from orchestrations.interfaces.dashboard.presentation.verbs import VERBS
 from orchestrations.models import BulkJob
+from orchestrations.search.filters import query_of
+from orchestrations.search.language import write
 
 STATES = {
     BulkJob.State.PENDING: BADGES[RuntimeStatus.PENDING],
@@ -44,7 +50,27 @@ def describe(job: BulkJob) -> dict[str, object]:
         "total": shown.total,
         "summary": _summary(job, shown),
         "more_problems": max(job.skipped + job.failed - len(job.problems), 0),
+        "chosen": _chosen(job),
+        "parameters": told(parameters_told(job)),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a job acts on: a query of the list, or that many instances named one by one."""
+
+    query: str = ""
+    url: str = ""
+    named: int = 0
+
+
+def _chosen(job: BulkJob) -> Chosen:
+    selection = Selection.from_json(job.selection)
+    if selection.where is None:
+        return Chosen(named=len(selection.ids))
+    query = query_of(selection.where)
+    text = write(query)
+    return Chosen(text or "every instance", view_url(job.hub, text, ""))
 
 
 def _summary(job: BulkJob, shown: ShownJob) -> str:
