@@ -40,7 +40,9 @@ HISTORY_EVENTS = 50_000  # events of one execution; continue_as_new is the remed
 
 STACK_TRACE_CHARACTERS = 8_000  # kept of a traceback: the innermost frames
 FAILURE_MESSAGE_CHARACTERS = 4_000
+FAILURE_PROPERTIES_BYTES = 8_000  # of one failure, as JSON
 FAILURE_CHAIN = 16  # causes kept of one failure
+FAILURES = 64  # kept of one failure in all, with its causes and the members of groups
 
 LIST_PAGE = 50  # rows of a list where the caller names no number
 INSTANCES_EXPORTED = 100_000  # in one file of the list; it is sent while it is read

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from orchestrations.core.errors import TaskFailedError
 from orchestrations.core.tasks import Task
 
 
@@ -47,11 +47,10 @@ class CompositeTask(Task):
 class WhenAllTask(CompositeTask):
     """Completes when all have ended: with their results in argument order, or with the first failure in time."""
 
-    __slots__ = ("_first_error",)
+    __slots__ = ()
 
     def __init__(self, children: Iterable[Task]) -> None:
         super().__init__(children)
-        self._first_error = self._earliest_known_error()
         if self.pending == 0:
             self._finish()
 
@@ -67,7 +66,6 @@ class WhenAllTask(CompositeTask):
     def child_ended(self, child: Task) -> None:
         """Finish with the last child."""
         self.pending -= 1
-        self._first_error = self._first_error or child.error
         if self.pending == 0 and not self.has_ended:
             self._finish()
 
@@ -79,28 +77,20 @@ class WhenAllTask(CompositeTask):
                 if child.has_failed or not self.has_failed:
                     child.look()
 
-    def child_reopened(self, child: Task) -> None:
-        """Wait for the child once more."""
-        self._first_error = self._earliest_known_error()
-        super().child_reopened(child)
-
     def failures(self) -> Iterator[BaseException]:
         """The errors of all children that failed, and of theirs."""
         for child in self.children:
             yield from child.failures()
 
-    def _earliest_known_error(self) -> BaseException | None:
-        return next((child.error for child in self.children if child.error is not None), None)
-
     def _finish(self) -> None:
-        if self._first_error is None:
+        errors = {child.ended: child.error for child in self.children if child.error is not None}
+        if not errors:
             self.complete([child._result for child in self.children])
             return
-        if isinstance(self._first_error, TaskFailedError):
-            self._first_error.failures = tuple(self.failures())
-        elif isinstance(self._first_error, TimeoutError):
-            self._first_error.failures = tuple(self.failures())  # type: ignore[attr-defined]
-        self.fail(self._first_error)
+        error = errors[min(errors)]
+        with suppress(Exception):  # an author's error may have no room for it
+            error.failures = tuple(self.failures())  # type: ignore[attr-defined]
+        self.fail(error)
 
 
 class WhenAnyTask(CompositeTask):

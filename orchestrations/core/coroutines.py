@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Callable
 from pathlib import PurePath
@@ -10,9 +11,11 @@ from typing import Any, NamedTuple
 
 from orchestrations.core.definitions import OrchestratorDefinition
 from orchestrations.core.errors import ExecutionDiscarded
+from orchestrations.core.stack_traces import is_own
 from orchestrations.core.tasks import Task
 
 CORE = f"{PurePath(__file__).parent}{PurePath('/')}"
+RAISE = dis.opmap["RAISE_VARARGS"]  # the instruction of both
 CLOSE_ATTEMPTS = 10  # an orchestrator may swallow GeneratorExit and wait again
 
 
@@ -120,6 +123,16 @@ def raised_at(error: BaseException) -> Location | None:
             location = Location(entry.tb_frame.f_code.co_filename, entry.tb_lineno, entry.tb_frame.f_code.co_qualname)
         entry = entry.tb_next
     return location
+
+
+def is_verdict(error: BaseException) -> bool:
+    """Whether a ``raise`` or ``assert`` of the author's made the error, as opposed to a fault that Python found."""
+    entry, own = error.__traceback__, None
+    while entry is not None:
+        if is_own(entry.tb_frame.f_code.co_filename):
+            own = entry
+        entry = entry.tb_next
+    return own is not None and own.tb_frame.f_code.co_code[own.tb_lasti] == RAISE
 
 
 def _location(frame: FrameType) -> Location:

@@ -8,6 +8,7 @@ complete. An event that a wait took, and that the orchestrator then dropped with
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.tasks import ExternalEventTask, Task
@@ -20,6 +21,7 @@ class ExternalEvents:
         self._waits: dict[str, list[ExternalEventTask]] = {}  # running, oldest first
         self._buffered: dict[str, deque[HistoryEvent]] = {}  # never an empty one
         self._taken: dict[str, list[ExternalEventTask]] = {}  # ended with an event that may be unseen yet
+        self._unfit: dict[int, ExternalEventTask] = {}  # failed on their event, by wait id
         self.untimed: set[ExternalEventTask] = set()  # gave their event back, and their timer is cancelled
         self.questions: dict[int, ExternalEventTask] = {}  # all that were put to people, by wait id
 
@@ -65,6 +67,8 @@ class ExternalEvents:
         self.forget(wait)
         self._taken.setdefault(key, []).append(wait)
         wait.take(event)
+        if wait.has_failed:
+            self._unfit[_age(wait)] = wait
         if wait.timer is not None:
             wait.timer.cancel()
 
@@ -93,6 +97,10 @@ class ExternalEvents:
         for taken in self._taken.values():
             events += [wait.event for wait in taken if wait.event is not None and not wait.was_seen]
         return sorted(events, key=_sequence)
+
+    def unfit(self) -> Iterator[ExternalEventTask]:
+        """The waits that failed because their event was not what they wait for, and that still have it."""
+        return (wait for wait in self._unfit.values() if wait.event is not None and wait.has_failed)
 
     def _take_back(self, key: str, awaited: Task | None) -> None:
         """Buffer again what waits took that the orchestrator has dropped without ever seeing the event."""

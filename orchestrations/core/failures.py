@@ -5,11 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from orchestrations.core.stack_traces import frames, place_of
-from orchestrations.limits import FAILURE_CHAIN, FAILURE_MESSAGE_CHARACTERS, STACK_TRACE_CHARACTERS
+from orchestrations.limits import (
+    FAILURE_CHAIN,
+    FAILURE_MESSAGE_CHARACTERS,
+    FAILURE_PROPERTIES_BYTES,
+    FAILURES,
+    STACK_TRACE_CHARACTERS,
+)
 
 CHANGING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")  # parts of a message that differ from one failure to the next
 
@@ -18,6 +27,7 @@ CHANGING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")  # parts of a message that diff
 class FailureDetails:
     """One failure and, in ``inner_failure``, what caused it.
 
+    ``members`` are those of an ExceptionGroup, and ``properties`` what the exception's attribute of that name held.
     ``error_type`` is the qualified name of the exception class; ``type_names`` those of all its base classes too, so
     that ``is_caused_by`` knows subclasses without importing anything.
     """
@@ -28,30 +38,46 @@ class FailureDetails:
     inner_failure: FailureDetails | None = None
     is_non_retriable: bool = False
     type_names: tuple[str, ...] = field(default=())
+    properties: dict[str, Any] = field(default_factory=dict)
+    members: tuple[FailureDetails, ...] = ()
 
     @classmethod
-    def from_exception(cls, error: BaseException, *, depth: int = 0) -> FailureDetails:
-        """Describe an exception with its causes. An exception that carries ``details`` passes them on as its cause."""
+    def from_exception(cls, error: BaseException) -> FailureDetails:
+        """Describe an exception with its causes, and a group with its members.
+
+        An exception that carries ``details`` passes them on as its cause, and one whose ``properties`` are a dictionary
+        passes on what of them is JSON. At most FAILURE_CHAIN causes one after another are kept, and FAILURES in all.
+        """
+        return cls._described(error, FAILURE_CHAIN, iter(range(FAILURES - 1)))
+
+    @classmethod
+    def _described(cls, error: BaseException, length: int, room: Iterator[int]) -> FailureDetails:
+        """``length`` causes may follow one another, and ``room`` gives out one number for each failure."""
         details = _attribute(error, "details")
+        inner: FailureDetails | None = None
+        members: tuple[FailureDetails, ...] = ()
         if isinstance(details, FailureDetails):
-            inner = details.cut(FAILURE_CHAIN - depth)
-        else:
-            cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-            inner = cls.from_exception(cause, depth=depth + 1) if cause is not None and depth < FAILURE_CHAIN else None
+            inner = details._cut(length, room)
+        elif (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) and length:
+            inner = cls._described(cause, length - 1, room) if _has_room(room) else None
+        if isinstance(error, BaseExceptionGroup) and length:
+            members = tuple(cls._described(member, length - 1, room) for member in error.exceptions if _has_room(room))
         kind = type(error)
         return cls(
             error_type=qualified_name(kind),
-            message=_message(error),
+            message=message_of(error),
             stack_trace=_stack_trace(error),
             inner_failure=inner,
             is_non_retriable=_attribute(error, "is_non_retriable") is True,
             type_names=tuple(qualified_name(base) for base in kind.__mro__ if base not in (object, BaseException)),
+            properties=_properties(error),
+            members=members,
         )
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> FailureDetails:
         """Read the stored form; unknown keys are ignored and missing ones empty."""
-        inner = value.get("innerFailure")
+        inner, properties = value.get("innerFailure"), value.get("properties")
         return cls(
             error_type=str(value.get("errorType", "")),
             message=str(value.get("errorMessage", "")),
@@ -59,11 +85,13 @@ class FailureDetails:
             inner_failure=cls.from_json(inner) if isinstance(inner, dict) else None,
             is_non_retriable=bool(value.get("isNonRetriable")),
             type_names=tuple(value.get("typeNames", ())),
+            properties=properties if isinstance(properties, dict) else {},
+            members=tuple(cls.from_json(member) for member in value.get("members", ()) if isinstance(member, dict)),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form, with the Durable Task key names."""
-        return {
+        """The stored form, with the Durable Task key names; ``properties`` and ``members`` where there are any."""
+        value: dict[str, Any] = {
             "errorType": self.error_type,
             "errorMessage": self.message,
             "stackTrace": self.stack_trace,
@@ -71,27 +99,37 @@ class FailureDetails:
             "isNonRetriable": self.is_non_retriable,
             "typeNames": list(self.type_names),
         }
+        if self.properties:
+            value["properties"] = self.properties
+        if self.members:
+            value["members"] = [member.to_json() for member in self.members]
+        return value
 
-    def cut(self, length: int) -> FailureDetails | None:
-        """The failure with no more than that many links of its chain of causes."""
-        if length <= 0:
+    def _cut(self, length: int, room: Iterator[int]) -> FailureDetails | None:
+        """The failure with no more than that many links of its chain of causes, nor than there is room for."""
+        if length <= 0 or not _has_room(room):
             return None
-        inner = self.inner_failure.cut(length - 1) if self.inner_failure is not None else None
-        return self if inner == self.inner_failure else replace(self, inner_failure=inner)
+        inner = self.inner_failure._cut(length - 1, room) if self.inner_failure is not None else None
+        members = tuple(kept for member in self.members if (kept := member._cut(length - 1, room)) is not None)
+        return replace(self, inner_failure=inner, members=members)
+
+    def all_failures(self) -> Iterator[FailureDetails]:
+        """This failure, its causes and the members of groups among them."""
+        yield self
+        for member in self.members:
+            yield from member.all_failures()
+        if self.inner_failure is not None:
+            yield from self.inner_failure.all_failures()
 
     def is_caused_by(self, error_type: type[BaseException] | str) -> bool:
-        """Whether this failure or one of its causes is of that type.
+        """Whether this failure, one of its causes or a member of a group among them is of that type.
 
         A class matches its subclasses too; a string matches the qualified or the bare class name.
         """
         wanted = error_type if isinstance(error_type, str) else qualified_name(error_type)
-        failure: FailureDetails | None = self
-        while failure is not None:
-            for name in (failure.error_type, *failure.type_names):
-                if name == wanted or (isinstance(error_type, str) and name.rpartition(".")[2] == wanted):
-                    return True
-            failure = failure.inner_failure
-        return False
+        names = (name for failure in self.all_failures() for name in (failure.error_type, *failure.type_names))
+        is_bare = isinstance(error_type, str)
+        return any(name == wanted or (is_bare and name.rpartition(".")[2] == wanted) for name in names)
 
     @property
     def summary(self) -> str:
@@ -135,7 +173,33 @@ def _attribute(error: BaseException, name: str) -> object:
         return None
 
 
-def _message(error: BaseException) -> str:
+def _has_room(room: Iterator[int]) -> bool:
+    return next(room, None) is not None
+
+
+def _properties(error: BaseException) -> dict[str, Any]:
+    """The error's ``properties``, as far as they are JSON and within their limit."""
+    given = _attribute(error, "properties")
+    kept: dict[str, Any] = {}
+    room = FAILURE_PROPERTIES_BYTES
+    for name, value in given.items() if isinstance(given, dict) else ():
+        text = _as_json({name: value}) if isinstance(name, str) else b""
+        if text and len(text) <= room:
+            room -= len(text)
+            kept.update(msgspec.json.decode(text))
+    return kept
+
+
+def _as_json(value: object) -> bytes:
+    """The value as JSON; empty for one that is none."""
+    try:
+        return msgspec.json.encode(value)
+    except Exception:  # the author's value is the author's code
+        return b""
+
+
+def message_of(error: BaseException) -> str:
+    """Its message, as it is stored."""
     try:
         message = str(error)
     except Exception as broken:  # the author's __str__ is the author's code

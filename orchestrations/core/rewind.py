@@ -1,55 +1,30 @@
 """Rewinding a failed execution: which of its history stays, and what is told again.
 
-The failure that reached the end of the orchestrator is found by replaying it. Its task keeps its first TaskScheduled
+The failure that ended the orchestrator is found by replaying it (see culprits). Its task keeps its first TaskScheduled
 and loses its failures and retries; a wait or an HTTP call that failed for want of time keeps its TimerCreated and loses
-the TimerFired. What the code decided after it had seen the failure (compensation) goes, with its results; failures that
-were handled earlier stay, and those that the code had not seen yet are done again too. Work that was completed before
-the code saw the failure never runs again, and neither does what was completed after the end: such facts stand behind
-the ExecutionCompleted in the history, and are delivered.
+the TimerFired; a wait that failed because its event did not fit loses the event. What the code decided after it had
+seen the failure (compensation) goes, with its results; failures that were handled earlier stay, and those that the code
+had not seen yet are done again too. Work that was completed before the code saw the failure never runs again, and
+neither does what was completed after the end: such facts stand behind the ExecutionCompleted in the history, and are
+delivered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from orchestrations.core.context import OrchestrationContext
+from orchestrations.core.culprits import Failed, failures_of, is_recorded_in, that_ended, was_told_now
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import EntityTask
-from orchestrations.core.errors import NonDeterminismError, TaskCancelledError, TaskFailedError
+from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.facts import InstanceFacts
-from orchestrations.core.failures import FailureDetails
-from orchestrations.core.tasks import ActionTask, Task, TimerTask
 
 FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.ENTITY_FAILED})
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A failed task, and the id of the action to do again: the task's own, or of the timer whose time it exceeded."""
-
-    action_id: int
-    task: Task
-    timeout: timedelta | None = None
-
-    @property
-    def child_id(self) -> str | None:
-        """The sub-orchestration's id, if it is one."""
-        return self.task.child_id if isinstance(self.task, ActionTask) else None
-
-    @property
-    def details(self) -> FailureDetails:
-        """What a recorded failure says of it."""
-        error = self.task.error
-        if isinstance(error, TaskFailedError):
-            return error.details
-        return FailureDetails.from_exception(error or TimeoutError())
 
 
 @dataclass(slots=True)
@@ -87,7 +62,7 @@ def rewind(
         redelivered = body[len(kept) :]
     else:
         culprits, cut = _culprits(definition, functions, facts, body, end)
-        kept, redelivered = _split(body, {failed.action_id for failed in culprits}, cut)
+        kept, redelivered = _split(body, culprits, cut)
     redelivered += _late_facts(late, kept, culprits)
     for sequence, event in enumerate(kept, start=1):
         event.sequence = sequence
@@ -120,7 +95,7 @@ def _without_end(history: Sequence[HistoryEvent]) -> list[HistoryEvent]:
 def _calls_again(execution: Execution, late: Sequence[HistoryEvent], culprits: Sequence[Failed]) -> Iterator[int]:
     """The task ids of operations of entities whose failure is undone. All other open ones are under way."""
     failed = {event.task_id for event in late if event.type is EventType.ENTITY_FAILED} | {
-        c.action_id for c in culprits
+        one.action_id for one in culprits
     }
     for task_id, task in execution.tasks.items():
         if isinstance(task, EntityTask) and task_id in failed and not task.has_ended:
@@ -162,63 +137,23 @@ def _culprits(
         trial.replay(body, rewinding=True)
     except NonDeterminismError as error:
         diverged = error
-    failed = list(_failed(trial))
+    failed = list(failures_of(trial))
     if diverged is None:
-        culprits = _fatal(trial.error, failed)
+        culprits = that_ended(trial, failed)
     else:
         # Code that was mended in how it answers the failure differs from there on, which is cut off anyway.
-        culprits = [one for one in failed if _is_answered_now(one, trial) and _ended_it(one, end)]
+        culprits = [one for one in failed if was_told_now(one, trial) and is_recorded_in(end, one)]
         if not culprits:
             raise diverged
     trial.discard()
     if not culprits:
         return [], len(body) + 1
     cut = min(_seen_after(one, body) for one in culprits)
-    known = {event.task_id for event in body if event.is_decided and event.sequence <= cut}
     # A failed call that the code has not seen by then would only fail it again.
     others = [one for one in failed if one.timeout is None and one not in culprits]
-    unseen = [one for one in others if one.action_id in known and _is_unseen(one, body, cut)]
+    known = {event.task_id for event in body if event.is_decided and event.sequence <= cut}
+    unseen = [one for one in others if _is_within(one, known, cut) and _is_unseen(one, body, cut)]
     return culprits + unseen, cut
-
-
-def _failed(trial: Execution) -> Iterator[Failed]:
-    for action_id, task in trial.tasks.items():
-        if isinstance(task, TimerTask):
-            if task.has_fired and task.limits is not None and task.limits.has_failed:
-                yield Failed(action_id, task.limits, task.duration)
-        elif task.has_failed and not isinstance(task.error, TaskCancelledError):  # as a request that was given up
-            yield Failed(action_id, task)
-
-
-def _fatal(error: BaseException | None, failed: Sequence[Failed]) -> list[Failed]:
-    """The tasks whose failure ended the orchestrator; none where its own code failed."""
-    if error is None:
-        return []
-    for chain in (_explicit_causes(error), _all_causes(error)):
-        reached = {id(item) for item in chain}
-        reached |= {id(sibling) for item in chain for sibling in getattr(item, "failures", ())}
-        culprits = [one for one in failed if id(one.task.error) in reached and one.task.failure_seen is not None]
-        if culprits:
-            return culprits
-    return []
-
-
-def _is_answered_now(failed: Failed, trial: Execution) -> bool:
-    seen = failed.task.failure_seen
-    return seen is not None and seen[0] == trial.position()[0]
-
-
-def _ended_it(failed: Failed, end: HistoryEvent) -> bool:
-    """Whether the failure that ended the execution, as it was recorded, goes back to the task's."""
-    if not end.payload:
-        return False
-    details = failed.details
-    recorded: FailureDetails | None = FailureDetails.from_json(msgspec.json.decode(end.payload))
-    while recorded is not None:
-        if (recorded.error_type, recorded.message) == (details.error_type, details.message):
-            return True
-        recorded = recorded.inner_failure
-    return False
 
 
 def _seen_after(failed: Failed, body: Sequence[HistoryEvent]) -> int:
@@ -227,39 +162,28 @@ def _seen_after(failed: Failed, body: Sequence[HistoryEvent]) -> int:
         return len(body)
     sequence, decisions = failed.task.failure_seen
     decided = [event.sequence for event in body if event.is_decided][:decisions]
-    return max(sequence, *decided[-1:])
+    return max([sequence, *decided[-1:]])
 
 
 def _is_unseen(failed: Failed, body: Sequence[HistoryEvent], cut: int) -> bool:
     return failed.task.failure_seen is None or _seen_after(failed, body) > cut
 
 
-def _explicit_causes(error: BaseException | None) -> list[BaseException]:
-    """The error and what it was raised ``from``."""
-    chain: list[BaseException] = []
-    while error is not None and not any(error is known for known in chain):
-        chain.append(error)
-        error = error.__cause__
-    return chain
+def _is_within(failed: Failed, known: set[int | None], cut: int) -> bool:
+    """Whether what failed was begun by then: a known action, or a wait whose event had come."""
+    return failed.action_id in known if failed.event is None else failed.event.sequence <= cut
 
 
-def _all_causes(error: BaseException) -> list[BaseException]:
-    """The error and everything that was being handled when it was raised."""
-    chain: list[BaseException] = []
-    pending: list[BaseException | None] = [error]
-    while pending:
-        item = pending.pop()
-        if item is not None and not any(item is known for known in chain):
-            chain.append(item)
-            pending += [item.__cause__, item.__context__]
-    return chain
-
-
-def _split(body: Sequence[HistoryEvent], culprits: set[int], cut: int) -> tuple[list[HistoryEvent], list[HistoryEvent]]:
+def _split(
+    body: Sequence[HistoryEvent], culprits: Sequence[Failed], cut: int
+) -> tuple[list[HistoryEvent], list[HistoryEvent]]:
     """History up to the cut without the culprits' failures and retries, and the facts after it that still count."""
-    kept = [event for event in body if event.sequence <= cut and not _is_failed_try(event, culprits)]
+    again = {one.action_id for one in culprits if one.action_id is not None}
+    unfit = {one.event.sequence for one in culprits if one.event is not None}
+    fit = [event for event in body if event.sequence not in unfit]
+    kept = [event for event in fit if event.sequence <= cut and not _is_failed_try(event, again)]
     known = {event.task_id for event in kept if event.is_decided}
-    return kept, list(_still_true(body, known - culprits, cut))
+    return kept, list(_still_true(fit, known - again, cut))
 
 
 def _is_failed_try(event: HistoryEvent, culprits: set[int]) -> bool:

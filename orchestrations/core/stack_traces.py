@@ -26,8 +26,13 @@ class Frame:
 
     @property
     def is_own(self) -> bool:
-        """Whether the author's project has it, as opposed to Python, an installed library or the engine."""
-        return FOREIGN.search(self.file.replace("\\", "/")) is None
+        """Whether the author's project has it."""
+        return is_own(self.file)
+
+
+def is_own(file: str) -> bool:
+    """Whether the author's project has that file, as opposed to Python, an installed library or the engine."""
+    return FOREIGN.search(file.replace("\\", "/")) is None
 
 
 def frames(trace: str) -> list[Frame]:

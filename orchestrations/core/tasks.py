@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError
@@ -16,6 +17,9 @@ from orchestrations.core.retries import RetryPolicy
 if TYPE_CHECKING:
     from orchestrations.core.composition import CompositeTask
     from orchestrations.core.human import Question
+
+
+ENDINGS = count(1)  # shared by all executions: only the order counts
 
 
 class TaskState(Enum):
@@ -34,11 +38,23 @@ class Task:
     that a dropped wait took unseen goes to the next wait, and a rewind goes back to where a failure was first seen.
     """
 
-    __slots__ = ("_error", "_parents", "_result", "_state", "failure_seen", "id", "note_failure", "title", "was_seen")
+    __slots__ = (
+        "_error",
+        "_parents",
+        "_result",
+        "_state",
+        "ended",
+        "failure_seen",
+        "id",
+        "note_failure",
+        "title",
+        "was_seen",
+    )
 
     def __init__(self, id: int | str | None = None) -> None:
         self.id = id
         self.title = ""  # what people read instead of a name
+        self.ended = 0  # higher than that of every task which ended before it
         self.was_seen = False  # whether the orchestrator knows how it ended
         self.note_failure: Callable[[], tuple[int, int]] | None = None  # of tasks that a rewind may do again
         self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
@@ -131,6 +147,7 @@ class Task:
 
     def _end(self, state: TaskState, result: Any, error: BaseException | None) -> None:
         self._state, self._result, self._error = state, result, error
+        self.ended = next(ENDINGS)
         for parent in self._parents:
             parent.child_ended(self)
 

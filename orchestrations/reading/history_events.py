@@ -130,6 +130,7 @@ def _pascal_case(failure: dict[str, Any] | None) -> Item | None:
         "StackTrace": failure.get("stackTrace"),
         "InnerFailure": _pascal_case(failure.get("innerFailure")),
         "IsNonRetriable": failure.get("isNonRetriable", False),
+        "Properties": failure.get("properties"),
     }
 
 

@@ -47,6 +47,47 @@ def test_all_waits_for_every_task_and_raises_the_first_failure_in_time_with_the_
     assert good == "good"
 
 
+def test_of_failures_before_all_was_called_the_first_in_time_is_raised(client, worker):
+    @orchestrator
+    def looks_later(context):
+        tasks = [context.call_sub_orchestrator(fails_when_told, name) for name in "ab"]
+        yield context.wait_for_external_event("both")
+        try:
+            yield context.task_all(tasks)
+        except TaskFailedError as error:
+            return [error.details.message, len(error.failures)]
+
+    @orchestrator
+    def fails_when_told(context, name):
+        yield context.wait_for_external_event("go")
+        raise ValueError(name)
+
+    client.start_new(looks_later, "order")
+    worker.run_until_idle()
+    for child in ("order:0002", "order:0001"):
+        client.raise_event(child, "go")
+        worker.run_until_idle()
+    client.raise_event("order", "both")
+
+    assert worker.run_until_ended("order").output == ["b", 2]
+
+
+def test_the_others_are_told_whatever_kind_of_error_comes_first(client, worker, stage):
+    @orchestrator
+    def event_and_work(context):
+        tasks = [context.wait_for_external_event("number", data_type=int), context.call_activity(functions.work, "x")]
+        try:
+            yield context.task_all(tasks)
+        except ValueError as error:
+            return [type(failure).__name__ for failure in error.failures]
+
+    stage.failing = {"x"}
+    client.start_new(event_and_work, "order")
+    client.raise_event("order", "number", "a word")
+
+    assert worker.run_until_ended("order").output == ["PayloadRejected", "TaskFailedError"]
+
+
 def test_results_come_in_the_order_of_the_arguments(client, worker):
     @orchestrator
     def three_events(context):
@@ -138,8 +179,19 @@ def test_an_instance_is_completed_at_once_whatever_is_open(client, worker, stage
     worker.run_until_idle()
 
     assert events("order")[-1] == "ExecutionCompleted", "nothing of what came later is recorded"
-    assert set(Timer.objects.values_list("state", flat=True)) <= {"Cancelled"}
+    assert not Timer.objects.exists(), "it was made in the turn that ended"
     eventually(lambda: not ActivityWorkItem.objects.exists())
+
+
+def test_a_timer_that_is_open_at_the_end_is_cancelled_and_its_row_kept(client, run):
+    @orchestrator
+    def leaves_a_timer(context):
+        context.create_timer(DAY)
+        yield context.call_activity(functions.work, "own")
+        return "done"
+
+    assert run(leaves_a_timer).output == "done"
+    assert [timer.state for timer in Timer.objects.all()] == ["Cancelled"]
 
 
 def test_or_once_all_that_it_began_has_ended_where_it_says_so(client, worker, stage):

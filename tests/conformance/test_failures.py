@@ -48,6 +48,30 @@ def test_the_chain_survives_any_depth_of_sub_orchestrations(client, worker, dept
     assert chain[-2:] == ["RuntimeError", "StockError"]
 
 
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_members_of_a_group_and_properties_survive_any_depth_of_sub_orchestrations(client, worker, depth):
+    class CardDeclined(StockError):
+        properties = {"code": 51, "limits": [100, 200]}
+
+    @activity
+    def breaks_in_parts(value):
+        raise ExceptionGroup("two parts", [CardDeclined(value), OSError("no disk")])
+
+    @orchestrator
+    def nested_group(context, depth):
+        if depth == 0:
+            return (yield context.call_activity(breaks_in_parts, "wool"))
+        return (yield context.call_sub_orchestrator("nested_group", depth - 1))
+
+    client.start_new(nested_group, "order", depth)
+    failure = worker.run_until_ended("order").failure_details
+
+    for kind in (StockError, LookupError, OSError, "CardDeclined", ExceptionGroup):
+        assert failure.is_caused_by(kind), kind
+    declined = next(one for one in failure.all_failures() if one.error_type.endswith("CardDeclined"))
+    assert declined.properties == {"code": 51, "limits": [100, 200]}
+
+
 def test_the_traceback_shows_the_authors_line(client, worker):
     client.start_new("nested", "order", 1)
     failure = worker.run_until_ended("order").failure_details

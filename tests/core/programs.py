@@ -73,7 +73,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Crash:
-    """The orchestrator's own code fails while ``name`` is broken."""
+    """The orchestrator's own code is at fault while ``name`` is broken."""
 
     name: str
 
@@ -108,7 +108,41 @@ class Guard:
     raises: bool
 
 
-Node = Call | Http | Pause | Listen | Send | Crash | All | First | Steps | Guard
+class Rejected(Exception):
+    """What a verdict raises: an error of its own, which is not chained to the failure."""
+
+
+FAILURES = (TaskFailedError, TimeoutError, ExceptionGroup, Rejected)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Catch what fails in the body, remember only that it did, do the rest, and raise an error of its own.
+
+    ``quotes`` whether that repeats the words of the failure.
+    """
+
+    body: Any
+    rest: Any
+    quotes: bool = False
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Await each by itself, one after another or all at the same time, and raise a group of what failed."""
+
+    children: tuple[Any, ...]
+    at_once: bool = False
+
+
+@dataclass(frozen=True)
+class Poll:
+    """Wait until the first of them has ended, look whether it failed, and raise an error of its own."""
+
+    children: tuple[Any, ...]
+
+
+Node = Call | Http | Pause | Listen | Send | Crash | All | First | Steps | Guard | Verdict | Collect | Poll
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
@@ -158,7 +192,7 @@ def _run(context: Any, node: Node, seen: list[tuple[str, Any]], broken: set[str]
         case Guard(body, handler, raises):
             try:
                 return (yield from _run(context, body, seen, broken))
-            except (TaskFailedError, TimeoutError):
+            except FAILURES:
                 handled = yield from _run(context, handler, seen, broken)
                 if raises:
                     raise
@@ -166,13 +200,52 @@ def _run(context: Any, node: Node, seen: list[tuple[str, Any]], broken: set[str]
         case Send(name, starts):
             return context.start_new(name, 1) if starts else context.send_event("other", name, 1)
         case Crash(name):
-            if name in broken:
-                raise RuntimeError(f"{name} is broken")
-            return name
+            return name if name not in broken else {}[f"{name} is broken"]
+        case Verdict(body, rest, quotes):
+            return (yield from _judge(context, body, rest, quotes, seen, broken))
+        case Collect(children, at_once):
+            return (yield from _collect(context, children, at_once, seen))
         case _:
-            task = _task(context, node)
+            return (yield from _await(context, node, seen))
+
+
+def _await(context: Any, node: Node, seen: list[tuple[str, Any]]) -> Iterator[Any]:
+    judged = isinstance(node, Poll)
+    node = First(node.children) if isinstance(node, Poll) else node
+    task = _task(context, node)
+    yield task
+    if judged and task.result.is_failed:
+        raise Rejected("It failed.")
+    return _outcome(node, task, seen)
+
+
+def _judge(
+    context: Any, body: Node, rest: Node, quotes: bool, seen: list[tuple[str, Any]], broken: set[str]
+) -> Iterator[Any]:
+    problem = None
+    try:
+        result = yield from _run(context, body, seen, broken)
+    except FAILURES as error:
+        problem = str(error) if quotes else "It failed."
+    if problem is not None:
+        yield from _run(context, rest, seen, broken)
+        raise Rejected(problem)
+    return result
+
+
+def _collect(context: Any, children: tuple[Node, ...], at_once: bool, seen: list[tuple[str, Any]]) -> Iterator[Any]:
+    begun = [_task(context, child) for child in children] if at_once else []
+    results, errors = [], []
+    for number, child in enumerate(children):
+        task = begun[number] if at_once else _task(context, child)
+        try:
             yield task
-            return _outcome(node, task, seen)
+            results.append(_outcome(child, task, seen))
+        except (TaskFailedError, TimeoutError) as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("Some failed.", errors)
+    return results
 
 
 def _task(context: Any, node: Node) -> Task:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from orchestrations.core.errors import TaskFailedError
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.stack_traces import frames, place_of
-from orchestrations.limits import FAILURE_CHAIN, FAILURE_MESSAGE_CHARACTERS, STACK_TRACE_CHARACTERS
+from orchestrations.limits import (
+    FAILURE_CHAIN,
+    FAILURE_MESSAGE_CHARACTERS,
+    FAILURE_PROPERTIES_BYTES,
+    FAILURES,
+    STACK_TRACE_CHARACTERS,
+)
 
 
 class CardDeclined(ValueError):
@@ -145,6 +153,72 @@ def test_the_summary_is_one_short_line():
     details = FailureDetails("shop.errors.CardDeclined", "no money\nat all " + "x" * 1000)
 
     assert details.summary == "CardDeclined: no money"
+
+
+def test_the_members_of_a_group_are_kept_with_their_causes():
+    try:
+        raise LookupError("cause")
+    except LookupError as cause:
+        broken = RuntimeError("member")
+        broken.__cause__ = cause
+    group = ExceptionGroup("some", [ExceptionGroup("inner", [broken]), KeyError("other")])
+
+    details = FailureDetails.from_json(FailureDetails.from_exception(caught(group)).to_json())
+
+    inner, _ = details.members
+    assert (inner.members[0].message, inner.members[0].inner_failure.message) == ("member", "cause")
+    for kind in (LookupError, RuntimeError, "KeyError", ExceptionGroup):
+        assert details.is_caused_by(kind), kind
+    assert not details.is_caused_by(OSError)
+
+
+def test_a_group_of_very_many_is_cut():
+    many = ExceptionGroup("many", [ExceptionGroup(str(n), [ValueError(n)] * 10) for n in range(20)])
+
+    assert len(list(FailureDetails.from_exception(many).all_failures())) == FAILURES
+
+
+def test_what_is_passed_on_counts_too():
+    told = FailureDetails.from_exception(ExceptionGroup("many", [ValueError(n) for n in range(50)]))
+    group = ExceptionGroup("again", [TaskFailedError("failed", told) for _ in range(3)])
+
+    assert len(list(FailureDetails.from_exception(group).all_failures())) == FAILURES
+
+
+def test_properties_that_are_json_travel_with_the_failure():
+    class Declined(Exception):
+        properties = {
+            "code": 7,
+            "at": datetime(2026, 1, 1, tzinfo=UTC),
+            "who": object(),
+            8: "no text",
+            "parts": [{"a": None}],
+        }
+
+    details = FailureDetails.from_json(FailureDetails.from_exception(Declined()).to_json())
+
+    assert details.properties == {"code": 7, "at": "2026-01-01T00:00:00Z", "parts": [{"a": None}]}
+
+
+@pytest.mark.parametrize("properties", [None, ["a list"], 5])
+def test_properties_that_are_no_dictionary_are_left_out(properties):
+    error = ValueError("no")
+    error.properties = properties
+
+    assert "properties" not in FailureDetails.from_exception(error).to_json()
+
+
+def test_properties_beyond_their_limit_are_left_out():
+    error = ValueError("no")
+    error.properties = {"long": "x" * FAILURE_PROPERTIES_BYTES, "short": 1}
+
+    assert FailureDetails.from_exception(error).properties == {"short": 1}
+
+
+def test_what_was_stored_before_there_were_members_and_properties_is_read():
+    stored = {"errorType": "ValueError", "errorMessage": "m", "innerFailure": None, "typeNames": ["ValueError"]}
+
+    assert FailureDetails.from_json(stored) == FailureDetails("ValueError", "m", type_names=("ValueError",))
 
 
 def test_details_from_elsewhere_may_lack_keys():
