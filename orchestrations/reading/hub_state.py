@@ -20,11 +20,13 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CODE_SCANNED, COUNT_CAP, STUCK_SCANNED
 from orchestrations.models import (
     ActivityWorkItem,
+    DeadLetter,
     HumanTask,
     InboxMessage,
     Instance,
     LostWorker,
     OpenWait,
+    OutgoingWebhook,
     Timer,
     WorkerLease,
 )
@@ -154,6 +156,18 @@ def overdue_questions(hub: str, now: datetime) -> Found:
     """Questions to people whose deadline has passed while nobody has decided, the most overdue first."""
     rows = HumanTask.objects.using(get_config().database).filter(hub=hub, state__in=HumanTask.LIVE, urgent_at__lte=now)
     return _found(rows.order_by("urgent_at", "pk").select_related("instance").only("title", "due_at", "instance__name"))
+
+
+def dead_letters(hub: str) -> Found:
+    """Work that killed its workers and that nobody has put back, the newest first."""
+    rows = DeadLetter.objects.using(get_config().database).filter(hub=hub, put_back_at=None)
+    return _found(rows.order_by("-pk").defer("error", "payload"))
+
+
+def failing_webhooks(hub: str) -> list[OutgoingWebhook]:
+    """Addresses that hear of this hub and don't answer, or were given up for that, the longest first."""
+    rows = OutgoingWebhook.objects.using(get_config().database).filter(hub__in=("", hub), failing_since__isnull=False)
+    return list(rows.order_by("failing_since", "pk").only("name", "enabled", "failing_since", "disabled_reason"))
 
 
 def questions(hub: str) -> CappedCount:

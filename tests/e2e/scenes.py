@@ -17,10 +17,12 @@ from orchestrations.models import (
     ActivityWorkItem,
     AuditEntry,
     BulkJob,
+    DeadLetter,
     HistoryEvent,
     InboxMessage,
     Instance,
     OpenWait,
+    OutgoingWebhook,
     SavedView,
     WorkerLease,
 )
@@ -592,4 +594,11 @@ def more() -> None:
         "Buy a second screen", "rf-24", "expired", timedelta(minutes=50), name="screen", exclude=("admin",),
         on_timeout='{"decision": "reject"}',
     )  # fmt: skip
+    DeadLetter.objects.create(
+        hub=HUB, kind="activity", instance_pk=1, instance_id="etl-2026-01-04", execution=1, position=7,
+        name="load_part", deaths=3, error="Each worker that took it up died.",
+    )  # fmt: skip
+    OutgoingWebhook.objects.create(
+        name="Accounting", url="https://books.example/hooks", failing_since=now - timedelta(hours=2)
+    )
     ask("rf-25", "Order a chair for the admin", name="chair", exclude=("admin",), due_in=timedelta(hours=5))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from django.urls import reverse
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
 
 from orchestrations.core.entity_ids import EntityId, is_entity_id
 from orchestrations.search.language import Query, write
@@ -33,6 +34,15 @@ def target_url(hub: str, instance_id: str) -> str:
         return entity_url(hub, EntityId.parse(instance_id))
     except ValueError:
         return reverse("dashboard:entities", args=[hub])
+
+
+def admin_url(model: type[Model], **filters: object) -> str:
+    """The model's list in the Django admin; empty where the site has none."""
+    try:
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    except NoReverseMatch:
+        return ""
+    return f"{address}?{urlencode(filters)}" if filters else address
 
 
 def entity_url(hub: str, entity_id: EntityId, view: str = "dashboard:entity") -> str:

@@ -17,7 +17,15 @@ from django.utils import timezone
 
 from orchestrations.interfaces.dashboard import bounded_reading as reading
 from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded
-from orchestrations.models import ActivityWorkItem, HumanTask, InboxMessage, Instance, WorkerLease
+from orchestrations.models import (
+    ActivityWorkItem,
+    DeadLetter,
+    HumanTask,
+    InboxMessage,
+    Instance,
+    OutgoingWebhook,
+    WorkerLease,
+)
 from tests import rows
 from tests.asking import ask
 
@@ -55,6 +63,17 @@ def message(instance: Instance, *, waits: timedelta = timedelta()) -> InboxMessa
     return InboxMessage.objects.create(
         hub="default", instance=instance, type="EventRaised", created_at=at, visible_at=at
     )
+
+
+def dead(instance_id: str, **columns: object) -> DeadLetter:
+    return DeadLetter.objects.create(
+        **{"hub": "default", "kind": "activity", "instance_pk": 1, "instance_id": instance_id, "execution": 1}
+        | {"position": 1, "name": "charge", "deaths": 3, "error": "It died."} | columns
+    )  # fmt: skip
+
+
+def webhook(**columns: object) -> OutgoingWebhook:
+    return OutgoingWebhook.objects.create(**{"name": "shop", "url": "https://shop.example/", "events": []} | columns)
 
 
 def ended(status: str, ago: timedelta, **columns: object) -> Instance:
@@ -96,6 +115,8 @@ def test_nothing_needs_attention_where_a_worker_waits_for_work(viewer):
         ),
         (lambda: ask("asks", "May I?", due_in=-timedelta(minutes=1)), "1 question to people overdue"),
         (lambda: activity("work", waits=timedelta(minutes=2)), "Work waits for workers"),
+        (lambda: dead("echo-1"), "1 piece of work given up, because the workers died of it"),
+        (lambda: webhook(failing_since=rows.NOON), "1 webhook can’t be delivered to, since"),
     ],
 )
 def test_what_needs_somebody_is_told(viewer, arrange, said):
@@ -120,6 +141,29 @@ def test_questions_are_overdue_here_as_in_the_inbox_and_lead_there(viewer):
     inbox = viewer.get(re.search(r'href="(/approvals/)">', text)[1]).text
     assert inbox.count("Overdue ") == 1
     assert viewer.get(f"/approvals/{overdue.pk}/").status_code == 200
+
+
+def test_dead_letters_and_webhooks_lead_to_the_admin_whoever_gets_in_there(viewer, admin_client):
+    dead("one")
+    dead("@account@A-7", kind="operation", position=2)
+    dead("three", position=3, put_back_at=timezone.now())
+    webhook(failing_since=timezone.now(), enabled=False)
+    webhook(name="quiet")
+    webhook(name="elsewhere", hub="other", failing_since=timezone.now())
+
+    mine, admins = (region(browser.get(OVERVIEW).text, "attention") for browser in (viewer, admin_client))
+
+    for text in (mine, admins):
+        assert "2 pieces of work given up" in text
+        assert 'href="/hubs/default/i/one/"' in text
+        assert 'href="/hubs/default/entities/account/A-7/"' in text
+        assert "1 webhook can’t be delivered to" in text
+        assert "shop (turned off)" in text
+    assert "/admin/" not in mine
+    links = re.findall(r'href="(/admin/[^"]+)"', admins)
+    assert len(links) == 2
+    for link in links:
+        assert admin_client.get(html.unescape(link)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -230,7 +274,7 @@ def test_it_costs_the_same_queries_for_one_instance_and_for_thirty(viewer, djang
         viewer.get(OVERVIEW)
 
     asked = [query for query in queries.captured_queries if query["sql"].startswith("SELECT")]
-    assert len(asked) == 34
+    assert len(asked) == 36
     assert not any('"durable_instance"."input"' in query["sql"] for query in asked)
 
 

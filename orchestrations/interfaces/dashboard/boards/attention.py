@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.interfaces.dashboard.links import list_url
-from orchestrations.models import WorkerLease
+from orchestrations.interfaces.dashboard.links import admin_url, list_url, target_url
+from orchestrations.models import DeadLetter, OutgoingWebhook, WorkerLease
 from orchestrations.reading import hub_state, queries
 from orchestrations.reading.hub_state import Backlog, Found
 from orchestrations.search.language import Mark, Query
@@ -34,7 +34,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that needs somebody. ``since`` is how long it has been so, where that is known."""
+    """Something that needs somebody. ``since`` is how long it has been so, where that is known.
+
+    A link ``to_admin`` is for who gets into the Django admin.
+    """
 
     kind: str
     icon: str
@@ -44,6 +47,7 @@ class Concern:
     link: str = ""
     since: datetime | None = None
     items: Sequence[Item] = ()
+    to_admin: bool = False
 
 
 def concerns(hub: str, now: datetime) -> list[Concern]:
@@ -56,8 +60,10 @@ def concerns(hub: str, now: datetime) -> list[Concern]:
         *_unserved(hub, now, live),
         *_failed(hub, now),
         *_stuck(hub, now),
+        *_dead(hub),
         *_overdue(hub, now),
         *_backlog(hub, now, backlogs),
+        *_webhooks(hub),
     ]
 
 
@@ -114,6 +120,29 @@ def _of_instances(kind: str, icon: str, hub: str, found: Found, words: str, url:
         for row in found.sample
     ]
     return Concern(kind, icon, f"{found.count} {noun} {words}", url=url, link=link, items=items)
+
+
+def _dead(hub: str) -> list[Concern]:
+    found = hub_state.dead_letters(hub)
+    if not found.count.value:
+        return []
+    items = [
+        Item(dead.instance_id, f"{dead.kind} {dead.name}", target_url(hub, dead.instance_id)) for dead in found.sample
+    ]
+    pieces = "piece" if found.count.value == 1 else "pieces"
+    title = f"{found.count} {pieces} of work given up, because the workers died of it"
+    url = admin_url(DeadLetter, hub=hub, waiting=1)
+    return [Concern("failed", "alert", title, url=url, link="Dead letters", items=items, to_admin=True)]
+
+
+def _webhooks(hub: str) -> list[Concern]:
+    failing = hub_state.failing_webhooks(hub)
+    if not failing:
+        return []
+    told = _some(f"{one.name}{'' if one.enabled else ' (turned off)'}" for one in failing)
+    title = f"{_number(len(failing), 'webhook')} can’t be delivered to"
+    url, since = admin_url(OutgoingWebhook), failing[0].failing_since
+    return [Concern("canceled", "alert", title, told, url, "Webhooks", since, to_admin=True)]
 
 
 def _overdue(hub: str, now: datetime) -> list[Concern]:
