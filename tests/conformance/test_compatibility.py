@@ -459,6 +459,41 @@ def test_a_two_argument_generator_written_for_durabletask(client, worker, caplog
     assert [record.message for record in caplog.records if record.name == logger.name] == ["begun", "done"]
 
 
+def test_an_entity_written_for_durabletask(client, worker):
+    @entity
+    def till(ctx: task.EntityContext, amount: int):
+        if ctx.operation == "sum":
+            ctx.set_state(ctx.get_state(int, 0) + amount)
+            return ctx.get_state(int)
+        state = ctx.get_state(intended_type=int, default=0)
+        ctx.signal_entity(task.EntityInstanceId("counter", "shared"), "add", state + amount)
+        started = ctx.schedule_new_orchestration("child", ctx.orchestration_id, f"{ctx.entity_id.key}-child")
+        return [str(ctx.entity_id), ctx.orchestration_id, started]
+
+    @entity
+    class Box(task.DurableEntity):
+        def put(self, amount: int) -> int:
+            self.set_state(self.get_state(int, 0) + amount)
+            self.signal_entity(task.EntityInstanceId("counter", "shared"), "add", amount)
+            return self.get_state(int)
+
+    @orchestrator
+    def flow(ctx: task.OrchestrationContext, _):
+        a_till, box = task.EntityInstanceId("till", "a"), task.EntityInstanceId("Box", "b")
+        answers = [(yield ctx.call_entity(a_till, "sum", 5)), (yield ctx.call_entity(a_till, "tell", 1))]
+        answers.append((yield ctx.call_entity(box, "put", 3)))
+        yield ctx.call_entity(box, "delete")
+        return answers
+
+    client.start_new(flow, "order")
+
+    assert worker.run_until_ended("order").output == [5, ["@till@a", "order", "a-child"], 3]
+    worker.run_until_idle()
+    assert client.get_status("a-child").output == [None, "order"]
+    assert client.read_entity_state(task.EntityInstanceId("counter", "shared")).entity_state == 9
+    assert not client.read_entity_state(task.EntityInstanceId("box", "b")).entity_exists
+
+
 def attributes_used(test: Callable[..., None], of: str | None = None) -> set[str]:
     """The attributes that a test reads, of the variable of that name or of anything."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(test)))
