@@ -390,6 +390,21 @@ def test_rows_lead_to_their_pages_in_the_dashboard(admin_client):
         assert admin_client.get(page).status_code == 200
 
 
+def test_the_dashboard_leads_to_the_rows_and_the_admin_to_the_dashboard(admin_client, client):
+    entity, task = rows.entity("@counter@a"), rows.task(rows.instance("one"))
+    pages = {
+        "/hubs/default/entities/counter/a/": f"/admin/orchestrations/entity/{entity.pk}/change/",
+        f"/approvals/{task.pk}/": f"/admin/orchestrations/humantask/{task.pk}/change/",
+        "/hubs/default/workers/": "/admin/orchestrations/workerlease/?hub=default",
+        "/admin/": "/",
+    }
+
+    for page, link in pages.items():
+        text = admin_client.get(page).text
+        assert f'href="{link}"' in text
+        assert admin_client.get(link, follow=True).status_code == 200
+
+
 def test_an_entity_leads_to_what_can_be_done_to_it(admin_client):
     row = rows.entity("@counter@a")
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from orchestrations import entity
+from orchestrations.core.events import EventType
 from orchestrations.models import AuditEntry, Entity, Grant, InboxMessage
 from orchestrations.testing import InProcessWorker
 from tests import rows
@@ -147,6 +148,19 @@ def test_a_signal_that_cannot_be_sent_is_told_in_the_form(operator, name, given,
     assert response.status_code == 422
     assert told in response.text
     assert not InboxMessage.objects.exists()
+
+
+def test_an_instance_leads_to_its_entities_and_they_to_who_holds_them(operator):
+    caller = rows.instance("one")
+    called = {"name": "deposit", "attributes": {"instance_id": "@account@A-7"}}
+    rows.history(caller, (EventType.ENTITY_CALLED, called))
+    rows.entity("@account@A-7", "1", locked_by="one")
+
+    related = operator.get("/hubs/default/i/one/related/").text
+    index = operator.get("/hubs/default/entities/").text
+
+    assert 'href="/hubs/default/entities/account/A-7/">@account@A-7</a>' in related
+    assert 'href="/hubs/default/i/one/">one</a>' in index
 
 
 def test_cleaning_up_asks_first_and_says_what_it_did(operator):

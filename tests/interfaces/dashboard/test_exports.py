@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from orchestrations.interfaces.dashboard.counting import Counts
 from orchestrations.interfaces.dashboard.views import exports
 from tests import rows
 
@@ -69,9 +70,30 @@ def test_the_ticked_ones_are_exported_alone(viewer):
 def test_it_ends_at_its_limit(viewer, monkeypatch):
     monkeypatch.setattr(exports, "INSTANCES_EXPORTED", 3)
     for number in range(5):
-        rows.instance(minutes=number)
+        rows.instance(f"i-{number}", minutes=number)
 
-    assert len(read(viewer, "ndjson").splitlines()) == 3
+    *told, last = read(viewer, "ndjson").splitlines()
+    assert [json.loads(line)["instance_id"] for line in told] == ["i-4", "i-3", "i-2"]
+    assert json.loads(last)["left_out"].startswith("The rest is left out: an export has at most 3 instances.")
+    table = list(csv.reader(io.StringIO(read(viewer, "csv"))))
+    assert [line[0] for line in table[1:4]] == ["i-4", "i-3", "i-2"]
+    assert table[4] == [json.loads(last)["left_out"]]
+
+
+def test_what_is_whole_has_no_line_that_says_otherwise(viewer, monkeypatch):
+    monkeypatch.setattr(exports, "INSTANCES_EXPORTED", 2)
+    for _ in range(2):
+        rows.instance()
+
+    assert "left out" not in read(viewer, "ndjson") + read(viewer, "csv")
+
+
+def test_the_page_says_before_that_the_rest_may_be_left_out(viewer, monkeypatch):
+    rows.instance()
+    assert "the rest is left out" not in viewer.get(CHOOSE).text
+    monkeypatch.setattr(exports, "count", lambda hub, where: Counts(by_status={}, total="10,000+"))
+
+    assert "the rest is left out, and the last line of the file says so" in viewer.get(CHOOSE).text
 
 
 @pytest.mark.parametrize("address", [f"{EXPORT}xlsx", f"{EXPORT}csv?q=status:sleepy"])

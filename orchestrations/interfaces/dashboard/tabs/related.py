@@ -10,9 +10,9 @@ from django.http import HttpRequest
 
 from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
-from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
+from orchestrations.interfaces.dashboard.links import target_url
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
 from orchestrations.models import AuditEntry, HistoryEvent, Instance
@@ -33,11 +33,8 @@ class Contact:
     instance_id: str
     name: str
     count: int
-
-    @property
-    def is_entity(self) -> bool:
-        """Whether it is an entity."""
-        return is_entity_id(self.instance_id)
+    url: str
+    """Its page."""
 
 
 def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> dict[str, object]:
@@ -46,8 +43,8 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
     return {
         "begun": _begun(instance),
         "executions": queries.executions(instance) if instance.execution > 1 else [],
-        "sent": _contacts(event for event in events if event.type in SENT),
-        "entities": _contacts(event for event in events if event.type in ENTITIES),
+        "sent": _contacts(instance.hub, (event for event in events if event.type in SENT)),
+        "entities": _contacts(instance.hub, (event for event in events if event.type in ENTITIES)),
         "received": Counter(_received(event) for event in events if event.type == EventType.EVENT_RAISED).most_common(),
         "patches": sorted({event.name or "" for event in events if event.type == EventType.PATCH_APPLIED}),
         "is_cut": instance.last_sequence > EVENTS_READ,
@@ -66,13 +63,14 @@ def _begun(instance: Instance) -> AuditEntry | None:
     return rows.filter(action__in=STARTS).order_by("-pk").first()
 
 
-def _contacts(events: Iterable[HistoryEvent]) -> list[Contact]:
+def _contacts(hub: str, events: Iterable[HistoryEvent]) -> list[Contact]:
     counted: Counter[tuple[str, str]] = Counter()
     for event in events:
         target = attributes(event).get("instance_id")
         if isinstance(target, str):
             counted[target, event.name or ""] += 1
-    return [Contact(target, name, count) for (target, name), count in counted.most_common(FOUND)]
+    most = counted.most_common(FOUND)
+    return [Contact(target, name, number, target_url(hub, target)) for (target, name), number in most]
 
 
 def _received(event: HistoryEvent) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 from django.db.models import QuerySet
@@ -17,7 +18,7 @@ from orchestrations.interfaces.dashboard.asked import Asked
 from orchestrations.interfaces.dashboard.bounded_reading import database
 from orchestrations.interfaces.dashboard.counting import count
 from orchestrations.interfaces.dashboard.instance_rows import Row, as_csv, as_ndjson, exported
-from orchestrations.interfaces.dashboard.streams import stream
+from orchestrations.interfaces.dashboard.streams import ended_at, stream
 from orchestrations.limits import INSTANCES_EXPORTED, LIST_PAGE_MAXIMUM
 from orchestrations.models import Instance
 from orchestrations.reading.queries import InstanceFilter, filter_instances
@@ -30,17 +31,30 @@ KINDS: dict[str, tuple[str, Write]] = {
 }
 
 
+def _left_out(limit: int) -> str:
+    return f"The rest is left out: an export has at most {limit:,} instances. Narrow the filter."
+
+
+ENDINGS: dict[str, tuple[int, Callable[[int], bytes]]] = {
+    "csv": (1, lambda limit: f'"{_left_out(limit)}"\r\n'.encode()),
+    "ndjson": (0, lambda limit: json.dumps({"left_out": _left_out(limit)}).encode() + b"\n"),
+}
+"""How many lines of a file are heads, and the last line of one that leaves something out."""
+
+
 @require_GET
 @needs(Action.VIEW, narrowed=True)
 def choose(request: HttpRequest, *, hub: str) -> HttpResponse:
     """Say what would be exported, and ask in which form."""
     asked = _asked(request, hub)
+    total = count(hub, asked.listing().where).of(asked.query)
     context = {
         "hub": hub,
         "section": "instances",
         "asked": asked,
-        "total": count(hub, asked.listing().where).of(asked.query),
+        "total": total,
         "limit": f"{INSTANCES_EXPORTED:,}",
+        "may_be_cut": total.endswith("+") or total.startswith("≈"),  # then they are not counted to the end
         "may_see_payloads": can(person(request), Action.VIEW_PAYLOADS),
         "needed": Action.VIEW_PAYLOADS.permission,
     }
@@ -57,9 +71,11 @@ def instances(request: HttpRequest, *, hub: str, kind: str) -> HttpResponseBase:
     if payloads:
         require(request, Action.VIEW_PAYLOADS)
     content_type, write = KINDS[kind]
-    rows: Iterator[Row] = exported(_chosen(request, hub), INSTANCES_EXPORTED, payloads=payloads)
+    rows: Iterator[Row] = exported(_chosen(request, hub), INSTANCES_EXPORTED + 1, payloads=payloads)
+    head, ending = ENDINGS[kind]
+    lines = ended_at(write(rows, payloads=payloads), INSTANCES_EXPORTED + head, ending(INSTANCES_EXPORTED))
     name = f"instances-{hub}-{timezone.now():%Y%m%d-%H%M%S}.{kind}"
-    return stream(request, write(rows, payloads=payloads), name, content_type)
+    return stream(request, lines, name, content_type)
 
 
 def _chosen(request: HttpRequest, hub: str) -> QuerySet[Instance]:
