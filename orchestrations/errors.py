@@ -127,9 +127,10 @@ class InstanceEnded(InvalidTransition):
     code = "instance_ended"
 
 
-class PayloadRejected(DurableError, ValueError):
+class PayloadRejected(DurableError, ValueError, TypeError):
     """A value can't be stored as JSON, or doesn't fit the declared type.
 
+    It is a TypeError too, as code written for other SDKs expects of a value of a type that has no JSON.
     ``path`` names the offending place (``$.items[3].name``); ``subject`` names the function and parameter.
     """
 

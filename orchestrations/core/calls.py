@@ -306,13 +306,21 @@ def restart_clocks(execution: Execution, rewound: HistoryEvent) -> None:
 def _restart_timer(timer: TimerTask, now: datetime, stood_still: timedelta, again: float | None) -> None:
     wait = timer.limits if isinstance(timer.limits, ExternalEventTask) else None
     if again is not None:
-        timer.since, timer.due_at = now, now + timedelta(seconds=again)
+        timer.since, timer.due_at = now, _later(now, timedelta(seconds=again))
         if wait is not None:
             wait.since = now
     elif timer.duration is not None:
-        timer.due_at += stood_still
+        timer.due_at = _later(timer.due_at, stood_still)
     if wait is not None and wait.deadline is not None:
         wait.deadline = replace(wait.deadline, due_at=timer.due_at)
+
+
+def _later(moment: datetime, by: timedelta) -> datetime:
+    """That much later, but no later than there are dates."""
+    try:
+        return moment + by
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def open_actions(execution: Execution) -> Sequence[Action]:

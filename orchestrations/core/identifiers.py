@@ -21,7 +21,7 @@ def instance_id_problem(instance_id: str) -> str | None:
     if len(instance_id) > INSTANCE_ID_LENGTH:
         return f"has {len(instance_id)} characters; {INSTANCE_ID_LENGTH} are allowed"
     if instance_id.startswith("@"):
-        return "begins with '@', which is reserved for entities"
+        return "begins with '@', which is reserved for entities: use signal_entity"
     if instance_id in DOTS:
         return "is what every client drops from a URL: there would be no address of it"
     for character in instance_id:

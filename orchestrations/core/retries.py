@@ -43,6 +43,8 @@ class RetryPolicy:
             raise ValueError("backoff_coefficient must be at least 1.")
         if self.max_retry_interval is not None and self.max_retry_interval < timedelta(0):
             raise ValueError("max_retry_interval must not be negative.")
+        if self.retry_timeout is not None and self.retry_timeout < timedelta(0):
+            raise ValueError("retry_timeout must not be negative.")
         if not 0 <= self.jitter <= 1:
             raise ValueError("jitter must be between 0 and 1.")
 
@@ -72,7 +74,7 @@ class RetryPolicy:
         """Whether number and time of attempts leave room for that one (2 or later)."""
         if attempt > self.max_number_of_attempts:
             return False
-        return self.retry_timeout is None or now < started_at + self.retry_timeout
+        return self.retry_timeout is None or now - started_at < self.retry_timeout
 
     def rejects(self, result: object) -> bool:
         """Whether a result counts as a failed attempt. Never, except for policies of HTTP calls."""
@@ -100,14 +102,21 @@ class RetryOptions(RetryPolicy):
     ) -> None:
         RetryPolicy.__init__(
             self,
-            first_retry_interval=timedelta(milliseconds=first_retry_interval_in_milliseconds),
+            first_retry_interval=_milliseconds("first_retry_interval", first_retry_interval_in_milliseconds),
             max_number_of_attempts=max_number_of_attempts,
             backoff_coefficient=backoff_coefficient,
-            max_retry_interval=_milliseconds(max_retry_interval_in_milliseconds),
-            retry_timeout=_milliseconds(retry_timeout_in_milliseconds),
+            max_retry_interval=_if_given("max_retry_interval", max_retry_interval_in_milliseconds),
+            retry_timeout=_if_given("retry_timeout", retry_timeout_in_milliseconds),
             jitter=jitter,
         )
 
 
-def _milliseconds(value: int | None) -> timedelta | None:
-    return None if value is None else timedelta(milliseconds=value)
+def _milliseconds(name: str, value: float) -> timedelta:
+    try:
+        return timedelta(milliseconds=value)
+    except OverflowError:
+        raise ValueError(f"{name} is longer than any timedelta. Choose fewer milliseconds.") from None
+
+
+def _if_given(name: str, value: float | None) -> timedelta | None:
+    return None if value is None else _milliseconds(name, value)

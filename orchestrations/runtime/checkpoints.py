@@ -350,14 +350,14 @@ def _child(claimed: ClaimedInstance, execution: Execution, action: CreateSubOrch
 
 def _is_open(execution: Execution, task_id: int, attempt: int) -> bool:
     task = execution.tasks.get(task_id)
-    return isinstance(task, ActionTask) and not task.is_completed and task.retry_at is None and task.attempt == attempt
+    return isinstance(task, ActionTask) and not task.has_ended and task.retry_at is None and task.attempt == attempt
 
 
 def _timer_is_open(execution: Execution, action: CreateTimer) -> bool:
     task = execution.tasks.get(action.task_id)
     if isinstance(task, ActionTask):
         return task.retry_at is not None and task.attempt == action.attempt
-    return task is not None and not task.is_completed
+    return task is not None and not task.has_ended
 
 
 def _stack(calls: Sequence[Location]) -> str | None:

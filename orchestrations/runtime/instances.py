@@ -171,7 +171,24 @@ def feed(execution: Execution, events: Sequence[HistoryEvent], now: datetime) ->
     """Take events now: the orchestration's clock is the time at which an event is taken, as in Durable Task."""
     for event in events:
         event.timestamp = now
-    return advance(execution, events)
+    episode = advance(execution, events)
+    if execution.completion is None:
+        _tell_of_dropped(execution, events, episode)
+    return episode
+
+
+def _tell_of_dropped(execution: Execution, events: Sequence[HistoryEvent], episode: Episode) -> None:
+    """Log results of tasks that nobody waits for: delivered again, or of a task that there is not."""
+    taken = {id(event) for event in episode.events}
+    for event in events:
+        if event.task_id is not None and id(event) not in taken:
+            logger.warning(
+                "Dropped a %s of task %s, which has ended or is unknown. instance=%s execution=%s",
+                event.type,
+                event.task_id,
+                execution.facts.instance_id,
+                execution.facts.execution,
+            )
 
 
 def generation_of(held: HeldInstance, loaded: LoadedHistory | None) -> int:

@@ -86,6 +86,7 @@ def findings(tmp_path):
         ("names = [*{n for n in order}]", "set-order"),
         ("context.call_activity('a')", "not-awaited"),
         ("context.create_timer(timedelta(1))", "not-awaited"),
+        ("context.lock_entities([one])", "not-awaited"),
         ("task = context.call_activity('a')", "not-awaited"),
         ("return context.call_activity('a')", "not-awaited"),
     ],

@@ -187,6 +187,7 @@ def test_what_has_a_natural_json_form_takes_it(value, text):
 )
 def test_what_cannot_be_stored_is_refused_with_its_path(value, path, problem):
     error = rejection(value)
+    assert isinstance(error, TypeError)
     assert error.path == path
     assert problem in str(error)
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone as django_timezone
 
-from orchestrations import TaskCancelledError, orchestrator
+from orchestrations import RetryPolicy, TaskCancelledError, orchestrator
 from orchestrations.models import HistoryEvent, Instance, Timer
 from tests.runtime import functions
 
@@ -203,3 +203,38 @@ def test_a_turn_may_be_as_wide_as_the_limit_of_actions(client, worker, width):
     client.terminate("order")
     worker.run_until_idle(timeout_seconds=60)
     assert not Timer.objects.filter(state="Pending").exists()
+
+
+def test_a_timer_near_the_end_of_time_survives_a_rewind(client, worker, stage):
+    @orchestrator
+    def waits_for_ever(context):
+        until_the_end = datetime(9999, 12, 31, tzinfo=UTC) - context.current_utc_datetime
+        timer = context.create_timer(until_the_end)
+        done = yield context.call_activity(functions.work, "x")
+        yield context.task_any([timer, context.wait_for_external_event("go")])
+        return done
+
+    stage.failing = {"x"}
+    client.start_new(waits_for_ever, "order")
+    assert worker.run_until_ended("order").runtime_status == "Failed"
+    stage.failing.clear()
+    HistoryEvent.objects.filter(type="ExecutionCompleted").update(timestamp=datetime.now(UTC) - timedelta(days=30))
+    client.rewind("order")
+    worker.run_until_idle()
+
+    assert Timer.objects.get(state="Pending").due_at.year == 9999
+    client.raise_event("order", "go")
+    assert worker.run_until_ended("order").output == "x"
+
+
+def test_retries_without_an_end_in_sight_go_on(client, worker, stage):
+    policy = RetryPolicy(first_retry_interval=timedelta(0), max_number_of_attempts=3, retry_timeout=timedelta.max)
+
+    @orchestrator
+    def is_patient(context):
+        return (yield context.call_activity(functions.work, "x", retry=policy))
+
+    stage.failing = {"x"}
+    client.start_new(is_patient, "order")
+    assert worker.run_until_ended("order").runtime_status == "Failed"
+    assert stage.runs["x"] == 3

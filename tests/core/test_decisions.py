@@ -240,7 +240,8 @@ def test_retry(case):
     Case("nothing comes back from what is sent one way", one_way, [], [child_done(1), done(2), done(3)],
          ['Completed "i1:0001"']),
     Case("an entity is no target of send_event", lambda c: (yield c.send_event("@counter@a", "add")), None, [],
-         ["Failed ValueError: The instance id '@counter@a' begins with '@', which is reserved for entities."]),
+         ["Failed ValueError: The instance id '@counter@a' begins with '@', which is reserved for entities: "
+          "use signal_entity."]),
     Case("a child's id is one that a URL can hold", lambda c: (yield c.call_sub_orchestrator("c", 1, "a/b")), None, [],
          ["Failed ValueError: The instance id 'a/b' holds '/'; none of / \\ # ? is allowed."]),
     Case("a child's id is one that a table can hold", lambda c: c.start_new("c", 1, "x\0"), None, [],

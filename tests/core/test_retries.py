@@ -56,6 +56,8 @@ def test_a_patient_policy_never_waits_longer_than_a_year(coefficient):
         ({}, 6, 0, ValueError(), False),
         ({"retry_timeout": seconds(10)}, 2, 9.9, ValueError(), True),
         ({"retry_timeout": seconds(10)}, 2, 10, ValueError(), False),
+        ({"retry_timeout": timedelta.max}, 2, 10, ValueError(), True),
+        ({"retry_timeout": seconds(0)}, 2, 0, ValueError(), False),
         ({}, 2, 0, Fatal(), False),
         ({"non_retryable": [KeyError]}, 2, 0, KeyError(), False),
         ({"non_retryable": [LookupError]}, 2, 0, KeyError(), False),
@@ -79,6 +81,7 @@ def test_another_attempt_is_allowed_while_nothing_speaks_against_it(fields, atte
         {"backoff_coefficient": 0.9},
         {"backoff_coefficient": float("nan")},
         {"max_retry_interval": seconds(-1)},
+        {"retry_timeout": seconds(-1)},
         {"jitter": 1.5},
         {"jitter": float("nan")},
     ],
@@ -95,6 +98,15 @@ def test_retry_options_are_a_policy_in_milliseconds():
     assert options.first_retry_interval == seconds(1.5)
     assert (options.max_number_of_attempts, options.backoff_coefficient) == (4, 2.0)
     assert (options.max_retry_interval, options.retry_timeout) == (seconds(60), seconds(90))
+
+
+@pytest.mark.parametrize("number", [0, 3, 4], ids=["first", "longest", "timeout"])
+def test_retry_options_longer_than_any_timedelta_are_refused(number):
+    given = [1500, 4, 2.0, 60_000, 90_000]
+    given[number] = 10**18
+
+    with pytest.raises(ValueError, match="fewer milliseconds"):
+        RetryOptions(*given)
 
 
 def calling_with(retry):

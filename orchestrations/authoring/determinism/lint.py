@@ -21,6 +21,7 @@ DURABLE_TASKS = frozenset(
     {
         "call_activity", "call_activity_with_retry", "call_sub_orchestrator", "call_sub_orchestrator_with_retry",
         "call_entity", "call_http", "create_timer", "wait_for_external_event", "task_all", "task_any",
+        "lock_entities",
     }
 )  # fmt: skip
 ORDER_MATTERS = frozenset({"list", "tuple", "enumerate", "iter", "map", "zip", "filter", "reversed"})
