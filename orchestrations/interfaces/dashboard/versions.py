@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
-from orchestrations.models import AuditEntry, HumanTask, InboxMessage, Instance
+from orchestrations.models import AuditEntry, InboxMessage, Instance
 
 CONTROL_TYPES = (
     EventType.EXECUTION_TERMINATED.value,
@@ -80,18 +82,26 @@ def task_version(row_version: int, state: str, status: str, newest_line: int | N
     return digest((row_version, state, status, newest_line))
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How the questions of a hub stand: their version, and what was asked for beside it."""
+
+    version: str
+    beside: dict[str, Any]
+
+
 def approvals_version(hub: str) -> str:
     """What changes when a question to people is asked, answered or closed anywhere in the hub."""
-    return approvals_pulse(hub)[0]
+    return approvals_pulse(hub).version
 
 
-def approvals_pulse(hub: str) -> tuple[str, int]:
-    """That version, and the key of the hub's newest question (0 where there is none), in one query along an index.
+def approvals_pulse(hub: str, **beside: Subquery) -> Pulse:
+    """That version, and the values of sub-queries, in one query along an index; a hub where nobody has done anything
+    gives none.
 
     Whatever becomes of a question, and whatever anybody does with it, leaves an audit entry. Several are looked at, for
     entries are not committed in the order of their keys.
     """
-    newest = HumanTask.objects.filter(hub=hub).order_by("-pk").values("pk")[:1]
     acts = AuditEntry.objects.using(get_config().database).filter(hub=hub).order_by("-pk")
-    found = list(acts.annotate(newest=Subquery(newest)).values_list("pk", "newest")[:ACTS_WATCHED])
-    return digest(pk for pk, _ in found), (found[0][1] or 0) if found else 0
+    found = list(acts.annotate(**beside).values("pk", *beside)[:ACTS_WATCHED])
+    return Pulse(digest(row["pk"] for row in found), {name: row[name] for row in found[:1] for name in beside})

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 
 from orchestrations.access.permissions import may_see_task
 from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.human import words
+from orchestrations.interfaces.dashboard.versions import approvals_pulse
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import HumanTask
 from orchestrations.reading import inbox
@@ -55,22 +57,39 @@ def rows_again(user: Person, hub: str, tab: str, pks: Collection[int]) -> list[H
     return [found[pk] for pk in pks if pk in found and may_see_task(user, found[pk])]
 
 
-def counts(user: Person, hub: str) -> dict[str, CappedCount]:
-    """How many open questions there are in each tab, in one query."""
-    still_open = {tab: inbox.questions(user, hub, tab).filter(state__in=HumanTask.LIVE) for tab in OPEN_TABS}
-    counted = {tab: CountOf(rows.order_by().values("pk")[: COUNTED + 1]) for tab, rows in still_open.items()}
-    carrier = HumanTask.objects.using(get_config().database).filter(hub=hub).order_by("pk")
-    row = carrier.annotate(**{f"count_{tab}": count for tab, count in counted.items()}).values_list(
-        *(f"count_{tab}" for tab in OPEN_TABS)
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How an inbox stands: what changes with it, how many open questions each tab has, and what is new."""
+
+    version: str
+    counts: dict[str, CappedCount]
+    newest: int
+    """The key of the hub's newest question; 0 where there is none."""
+    newer: CappedCount
+    """How many questions of the tab were asked after the one that was named."""
+
+
+def overview(user: Person, hub: str, tab: str = "mine", newest: int | None = None) -> Overview:
+    """All of it in one query. ``newest`` is the newest question that a page of the tab knew of."""
+    newer = HumanTask.objects.none() if newest is None else inbox.questions(user, hub, tab).filter(pk__gt=newest)
+    still_open = {one: inbox.questions(user, hub, one).filter(state__in=HumanTask.LIVE) for one in OPEN_TABS}
+    pulse = approvals_pulse(
+        hub,
+        newest=Subquery(HumanTask.objects.filter(hub=hub).order_by("-pk").values("pk")[:1]),
+        newer=_count(newer),
+        **{one: _count(rows) for one, rows in still_open.items()},
     )
-    found = row.first() or (0, 0, 0)
-    return {tab: CappedCount.of(count, COUNTED) for tab, count in zip(OPEN_TABS, found, strict=True)}
+    counted = {name: pulse.beside.get(name) or 0 for name in ("newest", "newer", *OPEN_TABS)}
+    return Overview(
+        pulse.version,
+        counts={one: CappedCount.of(counted[one], COUNTED) for one in OPEN_TABS},
+        newest=counted["newest"],
+        newer=CappedCount.of(counted["newer"], COUNTED),
+    )
 
 
-def newer_than(user: Person, hub: str, tab: str, newest: int) -> CappedCount:
-    """How many questions of the tab were asked after the one with that key."""
-    rows = inbox.questions(user, hub, tab).filter(pk__gt=newest).order_by().values("pk")
-    return CappedCount.of(rows[: COUNTED + 1].count(), COUNTED)
+def _count(rows: QuerySet[HumanTask]) -> CountOf:
+    return CountOf(rows.order_by().values("pk")[: COUNTED + 1])
 
 
 def next_after(user: Person, task: HumanTask) -> int | None:

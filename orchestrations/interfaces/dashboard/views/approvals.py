@@ -17,7 +17,6 @@ from orchestrations.interfaces.dashboard.access import is_partial, person, signe
 from orchestrations.interfaces.dashboard.human import bulk, inbox
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer as answer_tick
-from orchestrations.interfaces.dashboard.versions import approvals_pulse
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import HumanTask
 from orchestrations.reading import queries
@@ -29,8 +28,8 @@ from orchestrations.reading.paging import CappedCount
 def approvals(request: HttpRequest) -> HttpResponse:
     """The questions of a tab, what is due first on top. Without one, the first tab that has any."""
     hub, who = get_config().task_hub, person(request)
-    counts = inbox.counts(who, hub)
-    tab = request.GET.get("tab") or next((tab for tab in ("mine", "groups") if counts[tab].value), "mine")
+    found = inbox.overview(who, hub)
+    tab = request.GET.get("tab") or next((tab for tab in ("mine", "groups") if found.counts[tab].value), "mine")
     if tab not in inbox.TABS:
         raise Http404("The inbox has no such tab.")
     cursor = request.GET.get("cursor")
@@ -39,8 +38,8 @@ def approvals(request: HttpRequest) -> HttpResponse:
     except InvalidCursor as invalid:
         raise Http404(str(invalid)) from invalid
     context = {
-        **_rows(hub, tab, page.items, is_first=cursor is None),
-        **_tabs(tab, counts),
+        **_rows(hub, tab, page.items, found.version, found.newest if cursor is None else None),
+        **_tabs(tab, found.counts),
         "newer": page.previous_cursor and _url(tab, cursor=page.previous_cursor),
         "older": page.next_cursor and _url(tab, cursor=page.next_cursor),
         "is_first_page": cursor is None,
@@ -62,11 +61,11 @@ def rows(request: HttpRequest) -> HttpResponse:
         raise Http404("The inbox has no such tab.")
     shown = _integers(request.GET.get("ids", ""))
     newest = next(iter(_integers(request.GET.get("newest", ""))), None)
-    counts = inbox.counts(who, hub)
+    found = inbox.overview(who, hub, tab, newest)
     context = {
-        **_rows(hub, tab, inbox.rows_again(who, hub, tab, shown), newest=newest),
-        **_tabs(tab, counts),
-        "newer_count": CappedCount(0) if newest is None else inbox.newer_than(who, hub, tab, newest),
+        **_rows(hub, tab, inbox.rows_again(who, hub, tab, shown), found.version, newest),
+        **_tabs(tab, found.counts),
+        "newer_count": found.newer,
         "is_refresh": True,
     }
     return render(request, "dashboard/approvals/_refreshed.html", context)
@@ -83,7 +82,7 @@ def tick(request: HttpRequest) -> HttpResponseBase:
 @signed_in
 def badge(request: HttpRequest) -> HttpResponse:
     """How many questions wait for this person."""
-    counts = inbox.counts(person(request), get_config().task_hub)
+    counts = inbox.overview(person(request), get_config().task_hub).counts
     total = counts["mine"].value + counts["groups"].value
     is_capped = counts["mine"].is_capped or counts["groups"].is_capped or total > inbox.COUNTED
     return render(
@@ -124,13 +123,12 @@ def of_wait(request: HttpRequest, *, hub: str, instance_id: str, wait: int) -> H
     return redirect("dashboard:task", pk=pk)
 
 
-def _rows(
-    hub: str, tab: str, items: list[HumanTask], *, is_first: bool = False, newest: int | None = None
-) -> dict[str, object]:
-    """What the table's body needs to be drawn and to keep itself up to date; a first page counts what came since."""
+def _rows(hub: str, tab: str, items: list[HumanTask], version: str, newest: int | None) -> dict[str, object]:
+    """What the table's body needs to be drawn and to keep itself up to date.
+
+    ``version`` is from before the rows were read. A first page, with the ``newest`` question, counts what came since.
+    """
     now = timezone.now()
-    version, newest_now = approvals_pulse(hub)
-    newest = newest_now if is_first else newest
     query = {"tab": tab, "ids": ",".join(str(task.pk) for task in items)} | (
         {} if newest is None else {"newest": newest}
     )
