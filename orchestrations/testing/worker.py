@@ -24,6 +24,7 @@ TIMEOUT_SECONDS = 10.0
 DRAIN_SECONDS = 1.0
 ADVANCE_SECONDS = 60.0  # that letting time pass may take
 MOMENT = timedelta(milliseconds=1)  # as SQLite's clock counts
+SOON = timedelta(milliseconds=20)  # the engine carries the database's clock on, and may be a little ahead of it
 NAP_SECONDS = 0.005  # between two looks for a timer that is about to be due
 
 
@@ -147,7 +148,7 @@ class InProcessWorker:
     def _is_idle(self) -> bool:
         store = self.runtime.store
         due_at = store.next_due_at()
-        is_due = due_at is not None and due_at <= store.now()
+        is_due = due_at is not None and due_at <= store.now() + SOON
         return not (is_due or self.runtime.pool.is_busy or store.has_work() or has_open_jobs(store))
 
     def _status(self, instance_id: str) -> OrchestrationStatus:
