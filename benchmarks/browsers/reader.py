@@ -14,7 +14,6 @@ import httpx
 
 QUICK_CHANGES = 3
 REFILL_SECONDS = 60.0  # of somebody who has not touched the page for a minute
-TICK_SECONDS = 30.0
 PARTIAL = {"HX-Request": "true"}
 
 

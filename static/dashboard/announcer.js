@@ -3,13 +3,25 @@
 const EVERY_MS = 5000; // at most one message in that time, but for what the reader did
 const TOAST_MS = 6000;
 
-let announcedAt = 0;
+const gathered = new Set();
+let spokenAt = -EVERY_MS;
+let timer = 0;
 
-export function announce(text, isUrgent = false) {
-  const now = Date.now();
-  if (!isUrgent && now - announcedAt < EVERY_MS) return;
-  announcedAt = now;
+// At once: what the reader did, or must know.
+export function announce(text) {
+  spokenAt = performance.now();
   document.getElementById("announcer").textContent = text;
+}
+
+// Soon, in one message with all that has gathered by then: each `tell` is called when its turn comes, and says how it is.
+export function announceSoon(tell) {
+  gathered.add(tell);
+  timer ||= setTimeout(() => {
+    timer = 0;
+    const texts = [...gathered].map((one) => one()).filter(Boolean);
+    gathered.clear();
+    if (texts.length) announce(texts.join(". "));
+  }, spokenAt + EVERY_MS - performance.now());
 }
 
 export function toast(text) {
@@ -19,5 +31,5 @@ export function toast(text) {
   box.textContent = text;
   document.body.append(box);
   setTimeout(() => box.remove(), TOAST_MS);
-  announce(text, true);
+  announce(text);
 }

@@ -1,6 +1,6 @@
 /* Questions to people: the form of one that is closed meanwhile can be read and copied, and not sent; new ones are announced. */
 
-import { announce } from "./announcer.js";
+import { announce, announceSoon } from "./announcer.js";
 
 const OPEN = ["open", "partly_answered", "escalated"];
 const AFTER_DUE_MS = 500; // the server's clock decides; it may be a little behind
@@ -27,12 +27,14 @@ function lock(state) {
   }
   note.textContent = `${state.querySelector("strong")?.textContent || "Closed"}. What you typed was not sent. You can still select and copy it.`;
   note.hidden = false;
-  announce(note.textContent, true);
+  announce(note.textContent);
 }
 
+const newsText = () => (document.querySelector("[data-news]")?.textContent || "").replace("Show ", "");
+
 function news() {
-  const text = document.querySelector("[data-news]")?.textContent || "";
-  if (text && text !== told) announce(text.replace("Show ", ""));
+  const text = newsText();
+  if (text && text !== told) announceSoon(newsText);
   told = text;
 }
 

@@ -9,13 +9,15 @@ import { clockTime } from "./clocks.js";
 import { isSignedOut, signedOut } from "./session.js";
 import { canStream, openStream } from "./streams.js";
 
-const IDLE_AFTER_MS = 60 * 1000; // since the reader last did anything
+const IDLE_AFTER_MS = 10 * 60 * 1000; // since the reader last did anything; before, who merely watches is asked for as usual
 const IDLE_INTERVAL_MS = 30 * 1000;
 const LONGEST_BACKOFF_MS = 60 * 1000;
 const LONGEST_ANSWER_MS = 10 * 1000;
 const FAILURES_BEFORE_BANNER = 2;
 const QUICK_CHANGES = 3; // of one kind that are shown at once; a page that never rests is then fetched less often
 const REFILL_MS = 3 * 1000;
+/* Where the reader has done nothing for that long, what never rests is fetched once in that long: it is what costs the site
+most. What changes now and then shows within seconds all the same, for as long as somebody watches. */
 const IDLE_REFILL_MS = 60 * 1000;
 
 let timer = 0;
@@ -26,7 +28,7 @@ let lastInput = Date.now();
 let stream = null; // { address, close } while one is open
 
 const ticking = () => document.querySelector("[data-tick]");
-const isIdle = () => Date.now() - lastInput > IDLE_AFTER_MS;
+const isUntouchedFor = (milliseconds) => Date.now() - lastInput > milliseconds;
 const watched = () => [...document.querySelectorAll("[data-watch]")].map((region) => region.dataset.watch).join(",");
 
 export function refresh(soon = false) {
@@ -45,7 +47,7 @@ export function refresh(soon = false) {
 function interval(element) {
   const usual = Number(element.dataset.interval || "5") * 1000;
   if (failures) return Math.min(usual * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
-  return isIdle() ? Math.max(usual, IDLE_INTERVAL_MS) : usual;
+  return isUntouchedFor(IDLE_AFTER_MS) ? Math.max(usual, IDLE_INTERVAL_MS) : usual;
 }
 
 function address(element) {
@@ -109,7 +111,7 @@ function fire(name) {
   const bucket = buckets.get(name) || { tokens: QUICK_CHANGES, at: Date.now(), timer: 0 };
   buckets.set(name, bucket);
   if (bucket.timer) return;
-  const refill = isIdle() ? IDLE_REFILL_MS : REFILL_MS;
+  const refill = isUntouchedFor(IDLE_REFILL_MS) ? IDLE_REFILL_MS : REFILL_MS;
   const now = Date.now();
   bucket.tokens = Math.min(bucket.tokens + (now - bucket.at) / refill, QUICK_CHANGES);
   bucket.at = now;
@@ -151,12 +153,18 @@ function show(element) {
 
 export function pauseOrGoOn() {
   isPaused = !isPaused;
-  announce(isPaused ? "Live updates paused" : "Live updates on", true);
+  announce(isPaused ? "Live updates paused" : "Live updates on");
   refresh(true);
 }
 
-for (const name of ["pointerdown", "keydown"]) {
-  document.addEventListener(name, () => (lastInput = Date.now()), { passive: true });
+function touched() {
+  const wasIdle = isUntouchedFor(IDLE_AFTER_MS);
+  lastInput = Date.now();
+  if (wasIdle) refresh(true);
+}
+
+for (const name of ["pointerdown", "pointermove", "keydown", "scroll"]) {
+  document.addEventListener(name, touched, { passive: true, capture: true });
 }
 document.addEventListener("visibilitychange", () => refresh(true));
 document.addEventListener("dash:signed-in", () => refresh(true));

@@ -174,6 +174,58 @@ def test_a_paused_page_asks_nothing(people, open_page):
     expect(row(page, "first")).to_contain_text("Completed")
 
 
+def test_a_page_asks_less_often_only_after_ten_minutes_without_a_touch(people, open_page):
+    scenes.add(timezone.now(), "first")
+    page = open_page("admin", LIST)
+    page.clock.install()
+    page.reload()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/tick/" in request.url else None)
+
+    def seconds_between_ticks() -> int:
+        """By the page's clock, which runs by hand: each second, what was asked is answered, and the next is planned."""
+        asked.clear()
+        moments = []
+        for second in range(70):
+            page.clock.run_for(1_000)
+            page.evaluate("async () => { await fetch('/healthz'); await fetch('/healthz'); }")
+            if len(asked) > len(moments):
+                moments.append(second)
+            if len(moments) == 2:
+                break
+        return moments[1] - moments[0]
+
+    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    page.mouse.move(5, 5)
+    page.clock.fast_forward(9 * 60 * 1_000)
+    assert seconds_between_ticks() <= 6
+    page.clock.fast_forward(60 * 1_000)
+    assert seconds_between_ticks() >= 25
+    page.mouse.move(15, 15)
+    assert seconds_between_ticks() <= 6
+
+
+def test_changes_that_come_soon_after_each_other_are_told_in_one_count(people, open_page):
+    for number in range(3):
+        scenes.add(timezone.now(), f"order-{number}")
+    page = open_page("admin", LIST)
+    said = page.evaluate_handle("""() => {
+      const said = [];
+      const box = document.getElementById("announcer");
+      new MutationObserver(() => said.push(box.textContent)).observe(box, { childList: true });
+      return said;
+    }""")
+
+    for number in range(3):
+        name = f"order-{number}"
+        Instance.objects.filter(instance_id=name).update(status="Completed", last_updated_at=timezone.now())
+        page.evaluate("htmx.trigger(document.body, 'dash:instances')")
+        expect(row(page, name)).to_contain_text("Completed")
+
+    page.wait_for_function("(said) => said.length > 1", arg=said)
+    assert said.json_value() == ["1 instance changed", "2 instances changed"]
+
+
 def test_filtering_keeps_the_address_and_going_back_restores_it(site, open_page):
     page = open_page("admin", LIST)
     page.get_by_label("Query").fill("id:clm*")
