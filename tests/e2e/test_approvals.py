@@ -84,6 +84,18 @@ def test_a_bad_answer_is_refused_with_a_linked_summary_and_nothing_resumes(appro
     assert raised() == 1
 
 
+def test_what_is_wrong_stands_apart_from_the_first_question_on_a_phone(approvers, open_page):
+    task = ask("one", "Refund?", groups=["Finance approvers"], form=Refund)
+    page = open_page("dana", f"/approvals/{task.pk}/", width=390)
+
+    page.get_by_role("button", name="Send decision").click()
+
+    summary = page.locator("[data-answer]").get_by_role("alert").bounding_box()
+    legend = page.locator("[data-answer] legend").first.bounding_box()
+    assert summary and legend
+    assert legend["y"] - (summary["y"] + summary["height"]) >= 8
+
+
 def test_two_have_to_agree_and_nobody_votes_twice(approvers, engine, open_page):
     address = start(quorum=2)
     dana, lee = open_page("dana", address), open_page("lee", address)

@@ -64,6 +64,17 @@ def test_the_theme_can_be_chosen(site, open_page):
     assert page.evaluate(background) == "rgb(15, 19, 24)"
 
 
+def test_what_is_current_is_told_by_an_outline_where_colours_are_forced(site, open_page):
+    page = open_page("admin", "/hubs/default/instances/")
+    page.emulate_media(forced_colors="active")
+    current = page.locator("[aria-current]")
+
+    outlines = current.evaluate_all("all => all.map(one => getComputedStyle(one).outlineStyle)")
+
+    assert len(outlines) >= 3
+    assert set(outlines) == {"solid"}
+
+
 def test_hostile_data_runs_nothing(site, open_page):
     from orchestrations.models import Instance
 

@@ -149,6 +149,29 @@ def test_a_form_that_is_not_filled_in_makes_no_job(operator, slug, given, told):
     assert not BulkJob.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("action", "words"), [("tags", "Change tags of 1 instance"), ("raise", "Raise event for 1 instance")]
+)
+def test_what_is_done_to_many_is_one_sentence(operator, action, words):
+    rows.instance("one")
+
+    assert f"<h1>{words}</h1>" in operator.get(new(action, all=1)).text
+
+
+@pytest.mark.parametrize(
+    ("total", "handled", "told"),
+    [(None, 0, "A worker is about to begin."), (240, 1, "1 of 240 instances has had its turn."),
+     (240, 2, "2 of 240 instances have had their turn.")],
+)  # fmt: skip
+def test_a_job_says_how_far_it_is(operator, total, handled, told):
+    rows.instance("one")
+    job = made(operator)
+    state = BulkJob.State.RUNNING if total else BulkJob.State.PENDING
+    BulkJob.objects.filter(pk=job.pk).update(state=state, total=total, done=handled)
+
+    assert told in operator.get(f"{BULK}{job.pk}/").text
+
+
 @pytest.mark.parametrize("action", ["terminate", "purge"])
 def test_the_word_that_guards_a_job_is_not_called_optional(operator, action):
     rows.instance("one", status="Completed" if action == "purge" else "Running")
@@ -268,7 +291,7 @@ def test_the_page_of_a_job_follows_it_and_comes_to_rest(operator):
     assert operator.get(f"{where}tick/", {"v": version})["HX-Trigger"] == '{"dash:bulk_job": {}}'
     part = operator.get(f"{where}live/", headers=HTMX).text
     assert "<html" not in part and "data-tick" not in part
-    assert "All 1 instances have had their turn." in part
+    assert "The one instance has had its turn." in part
     assert 'id="job-stop" hx-swap-oob="true"' in part
 
 

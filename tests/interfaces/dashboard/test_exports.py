@@ -57,7 +57,7 @@ def test_payloads_need_their_own_right(viewer, operator):
 def test_it_says_first_what_it_would_be(viewer):
     rows.instance(status="Failed")
 
-    assert "<strong>1</strong> instances of" in viewer.get(CHOOSE, {"q": "status:failed"}).text
+    assert "<strong>1</strong> instance of" in viewer.get(CHOOSE, {"q": "status:failed"}).text
 
 
 def test_the_ticked_ones_are_exported_alone(viewer):

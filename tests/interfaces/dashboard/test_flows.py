@@ -61,7 +61,7 @@ def test_orchestrators_are_listed_with_their_numbers(viewer, declared):
 
     text = words(viewer.get(FLOWS).text)
 
-    assert "order not in this process 5 0.21 75.0 % 1 10.0 s 10.0 s 1" in text
+    assert "order no code in the web server 5 0.21 75.0 % 1 10.0 s 10.0 s 1" in text
     assert "greet 1.2 0 0 — 0 — — 0" in text
 
 

@@ -111,7 +111,7 @@ def test_nothing_needs_attention_where_a_worker_waits_for_work(viewer):
         (lambda: ended("Failed", timedelta(minutes=50), error="ValueError: no"), "1 instance failed in the last hour"),
         (
             lambda: message(rows.instance("lost"), waits=timedelta(minutes=6)),
-            "1 instance stuck: ready for over",
+            "1 instance stuck: ready for over a minute, and no worker takes up what it has to do",
         ),
         (lambda: ask("asks", "May I?", due_in=-timedelta(minutes=1)), "1 question to people overdue"),
         (lambda: activity("work", waits=timedelta(minutes=2)), "Work waits for workers"),

@@ -109,7 +109,8 @@ def _stuck(hub: str, now: datetime) -> list[Concern]:
     if not found.count.value:
         return []
     url = list_url(hub, Query(marks=(Mark.STUCK,)))
-    words = "stuck: ready for over a minute, and no worker takes up what they have to do"
+    it = "it has" if found.count.value == 1 and not found.count.is_capped else "they have"
+    words = f"stuck: ready for over a minute, and no worker takes up what {it} to do"
     return [_of_instances("terminated", "octagon", hub, found, words, url, "All of them")]
 
 

@@ -79,12 +79,15 @@ def _summary(job: BulkJob, shown: ShownJob) -> str:
         case BulkJob.State.PENDING:
             return "A worker is about to begin."
         case BulkJob.State.RUNNING:
-            return f"{job.handled:,} of {shown.total} instances have had their turn."
+            had = "has had its turn" if job.handled == 1 else "have had their turn"
+            return f"{job.handled:,} of {shown.total} instances {had}."
         case BulkJob.State.FAILED:
             return job.error
         case BulkJob.State.STOPPED:
             return f"Stopped by {job.stopped_by} after {job.handled:,} of {shown.total} instances."
     gone = f" {job.gone:,} no longer matched when their turn came." if job.gone else ""
+    if job.handled == 1:
+        return f"The one instance has had its turn.{gone}"
     return f"All {job.handled:,} instances have had their turn.{gone}"
 
 

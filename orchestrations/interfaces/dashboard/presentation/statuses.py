@@ -33,7 +33,7 @@ MARK_BADGES = {
     Mark.RETRYING: Badge("canceled", "loop", "Retrying"),
     Mark.STUCK: Badge("failed", "alert", "Stuck"),
     Mark.OVERDUE: Badge("terminated", "clock", "Overdue"),
-    Mark.NO_WORKER: Badge("pending", "crossed", "No worker"),
+    Mark.NO_WORKER: Badge("pending", "plug", "No worker"),
 }
 """What stands beside a status."""
 

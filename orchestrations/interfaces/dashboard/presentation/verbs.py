@@ -23,6 +23,13 @@ class Verb:
     effect: str
     needs_reason: bool = False
     is_dangerous: bool = False
+    preposition: str = ""
+    """What joins the label to what it is done to, where that is not its object."""
+
+    @property
+    def label_of_many(self) -> str:
+        """The label as it stands before a number of instances: ``Terminate``, ``Change tags of``."""
+        return f"{self.label} {self.preposition}".rstrip()
 
     @property
     def allowed_words(self) -> str:
@@ -37,6 +44,7 @@ RAISE = Verb(
     "Raise event",
     "The event is sent.",
     "Sends an external event to the instance. One that nothing waits for yet is kept until something does.",
+    preposition="for",
 )
 SUSPEND = Verb(
     Action.SUSPEND,
@@ -92,9 +100,10 @@ PURGE = Verb(
 TAGS = Verb(
     Action.SET_TAGS,
     "tags",
-    "Tags",
+    "Change tags",
     "The tags are changed.",
     "An orchestrator that runs goes on seeing the tags with which it began.",
+    preposition="of",
 )
 RETRY_NOW = Verb(
     Action.RETRY_NOW,
