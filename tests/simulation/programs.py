@@ -13,6 +13,8 @@ is a tree of these nodes, each a list whose first element says what it is:
     ["race", [node, ...]]        the first of these to end, and then all of them
     ["steps", [node, ...]]       one after another
     ["undo", node, node]         the second node makes up for what failed in the first one, and the failure goes on
+    ["judge", node, node]        the same, but the orchestrator raises an error of its own behind the block
+    ["gather", [node, ...]]      each awaited by itself, and a group of what failed
     ["handle", label, node]      an activity that always fails, and what is done instead
     ["crash", label]             the orchestrator's own code is at fault while the label is broken
 """
@@ -59,6 +61,8 @@ ledger = Ledger()
 class BrokenError(Exception):
     """What fails because its label is broken."""
 
+
+FAILURES = (TaskFailedError, BrokenError, ExceptionGroup)
 
 with registry.preserved():
 
@@ -118,17 +122,10 @@ def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
             for child in children:
                 results.append((yield from _run(context, child)))
             return results
-        case ["undo", body, handler]:
-            try:
-                return (yield from _run(context, body))
-            except TaskFailedError:
-                yield from _run(context, handler)
-                raise
-        case ["handle", label, instead]:
-            try:
-                yield context.call_activity(work, label)
-            except TaskFailedError:
-                return (yield from _run(context, instead))
+        case ["undo" | "judge" | "handle", *_]:
+            return (yield from _catch(context, node))
+        case ["gather", children]:
+            return (yield from _gather([_task(context, child) for child in children]))
         case ["crash", label]:
             return _crash(label)
         case ["signal", label]:
@@ -139,6 +136,47 @@ def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
             return (yield from _race(context, [_task(context, child) for child in children]))
         case _:
             return (yield _task(context, node))
+
+
+def _catch(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
+    match node:
+        case ["undo", body, handler]:
+            try:
+                return (yield from _run(context, body))
+            except FAILURES:
+                yield from _run(context, handler)
+                raise
+        case ["judge", body, handler]:
+            return (yield from _judge(context, body, handler))
+        case ["handle", label, instead]:
+            try:
+                yield context.call_activity(work, label)
+            except TaskFailedError:
+                return (yield from _run(context, instead))
+
+
+def _judge(context: OrchestrationContext, body: list[Any], handler: list[Any]) -> Iterator[Any]:
+    problem = ""
+    try:
+        result = yield from _run(context, body)
+    except FAILURES:
+        problem = "something is broken"
+    if problem:
+        yield from _run(context, handler)
+        raise BrokenError(problem)
+    return result
+
+
+def _gather(tasks: list[Task]) -> Iterator[Any]:
+    results, errors = [], []
+    for task in tasks:
+        try:
+            results.append((yield task))
+        except TaskFailedError as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("some failed", errors)
+    return results
 
 
 def _crash(label: str) -> str:
@@ -188,9 +226,9 @@ def _value(node: list[Any], taken: Counter[str]) -> Any:
         case ["listen", name]:
             taken[name.casefold()] += 1
             return taken[name.casefold()]
-        case ["all", children] | ["steps", children] | ["race", children]:
+        case ["all" | "steps" | "race" | "gather", children]:
             return [_value(child, taken) for child in children]
-        case ["undo", body, _]:
+        case ["undo" | "judge", body, _]:
             return _value(body, taken)
         case ["handle", _, instead]:
             return _value(instead, taken)
@@ -212,7 +250,7 @@ def noted(node: Any) -> Iterator[str]:
     match node:
         case ["ask" | "signal", str(label)]:
             yield label
-        case ["undo", body, _]:
+        case ["undo" | "judge", body, _]:
             yield from noted(body)
         case list():
             for inner in node:
@@ -222,7 +260,7 @@ def noted(node: Any) -> Iterator[str]:
 def compensations(node: Any) -> Iterator[str]:
     """The labels of what is done only because something failed, and may be done for each failure."""
     match node:
-        case ["undo", body, handler]:
+        case ["undo" | "judge", body, handler]:
             yield from compensations(body)
             yield from labels(handler)
         case list():
@@ -263,9 +301,12 @@ nodes = st.recursive(
     | crashes
     | signals
     | st.builds(_node("race"), st.lists(tasks, min_size=1, max_size=3))
+    | st.builds(_node("gather"), st.lists(tasks, min_size=1, max_size=3))
     | st.builds(_node("handle"), st.just("never"), leaves),
     lambda inner: (
-        st.builds(_node("steps"), st.lists(inner, min_size=1, max_size=3)) | st.builds(_node("undo"), inner, leaves)
+        st.builds(_node("steps"), st.lists(inner, min_size=1, max_size=3))
+        | st.builds(_node("undo"), inner, leaves)
+        | st.builds(_node("judge"), inner, leaves)
     ),
     max_leaves=6,
 )
