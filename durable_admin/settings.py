@@ -156,6 +156,7 @@ Q_CLUSTER = {
 DURABLE: dict[str, object] = {
     "SYSTEM_KEY": env.str("DURABLE_SYSTEM_KEY", default="") or None,
     "HTTP_ALLOWED": names(env, "DURABLE_HTTP_ALLOWED"),
+    "BUILD": env.str("DURABLE_BUILD", default=""),
 }
 # The other site of the cross-app sample.
 PARTNER_URL = env.str("PARTNER_URL", default="")

@@ -56,6 +56,8 @@ class DurableConfig:
     """For an orchestrator between two waits; it is meant to take milliseconds."""
     version: str = ""
     """The version of the code that this worker runs, for orchestrators whose decorator declares none."""
+    build: str = ""
+    """What this deployment is called, such as a tag or a commit: the dashboard shows that of each worker."""
     default_version: str | None = None
     """What new instances of such orchestrators are marked with; None stands for VERSION."""
     version_match: Literal["none", "strict", "current-or-older"] = "current-or-older"
@@ -123,7 +125,7 @@ ZERO_ALLOWED = frozenset({"CACHE_SIZE", "UNKNOWN_ACTIVITY_SECONDS"})
 ENDS = ("Completed", "Failed", "Terminated", "Canceled")
 LONGEST_DAYS = 36_500
 SOURCE_SCHEMES = ("https://", "http://", "vscode://", "idea://", "pycharm://")
-EMPTY_ALLOWED = frozenset({"VERSION", "DEFAULT_VERSION"})
+EMPTY_ALLOWED = frozenset({"VERSION", "DEFAULT_VERSION", "BUILD"})
 ONE_OF = {
     "VERSION_MATCH": ("none", "strict", "current-or-older"),
     "VERSION_MISMATCH": ("reject", "fail"),

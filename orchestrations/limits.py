@@ -5,6 +5,7 @@ NAME_LENGTH = 256  # characters, of functions and events
 PATTERN_STARS = 5  # in one pattern of names; each is one more search through every name that is compared
 PATTERN_NAMES = 1_000  # of a task hub, which patterns that begin with * are compared with; of more, row by row
 HUB_LENGTH = 45  # characters, as in Durable Functions
+BUILD_LENGTH = 100  # characters of the name of a build that a worker tells; the rest is cut off
 REASON_LENGTH = 2_000  # characters; reasons are shown whole on one screen
 VERSION_LENGTH = 64  # characters, as the column
 IDEMPOTENCY_KEY_LENGTH = 190  # characters; the column has ten more for the prefix that tells senders apart

@@ -240,7 +240,7 @@ class LostWorkerAdmin(NamedAdmin):
 class WorkerLeaseAdmin(NamedAdmin):
     """Worker processes and their sign of life."""
 
-    list_display = ("worker", "hub", "in_flight", "capacity", "started_at", "heartbeat_at", "expires_at")
+    list_display = ("worker", "hub", "build", "in_flight", "capacity", "started_at", "heartbeat_at", "expires_at")
     list_filter = (HubFilter,)
     named = "worker"
     search_fields = ("worker",)

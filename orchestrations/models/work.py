@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from orchestrations.core.events import EventType
-from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
+from orchestrations.limits import BUILD_LENGTH, HUB_LENGTH, NAME_LENGTH
 from orchestrations.models.instances import Instance
 from orchestrations.models.payloads import PayloadField
 
@@ -144,6 +144,9 @@ class WorkerLease(models.Model):
     in_flight = models.IntegerField(default=0, help_text="Activities running at the last heartbeat.")
     capacity = models.IntegerField(default=0)
     functions = models.TextField(default="{}", help_text="Registered functions by kind, as JSON.")
+    build = models.CharField(
+        max_length=BUILD_LENGTH, default="", db_default="", blank=True, help_text="DURABLE['BUILD'] of the process."
+    )
 
     class Meta:
         db_table = "durable_worker"

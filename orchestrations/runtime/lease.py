@@ -59,6 +59,7 @@ class LeaseKeeper:
                 self._duration,
                 self._pool.threads,
                 described_functions(),
+                self._config.build,
             )
             self.is_lost = False
             if self._thread is None:

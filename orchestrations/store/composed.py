@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db.models import Case, F, Value, When
 
+from orchestrations.limits import BUILD_LENGTH
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
 from orchestrations.store import (
     chores,
@@ -292,7 +293,9 @@ class ComposedStore(Store):
 
     # Leases ------------------------------------------------------------------------------------------------------
 
-    def open_lease(self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str) -> int:
+    def open_lease(
+        self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str, build: str = ""
+    ) -> int:
         lease = WorkerLease.objects.using(self.using).create(
             hub=self.hub,
             worker=worker,
@@ -301,6 +304,7 @@ class ComposedStore(Store):
             expires_at=self.now() + duration,
             capacity=capacity,
             functions=functions,
+            build=build[:BUILD_LENGTH],
         )
         return lease.token
 

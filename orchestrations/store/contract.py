@@ -463,7 +463,9 @@ class Store(ProgressStore, UpkeepStore):
     # Leases ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def open_lease(self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str) -> int:
+    def open_lease(
+        self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str, build: str = ""
+    ) -> int:
         """Register a worker process and return its fencing token, never used before."""
 
     @abstractmethod

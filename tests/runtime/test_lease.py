@@ -23,6 +23,7 @@ def durable(settings, durable, monkeypatch):
         "HEARTBEAT_SECONDS": 0.01,
         "LEASE_SECONDS": 1.0,
         "EPISODE_TIMEOUT_SECONDS": 0.1,
+        "BUILD": "2026.11-" + "f" * 200,
     }
 
 
@@ -34,6 +35,12 @@ def test_a_lease_lives_as_long_as_its_heart_beats(worker, client, eventually):
     worker.stop()
 
     assert not WorkerLease.objects.exists()
+
+
+def test_a_lease_tells_the_build_of_its_process(worker):
+    worker.run_until_idle()
+
+    assert WorkerLease.objects.get().build == "2026.11-" + "f" * 92
 
 
 def test_a_lease_that_was_taken_away_is_lost(worker, eventually):

@@ -90,12 +90,8 @@ def test_the_hubs_page_says_what_is_live_and_what_needs_somebody(viewer):
 
     text = words(viewer.get("/hubs/").text)
 
-    assert re.search(
-        r"default Live 1 Failed in the last hour 0 Questions to people 1 Workers 1 Work waits nothing waits", text
-    )
-    assert re.search(
-        r"other Live 0 Failed in the last hour 1 Questions to people 0 Workers none Work waits nothing waits", text
-    )
+    assert "default 1 0 1 1 nothing waits" in text
+    assert "other 0 1 0 none nothing waits" in text
 
 
 @pytest.mark.parametrize("count", [1, 30])

@@ -30,15 +30,15 @@ def words(text: str) -> str:
 
 def test_a_worker_tells_what_it_has_in_hand_and_the_code_it_runs(viewer):
     told = {"versions": {"order": ["1.0", "2.0"]}, "activities": ["charge"], "entities": ["stock"]}
-    token = lease("web-1:17", in_flight=3, functions=json.dumps(told)).token
+    token = lease("web-1:17", in_flight=3, functions=json.dumps(told), build="v2-4c20cbe").token
     rows.instance(lease_token=token)
 
     text = words(viewer.get(WORKERS).text)
 
     assert "3 of 16 activity slots in use" in text
     assert "Live web-1:17" in text
-    assert "3 of 16 1 1 orchestrator, 1 activity" in text
-    assert "Orchestrators order 1.0 2.0 Activities charge Entities stock" in text
+    assert "3 of 16 1 1 orchestrator, 1 activity, v2-4c20cbe" in text
+    assert "Build v2-4c20cbe Orchestrators order 1.0 2.0 Activities charge Entities stock" in text
 
 
 def test_what_the_engine_tells_of_its_code_can_be_read(viewer):

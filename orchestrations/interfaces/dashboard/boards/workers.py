@@ -28,6 +28,7 @@ class WorkerRow:
     capacity: int
     instances: int
     code: WorkerCode
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def _workers(asked: Asked) -> tuple[list[WorkerRow], list[LostRow]]:
             capacity=lease.capacity,
             instances=held.get(lease.token, 0),
             code=WorkerCode.of(lease),
+            build=lease.build,
         )
         for lease in leases
     ]
