@@ -63,6 +63,7 @@ def problems(page: Page) -> list[str]:
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     if wider := overflow(page):
         told.append(f"it is {wider} pixels too wide with text of twice the size")
+    page.evaluate("document.documentElement.style.fontSize = ''")
     return told
 
 
