@@ -67,7 +67,7 @@ def _phrase(wait: dict[str, Any]) -> str:
     if kind == "Timer":
         return f"timer {name + ' ' if name else ''}due {wait['due_at']}"
     if kind == "ExternalEvent":
-        due = f", due {wait['due_at']}" if wait["due_at"] else ""
+        due = f" (due {wait['due_at']})" if wait["due_at"] else ""
         return (wait["title"] or f"event {name}") + due
     if kind in ENTITY_PHRASES:
         return f"{ENTITY_PHRASES[kind]} {name}"

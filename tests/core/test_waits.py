@@ -41,13 +41,13 @@ def test_a_wait_has_all_that_a_page_shows():
             "title": "Approve  it",
         }
     ]
-    assert said(driver) == "Approve  it, due 2026-01-01T00:00:11+00:00"
+    assert said(driver) == "Approve  it (due 2026-01-01T00:00:11+00:00)"
 
 
 def test_an_event_without_a_title_is_named_and_without_a_timeout_has_no_deadline():
     assert said(run(lambda context: (yield context.wait_for_external_event("go")))) == "event go"
     driver = run(lambda context: (yield context.wait_for_external_event("go", timeout=TEN)))
-    assert said(driver) == "event go, due 2026-01-01T00:00:11+00:00"
+    assert said(driver) == "event go (due 2026-01-01T00:00:11+00:00)"
 
 
 def test_children_and_timers_are_described():
