@@ -171,7 +171,10 @@ def _moment(name: str, given: object) -> timedelta | None:
     if given is None or isinstance(given, timedelta):
         return given
     if isinstance(given, int | float) and not isinstance(given, bool):
-        return timedelta(seconds=given)
+        try:
+            return timedelta(seconds=given)
+        except (OverflowError, ValueError) as error:
+            raise ValueError(f"{name} was given {given!r:.80} seconds. Pass fewer, or a timedelta.") from error
     raise TypeError(f"{name} was given {given!r:.80}. Pass a timedelta or seconds.")
 
 

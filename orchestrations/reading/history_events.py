@@ -124,7 +124,7 @@ def _failure_part(payload: str | None) -> Item:
 def _pascal_case(failure: dict[str, Any] | None) -> Item | None:
     if not failure:
         return None
-    return {
+    item: Item = {
         "ErrorType": failure.get("errorType"),
         "ErrorMessage": failure.get("errorMessage"),
         "StackTrace": failure.get("stackTrace"),
@@ -132,6 +132,9 @@ def _pascal_case(failure: dict[str, Any] | None) -> Item | None:
         "IsNonRetriable": failure.get("isNonRetriable", False),
         "Properties": failure.get("properties"),
     }
+    if members := failure.get("members"):  # of a group of exceptions, which Durable Functions doesn't know
+        item["Members"] = [_pascal_case(member) for member in members]
+    return item
 
 
 def _attributes(row: HistoryEvent) -> dict[str, Any]:

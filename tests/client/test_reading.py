@@ -14,7 +14,7 @@ from django.db.transaction import TransactionManagementError
 from orchestrations import InstanceNotFound, OrchestrationClient, OrchestrationFailed, PayloadRejected, WaitTimeout
 from orchestrations.client.polling import poll_delays
 from orchestrations.core.events import EventType
-from orchestrations.models import Instance
+from orchestrations.models import HistoryEvent, Instance
 from tests import rows
 from tests.functions import Order
 
@@ -132,6 +132,18 @@ def test_a_failure_is_told_without_asking_for_outputs(client, with_history):
 
     assert (failed["Reason"], failed["Details"]) == ("no stock", "…")
     assert failed["FailureDetails"]["ErrorType"] == "ValueError"
+
+
+def test_the_members_of_a_group_and_the_properties_of_a_failure_are_told(client, with_history):
+    member = FAILURE | {"properties": {"article": 7}}
+    group = {"errorType": "ExceptionGroup", "errorMessage": "two failed", "members": [member, FAILURE]}
+    HistoryEvent.objects.filter(type=EventType.TASK_FAILED).update(payload=json.dumps(group))
+
+    told = client.get_status("order", show_history=True).history[3]["FailureDetails"]
+
+    assert [one["ErrorMessage"] for one in told["Members"]] == ["no stock", "no stock"]
+    assert told["Members"][0]["Properties"] == {"article": 7}
+    assert "Members" not in told["Members"][0]
 
 
 def test_outputs_are_shown_and_inputs_hidden_on_demand(client, with_history):

@@ -243,3 +243,9 @@ def test_a_replay_asks_the_same(options):
     )
     assert (after.timer and after.timer.due_at) == (before.timer and before.timer.due_at)
     assert driver.execution.take_actions() == []
+
+
+@pytest.mark.parametrize("seconds", [1e300, float("nan")])
+def test_seconds_that_no_span_holds_are_refused_by_name(seconds):
+    with pytest.raises(ValueError, match=r"undo was given .* seconds\. Pass fewer"):
+        raise run(asking(undo=seconds)).execution.error

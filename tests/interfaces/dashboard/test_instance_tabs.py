@@ -449,6 +449,19 @@ def test_own_frames_are_open_and_those_of_libraries_folded(viewer, one):
     assert "1 frame of libraries" in folded
 
 
+def test_the_members_of_a_group_are_told_before_its_cause(viewer, one):
+    late = {"errorType": "TimeoutError", "errorMessage": "too late", "innerFailure": FAILURE}
+    group = {"errorType": "ExceptionGroup", "errorMessage": "two failed", "innerFailure": {"errorType": "KeyError"}}
+    failure = group | {"members": [{"errorType": "ValueError", "errorMessage": "no"}, late]}
+    Instance.objects.update(status="Failed", failure=json.dumps(failure), error="ExceptionGroup: two failed")
+
+    told = text_of(viewer.get(f"{ONE}stack/").text)
+
+    words = ["ExceptionGroup two failed", "in the group ValueError no", "in the group TimeoutError too late"]
+    places = [told.index(one) for one in (*words, "caused by OSError reset", "caused by KeyError")]
+    assert places == sorted(places)
+
+
 def test_lines_of_the_project_are_linked_to_their_source(viewer, one):
     from pathlib import Path
 

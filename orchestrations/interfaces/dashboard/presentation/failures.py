@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from orchestrations.core.stack_traces import frames, place_of
 from orchestrations.errors import PayloadUnavailable
-from orchestrations.limits import FAILURE_CHAIN
+from orchestrations.limits import FAILURE_CHAIN, FAILURES
 
 PATH_PARTS = 3  # of a file's path that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One error of the chain, outermost first."""
+    """One error of the chain, outermost first. ``role`` says what it is to the one before: a cause, or in its group."""
 
     type: str
     message: str
     trace: str
     is_non_retriable: bool = False
+    role: str = ""
 
     @property
     def line(self) -> str:
@@ -59,20 +62,24 @@ def failure_of(read: Callable[[], str | None]) -> list[Cause]:
 
 
 def read_failure(text: str | None) -> list[Cause]:
-    """The chain of causes in failure details; empty where the text holds none."""
+    """The chain of causes in failure details, the members of a group before its cause; empty where there are none."""
     try:
         details = json.loads(text) if text else None
     except ValueError:
         return []
-    causes: list[Cause] = []
-    while isinstance(details, dict) and len(causes) < FAILURE_CHAIN:
-        causes.append(
-            Cause(
-                type=str(details.get("errorType") or "Error"),
-                message=str(details.get("errorMessage") or ""),
-                trace=str(details.get("stackTrace") or ""),
-                is_non_retriable=bool(details.get("isNonRetriable")),
-            )
+    return list(islice(_chain(details, FAILURE_CHAIN), FAILURES))
+
+
+def _chain(details: Any, length: int, role: str = "") -> Iterator[Cause]:
+    while isinstance(details, dict) and length:
+        yield Cause(
+            type=str(details.get("errorType") or "Error"),
+            message=str(details.get("errorMessage") or ""),
+            trace=str(details.get("stackTrace") or ""),
+            is_non_retriable=bool(details.get("isNonRetriable")),
+            role=role,
         )
-        details = details.get("innerFailure")
-    return causes
+        length -= 1
+        for member in details.get("members") or ():
+            yield from _chain(member, length, "in the group")
+        details, role = details.get("innerFailure"), "caused by"
