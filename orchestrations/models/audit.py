@@ -36,6 +36,7 @@ class Deed(models.TextChoices):
     DELETED_GRANT = "deleted_grant", "deleted a grant"
     ROTATED_SECRET = "rotated_secret", "gave a webhook a new secret"
     SENT_AGAIN = "sent_again", "had a webhook's message sent again"
+    DELETED_HUB = "deleted_hub", "deleted the task hub"
 
 
 class AuditEntry(models.Model):

@@ -23,6 +23,7 @@ from orchestrations.store import (
     counting,
     dead_letters,
     entities,
+    hub_deletion,
     large_payloads,
     leases,
     messages,
@@ -151,6 +152,12 @@ class ComposedStore(Store):
 
     def sweep_strays(self, age: timedelta, part: int | None = None) -> int:
         return large_payloads.sweep_strays(self.tables, age, part)
+
+    def delete_instances(self, limit: int) -> int:
+        return hub_deletion.delete_instances(self.tables, limit)
+
+    def delete_belongings(self, limit: int) -> int:
+        return hub_deletion.delete_belongings(self.tables, limit)
 
     def remove_entities(self, pks: Collection[int]) -> int:
         return entities.remove(self.tables, pks)

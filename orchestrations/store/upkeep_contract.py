@@ -93,6 +93,20 @@ class UpkeepStore(ABC):
         """
 
     @abstractmethod
+    def delete_instances(self, limit: int) -> int:
+        """Delete up to ``limit`` instances and entities of the task hub, live ones too; returns how many went.
+
+        For a task hub that is given up: nobody may be working it. Each call is one transaction.
+        """
+
+    @abstractmethod
+    def delete_belongings(self, limit: int) -> int:
+        """Delete what else the task hub has, ``limit`` rows in a transaction; returns how many went.
+
+        Webhooks, API keys, grants, saved views, jobs, counts, chores, dead letters, leases. The audit trail stays.
+        """
+
+    @abstractmethod
     def keep_dead_letters(self, dead: Sequence[NewDeadLetter]) -> None:
         """Write work that is given up into the table of dead letters; what is there already stays as it is."""
 
