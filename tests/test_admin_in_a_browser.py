@@ -99,6 +99,7 @@ def test_a_secret_is_made_told_once_and_instances_are_acted_on_with_the_pages_ow
     page.click("button[name=index]")
     expect(page.locator("textarea[name=reason]")).to_be_focused()
     page.fill("textarea[name=reason]", "a mistake")
+    page.fill("input[name=confirm]", "terminate")
     page.click("input[value=Terminate]")
     page.wait_for_selector(".messagelist .success")
 

@@ -13,7 +13,7 @@ from durable_admin.static_files import HashedStaticFilesStorage
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 LIBRARIES = ["django_htmx/htmx-2.min.js", "vendor/idiomorph-ext-0.8.0.min.js"]
-LARGEST = 40 * 1024  # all of it, compressed
+LARGEST = 45 * 1024  # all of it, compressed, of which the two libraries are 20
 
 
 def test_the_modules_of_production_import_each_other_by_their_hashed_names(tmp_path):

@@ -96,7 +96,7 @@ def test_the_line_at_which_each_instance_is_blocked_is_a_column(viewer, django_a
         rows.instance(blocked_at=f"orders/flows.py:{number} in order_flow")
     viewer.post("/prefs/columns/", {"do": "show:blocked"})
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         page = viewer.get("/hubs/default/instances/").text
 
     assert "Blocked at" in page
