@@ -64,6 +64,7 @@ class ActivityPool:
         self._finished: deque[FinishedActivity] = deque()
         self._durations = Durations(UNKNOWN_SECONDS, SMOOTHING)
         self._alive = 0
+        self._started: set[threading.Thread] = set()
         self._idle = 0
         self._backlog = 0.0
         self._slow = 0  # threads whose activity has run for longer than what may wait for it should
@@ -249,13 +250,19 @@ class ActivityPool:
             self._loop.call_soon_threadsafe(item.future.cancel)
 
     def close(self, seconds: float) -> None:
-        """Start nothing more, not even what is queued, and wait up to that long for what runs."""
+        """Start nothing more, not even what is queued, and wait up to that long for what runs.
+
+        Then no thread of the pool uses a connection any more, unless an activity has outlasted that.
+        """
         deadline = time.monotonic() + seconds
         with self._lock:
             self._is_closed = True
             self._ready.notify_all()
             while self._running and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
+            threads = [] if self._running else list(self._started)
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
     def give_up(self) -> None:
         """Abandon what still runs, and stop the event loop."""
@@ -271,7 +278,9 @@ class ActivityPool:
         if self._is_closed:
             return
         self._alive += 1
-        threading.Thread(target=self._work, name=f"activity-{self._alive}", daemon=True).start()
+        thread = threading.Thread(target=self._work, name=f"activity-{self._alive}", daemon=True)
+        self._started.add(thread)
+        thread.start()
 
     def _work(self) -> None:
         try:
@@ -281,6 +290,7 @@ class ActivityPool:
                     return  # another thread has taken this one's place
         finally:
             connections.close_all()
+            self._started.discard(threading.current_thread())
 
     def _next(self) -> RunningActivity | None:
         with self._lock:

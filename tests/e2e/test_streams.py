@@ -79,7 +79,7 @@ def test_all_windows_hear_though_few_keep_a_line_open(people, open_page):
 def test_a_hidden_page_asks_nothing_and_catches_up(people, open_page):
     scenes.add(timezone.now(), "order-1")
     page = open_page("admin", "/approvals/")
-    with page.expect_request(is_stream):
+    with page.expect_request(lambda request: is_stream(request) and LIST in request.url):  # not the page's before
         page.goto(LIST)
     streams, ticks = asked(page)
     hide = "document.dispatchEvent(new Event('visibilitychange'))"
