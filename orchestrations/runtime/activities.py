@@ -130,7 +130,7 @@ class ActivityPool:
     def refuse(self, work: ClaimedActivity, error: Exception) -> None:
         """End it with that error, unrun."""
         item = RunningActivity(work, 0.0, 0.0)
-        self._deliver(self._ends.failed(item, error))
+        self._end(item, self._ends.failed(item, error))
 
     def keys(self) -> list[ActivityKey]:
         """The work items of all that is submitted and not yet collected."""
@@ -221,15 +221,23 @@ class ActivityPool:
     def expire(self) -> None:
         """End with a TimeoutError what runs or is silent for too long. Its thread is given up and replaced."""
         now = time.monotonic()
+        for item in self.unended():
+            if (reason := item.overdue(now)) and self._give_up_on(item, reason):
+                logger.error("%s instance=%s task=%s", reason, item.work.instance_id, item.work.task_id)
+                self._tell_detached()
+
+    def _give_up_on(self, item: RunningActivity, reason: str) -> bool:
+        """End it with a TimeoutError, in one step as ``_end`` does; False where it has ended meanwhile."""
+        finished = self._ends.failed(item, TimeoutError(reason))
         with self._lock:
-            overdue = [(item, reason) for item in self._running.values() if (reason := item.overdue(now))]
-            for item, _ in overdue:
-                self._abandon(item)
-                if not item.is_async:
-                    self._start_thread()
-        for item, reason in overdue:
-            logger.error("%s instance=%s task=%s", reason, item.work.instance_id, item.work.task_id)
-            self._deliver(self._ends.failed(item, TimeoutError(reason)))
+            if id(item) not in self._running:
+                return False
+            self._abandon(item)
+            if not item.is_async:
+                self._start_thread()
+            self._finished.append(finished)
+            self._changed.notify_all()
+        return True
 
     def abandon_all(self) -> None:
         """Forget everything in flight: its lease is lost, and others will run it."""
@@ -389,20 +397,19 @@ class ActivityPool:
     # Endings -----------------------------------------------------------------------------------------------------
 
     def _end(self, item: RunningActivity, finished: FinishedActivity) -> None:
+        """Bring what ran to what has ended, in one step: at no moment is its work item in neither (see ``keys``)."""
         with self._lock:
             self._running.pop(id(item), None)
-            self._changed.notify_all()
             if item.started is not None:
                 self._durations.note(item.work.name, time.monotonic() - item.started)
-        if not item.is_abandoned:
-            self._deliver(finished)
-
-    def _deliver(self, finished: FinishedActivity) -> None:
-        with self._lock:
-            self._finished.append(finished)
+            if not item.is_abandoned:
+                self._finished.append(finished)
             self._changed.notify_all()
-            on_detached = self.on_detached
-        if on_detached is not None:
+        if not item.is_abandoned:
+            self._tell_detached()
+
+    def _tell_detached(self) -> None:
+        if (on_detached := self.on_detached) is not None:
             on_detached()
 
 

@@ -258,6 +258,7 @@ def test_everything_works_without_javascript(people, engine, open_page, eventual
     page.get_by_role("link", name="Pay 41.00 EUR to Dana?").click()
     page.get_by_label("Approve").check()
     page.get_by_role("button", name="Send decision").click()
+    expect(page.get_by_role("button", name="Send decision")).to_have_count(0)
     eventually(lambda: Instance.objects.get().status == "Completed")
     page.reload()
     expect(page.locator("#state")).to_contain_text("admin approved this")

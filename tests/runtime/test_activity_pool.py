@@ -13,11 +13,13 @@ from django.db import connection
 from orchestrations import activity
 from orchestrations.runtime import activities
 from orchestrations.runtime.activities import ActivityPool, FinishedActivity
+from orchestrations.runtime.activity_runs import key_of
 from orchestrations.store.contract import ActivityKey, ClaimedActivity
 from tests.runtime.functions import Stage
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 THREADS = 2
+LOCK = threading.Lock
 
 
 @pytest.fixture
@@ -88,6 +90,52 @@ def test_what_was_given_up_is_not_delivered_when_it_ends_after_all(pool, ends, s
     pool.submit(call("work", "next"))
 
     assert [finished.event.payload for finished in ends(1)] == ['"next"']
+
+
+class LockThatLooks:
+    """A lock after each release of which something is looked at, by whoever released it."""
+
+    def __init__(self) -> None:
+        self._lock = LOCK()
+        self._looking = threading.local()
+        self.look: Callable[[], object] = lambda: None
+
+    def acquire(self, *arguments) -> bool:
+        return self._lock.acquire(*arguments)
+
+    def release(self) -> None:
+        self._lock.release()
+        if not getattr(self._looking, "now", False):
+            self._looking.now = True
+            self.look()
+            self._looking.now = False
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_) -> None:
+        self.release()
+
+
+@pytest.mark.parametrize("name", ["work", "work_async", "unheard_of", "gated", "gated_async"])
+def test_at_no_moment_does_the_pool_not_know_what_was_submitted(stage, monkeypatch, eventually, name):
+    """Else what has ended that moment is given back as nobody's, and runs again."""
+    with monkeypatch.context() as while_it_is_made:
+        while_it_is_made.setattr(threading, "Lock", LockThatLooks)
+        pool = ActivityPool(THREADS, 60.0, "host:1", lambda finished: True)
+    work = call(name, timeout=0.01 if "gated" in name else None)
+    looks = []
+    pool._lock.look = lambda: looks.append(pool.keys().count(key_of(work)))
+    pool.submit(work)
+    eventually(lambda: pool.expire() or pool.in_flight == 0)
+    pool._lock.look = lambda: None
+
+    assert looks
+    assert all(looks)
+    assert len(pool.take_finished()) == 1
+    stage.gate.set()
+    pool.close(5.0)
+    pool.give_up()
 
 
 @pytest.mark.parametrize("name", ["gated", "gated_async"])
