@@ -229,6 +229,35 @@ class DeadLetterSettled(DurableError):
     code = "dead_letter_settled"
 
 
+class WebhookNotFound(DurableError, LookupError):
+    """No webhook, or no message of it, has that number among those of this task hub."""
+
+    code = "webhook_not_found"
+
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(f"No {what} of this task hub has the number {number}. Look it up in the list.")
+
+
+class WebhookExists(DurableError):
+    """Another webhook has that name, or that end of the address."""
+
+    code = "webhook_already_exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a webhook that is called {name!r:.120}, or has its address. Change that one.")
+
+
+class WebhookRejected(DurableError, ValueError):
+    """A webhook can't be as it was described; ``errors`` has messages by field."""
+
+    code = "webhook_rejected"
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        self.errors = {field: list(messages) for field, messages in errors.items()}
+        told = "; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items())
+        super().__init__(f"The webhook would make no sense. {told}")
+
+
 class SecretUnreadable(DurableError):
     """A webhook's secret can't be decrypted: SECRET_KEY has changed since it was kept."""
 

@@ -6,31 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.debug import sensitive_variables
 
-from orchestrations.access.permissions import Action, can
 from orchestrations.admin.looking import ReadOnlyAdmin
-from orchestrations.admin.noting import note
-from orchestrations.admin.webhooks import TOLD, SecretKeepingAdmin
-from orchestrations.authoring.registry import registry
+from orchestrations.admin.webhooks import SecretKeepingAdmin, add_problems
 from orchestrations.conf import get_config
 from orchestrations.models import IncomingWebhook, WebhookReceipt
-from orchestrations.models.audit import Deed
-from orchestrations.webhooks import keyring, mapping, signatures
-from orchestrations.webhooks.mapping import MappingError
+from orchestrations.webhooks import rules
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     IncomingForm = forms.ModelForm[IncomingWebhook]
 else:
     IncomingForm = forms.ModelForm
-
-Act, Scheme = IncomingWebhook.Act, IncomingWebhook.Scheme
-NEEDS = {Act.START.value: Action.START, Act.RAISE_EVENT.value: Action.RAISE_EVENT}
-SHORTEST_SECRET = 16  # characters of one that somebody types
 
 
 class IncomingWebhookForm(IncomingForm):
@@ -57,51 +47,14 @@ class IncomingWebhookForm(IncomingForm):
     def clean_secret(self) -> str:
         """One that can sign."""
         secret: str = self.cleaned_data["secret"]
-        if secret:
-            try:
-                signatures.key_of(secret)
-            except ValueError as error:
-                raise forms.ValidationError(str(error)) from error
-            if len(secret) < SHORTEST_SECRET:
-                raise forms.ValidationError(f"That is too short to be guessed by nobody: {SHORTEST_SECRET} at least.")
+        if secret and (problem := rules.problem_of_secret(secret)):
+            raise forms.ValidationError(problem)
         return secret
 
     def clean(self) -> dict[str, Any]:
         """What belongs together."""
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        for field, problem in self._problems(given):
-            if field in self.fields:
-                self.add_error(field, problem)
-        return given
-
-    def _problems(self, given: dict[str, Any]) -> Any:
-        if given.get("act") == Act.START:
-            if not registry.has_orchestrator(given.get("orchestrator") or ""):
-                known = ", ".join(sorted(registry.orchestrators())[:20])
-                yield "orchestrator", f"No orchestrator has that name. There are: {known}."
-        else:
-            for field in ("event_name", "instance_id"):
-                if not given.get(field):
-                    yield field, "An event needs a name, and the id of the instance that it is for."
-        if given.get("scheme") == Scheme.HEADER:
-            yield from _problems_of_header(given)
-        for field in ("event_name", "instance_id", "mapping"):
-            try:
-                mapping.check(given.get(field))
-            except MappingError as error:
-                yield field, str(error)
-
-
-def _problems_of_header(given: dict[str, Any]) -> Any:
-    signed = given.get("signed_content") or ""
-    if not given.get("signature_header"):
-        yield "signature_header", "Name the header that has the signature."
-    if signed.count("{body}") != 1:
-        yield "signed_content", "{body} must be in it, once."
-    if ("{timestamp}" in signed) != bool(given.get("timestamp_header")):
-        yield "timestamp_header", "A time protects only where it is signed: name the header, and sign {timestamp}."
-    if "{id}" in signed and not given.get("id_header"):
-        yield "id_header", "Name the header that has the id which is signed."
+        super().clean()
+        return add_problems(self, rules.problems_of_incoming)
 
 
 @admin.register(IncomingWebhook)
@@ -141,21 +94,6 @@ class IncomingWebhookAdmin(SecretKeepingAdmin):
             return reverse("webhooks:receive", args=[row.slug])
         except NoReverseMatch:
             return "this site's URLs don't include it"
-
-    @sensitive_variables("secret")
-    def save_model(self, request: HttpRequest, obj: IncomingWebhook, form: Any, change: bool) -> None:
-        """Keep the secret, or make one. A webhook is no way to more than its maker may do."""
-        action = NEEDS[obj.act]
-        if not can(request.user, action):
-            raise PermissionDenied(f"A webhook that does that needs the permission {action.permission}.")
-        secret = form.cleaned_data.get("secret") or ""
-        if secret:
-            keyring.set_secret(obj, secret, overlap=keyring.OVERLAP)
-        elif not obj.sealed_secret:
-            request.META[TOLD] = keyring.rotate(obj)
-        super().save_model(request, obj, form, change)
-        if secret and change:
-            note(request, Deed.ROTATED_SECRET, {"webhook": obj.slug}, hub=obj.hub)
 
 
 @admin.register(WebhookReceipt)

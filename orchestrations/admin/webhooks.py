@@ -5,6 +5,7 @@ A secret is told once, on the page that answers, and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -14,19 +15,16 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from orchestrations.access.permissions import Action, can
+from orchestrations.admin.acting import CONFIRMED, Chosen, ask, client_of
 from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, by_period, newest
-from orchestrations.admin.noting import note, note_each
-from orchestrations.admin.patterns import checked_pattern
-from orchestrations.core.lifecycle import LifecycleEvent
-from orchestrations.durable_http.addresses import read_target
-from orchestrations.errors import HttpRequestRefused
+from orchestrations.errors import PermissionRefused
+from orchestrations.interfaces import webhook_keeping
+from orchestrations.interfaces.dashboard.act_forms import ReasonForm
+from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import OutgoingWebhook, WebhookDelivery
-from orchestrations.models.audit import Deed
-from orchestrations.webhooks import keyring
+from orchestrations.webhooks import rules
 
 if TYPE_CHECKING:  # Django's own classes take no type arguments when the site runs
     WebhookAdmin = admin.ModelAdmin[Any]
@@ -37,7 +35,10 @@ else:
 
 TOLD = "orchestrations.webhook_secret"
 TEMPLATE = "admin/orchestrations/webhooks/secret.html"
-EVENTS = [(event.value, event.value.replace("_", " ")) for event in LifecycleEvent]
+SENT_AT_ONCE = 1_000  # messages that one action puts back
+LOGGED = 100  # of them, in the admin's own history
+EFFECT = "Each goes out at once, with all its attempts before it, whether or not it was delivered before."
+EVENTS = [(event, event.replace("_", " ")) for event in rules.EVENTS]
 
 
 class SecretKeepingAdmin(WebhookAdmin):
@@ -71,11 +72,39 @@ class SecretKeepingAdmin(WebhookAdmin):
             self.message_user(request, "Choose one webhook: its new secret is shown on the next page.", messages.ERROR)
             return None
         [webhook] = chosen
-        secret = keyring.rotate(webhook)
-        webhook.save(update_fields=["sealed_secret", "sealed_previous_secret", "previous_secret_until"])
+        secret = webhook_keeping.rotate(client_of(request, ""), webhook)
         self.log_change(request, webhook, "Given a new secret.")
-        note(request, Deed.ROTATED_SECRET, {"webhook": webhook.name}, hub=webhook.hub)
         return self.tell_secret(request, webhook, secret)
+
+    @sensitive_variables("secret", "made")
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Keep what was entered, and the secret that was made for the page that answers."""
+        secret = form.cleaned_data.get("secret") or ""
+        changed = [name for name in form.changed_data if name != "secret"]
+        try:
+            made = webhook_keeping.save(client_of(request, ""), request.user, obj, changed, secret=secret)
+        except PermissionRefused as refused:
+            raise PermissionDenied(str(refused)) from refused
+        if made and not change:
+            request.META[TOLD] = made
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Leave an audit row."""
+        webhook_keeping.delete(client_of(request, ""), obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Leave an audit row for each."""
+        for webhook in queryset:
+            self.delete_model(request, webhook)
+
+
+def add_problems(form: Any, problems_of: Callable[[Mapping[str, Any]], rules.Problems]) -> dict[str, Any]:
+    """Say at each field of the form what is wrong with it, and return what was cleaned."""
+    given: dict[str, Any] = dict(form.cleaned_data)
+    for field, problem in problems_of(given):
+        if field in form.fields:
+            form.add_error(field, problem)
+    return dict(form.cleaned_data)
 
 
 class OutgoingWebhookForm(OutgoingForm):
@@ -87,18 +116,10 @@ class OutgoingWebhookForm(OutgoingForm):
         model = OutgoingWebhook
         fields = ("name", "url", "events", "hub", "name_pattern", "include_payloads", "enabled")
 
-    def clean_url(self) -> str:
-        """An address that a request can have; where it leads is looked up, and checked, with each message."""
-        url: str = self.cleaned_data["url"]
-        try:
-            read_target(url)
-        except HttpRequestRefused as refused:
-            raise forms.ValidationError(str(refused)) from refused
-        return url
-
-    def clean_name_pattern(self) -> str:
-        """Refuse a pattern that can't be meant."""
-        return checked_pattern(self.cleaned_data["name_pattern"])
+    def clean(self) -> dict[str, Any]:
+        """What makes sense, as through the APIs."""
+        super().clean()
+        return add_problems(self, rules.problems_of_outgoing)
 
 
 @admin.register(OutgoingWebhook)
@@ -121,21 +142,6 @@ class OutgoingWebhookAdmin(SecretKeepingAdmin):
         """Its messages."""
         listed = reverse("admin:orchestrations_webhookdelivery_changelist")
         return f"{listed}?webhook__id__exact={obj.pk}"
-
-    @sensitive_variables("secret")
-    def save_model(self, request: HttpRequest, obj: OutgoingWebhook, form: Any, change: bool) -> None:
-        """Make a secret for a new one; who enables one again begins anew. Payloads are given away by who sees them."""
-        if (
-            "include_payloads" in form.changed_data
-            and obj.include_payloads
-            and not can(request.user, Action.VIEW_PAYLOADS)
-        ):
-            raise PermissionDenied(f"Sending payloads needs the permission {Action.VIEW_PAYLOADS.permission}.")
-        if not change:
-            request.META[TOLD] = keyring.rotate(obj)
-        if obj.enabled and "enabled" in form.changed_data:
-            obj.failing_since, obj.disabled_reason = None, ""
-        super().save_model(request, obj, form, change)
 
 
 @admin.register(WebhookDelivery)
@@ -172,21 +178,17 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         return request.user.has_perm("orchestrations.change_outgoingwebhook")
 
     @admin.action(description="Send again", permissions=["resend"])
-    def send_again(self, request: HttpRequest, rows: QuerySet[WebhookDelivery]) -> None:
-        """Put the chosen messages back into the outbox, with all their attempts before them."""
-        again = {"state": WebhookDelivery.State.PENDING, "attempts": 0, "next_attempt_at": timezone.now()}
-        chosen = list(rows.values_list("pk", flat=True)[:1_000])
-        count = WebhookDelivery.objects.using(rows.db).filter(pk__in=chosen).update(**again, delivered_at=None)
-        self._tell_of(request, WebhookDelivery.objects.using(rows.db).filter(pk__in=chosen).select_related("webhook"))
-        self.message_user(request, f"{count} message{'s' if count != 1 else ''} will be sent again.", messages.SUCCESS)
-
-    def _tell_of(self, request: HttpRequest, sent: QuerySet[WebhookDelivery]) -> None:
-        told: dict[str, dict[str, dict[str, Any]]] = {}
-        for row in sent:
-            messages_of = told.setdefault(row.hub, {}).setdefault(row.instance_id, {"messages": [], "webhook": ""})
-            messages_of["messages"].append(row.message_id)
-            messages_of["webhook"] = row.webhook.name
-        for hub, by_instance in told.items():
-            note_each(request, Deed.SENT_AGAIN, by_instance, hub=hub)
-        for row in sent[:100]:
+    def send_again(self, request: HttpRequest, rows: QuerySet[WebhookDelivery]) -> HttpResponse | None:
+        """Ask why, and put the chosen messages back into the outbox."""
+        form = ReasonForm(request.POST if CONFIRMED in request.POST else None)
+        chosen = list(rows[:SENT_AT_ONCE])
+        count = f"{len(chosen):,} message{'s' if len(chosen) != 1 else ''}"
+        if not form.is_valid():
+            named = [f"{row} {row.message_id}" for row in chosen[:LIST_PAGE_MAXIMUM]]
+            return ask(self, request, Chosen(count, named), form, label="Send again", effect=EFFECT)
+        messages_of = [row.pk for row in chosen]
+        sent = webhook_keeping.send_again(client_of(request, ""), messages_of, reason=form.cleaned_data["reason"])
+        for row in sent[:LOGGED]:
             self.log_change(request, row, "Sent again.")
+        self.message_user(request, f"{count} will be sent again.", messages.SUCCESS)
+        return None

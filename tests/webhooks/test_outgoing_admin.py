@@ -97,7 +97,7 @@ def test_a_webhook_that_is_enabled_again_begins_anew(admin_client, webhook):
 
 def test_a_dead_message_can_be_sent_again_by_who_may_change_webhooks(webhook):
     row = delivery(webhook, state="Dead", attempts=9, next_attempt_at=None)
-    form = {"action": "send_again", "_selected_action": [row.pk]}
+    form = {"action": "send_again", "_selected_action": [row.pk], "confirmed": "1", "reason": "They are back."}
     viewer = staff("view_webhookdelivery")
 
     viewer.post(DELIVERIES, form)
@@ -114,6 +114,63 @@ def test_a_dead_message_can_be_sent_again_by_who_may_change_webhooks(webhook):
     assert row.next_attempt_at is not None
     told = AuditEntry.objects.get()
     assert (told.action, told.instance_id, told.details["messages"]) == ("sent_again", "order", ["msg_1"])
+    assert told.reason == "They are back."
+
+
+def test_sending_again_asks_why_first(admin_client, webhook):
+    row = delivery(webhook, state="Dead", attempts=9, next_attempt_at=None)
+
+    page = admin_client.post(DELIVERIES, {"action": "send_again", "_selected_action": [row.pk]}).text
+
+    row.refresh_from_db()
+    assert (row.state, "msg_1" in page, 'name="reason"' in page) == ("Dead", True, True)
+
+
+def test_every_change_leaves_a_row_that_says_what_was_changed(admin_client):
+    admin_client.post(f"{WEBHOOKS}add/", filled())
+    row = OutgoingWebhook.objects.get()
+    admin_client.post(f"{WEBHOOKS}{row.pk}/change/", filled(url="https://partner.example/new?token=1"))
+    admin_client.post(f"{WEBHOOKS}{row.pk}/change/", filled(url="https://partner.example/new?token=1"))
+    admin_client.post(WEBHOOKS, {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
+
+    made, changed, deleted = AuditEntry.objects.order_by("pk")
+    assert [made.action, changed.action, deleted.action] == ["made_webhook", "changed_webhook", "deleted_webhook"]
+    assert made.details == {"webhook": "partner", "address": "https://partner.example/hook"}
+    assert changed.details["changed"] == ["url"]
+    assert changed.details["address"] == "https://partner.example/new?…"
+
+
+def test_a_name_that_is_taken_is_told_at_its_field(admin_client, webhook):
+    response = admin_client.post(f"{WEBHOOKS}add/", filled())
+
+    assert (response.status_code, "already exists" in response.text) == (200, True)
+
+
+def test_payloads_go_to_no_other_address_by_who_does_not_see_them(webhook):
+    OutgoingWebhook.objects.update(include_payloads=True)
+    keeper = staff("change_outgoingwebhook", "view_outgoingwebhook")
+    form = filled(include_payloads="on", url="https://elsewhere.example/")
+
+    assert keeper.post(f"{WEBHOOKS}{webhook.pk}/change/", form).status_code == 403
+    webhook.refresh_from_db()
+    assert webhook.url == "https://partner.example/hook"
+    assert keeper.post(f"{WEBHOOKS}{webhook.pk}/change/", {**form, "include_payloads": ""}).status_code == 302
+
+
+def test_what_the_courier_notes_meanwhile_is_not_written_over(admin_client, webhook, monkeypatch):
+    from orchestrations.interfaces import webhook_keeping
+
+    save = webhook_keeping.save
+
+    def late(*args, **options):
+        OutgoingWebhook.objects.update(enabled=False, disabled_reason="gone")
+        return save(*args, **options)
+
+    monkeypatch.setattr(webhook_keeping, "save", late)
+    admin_client.post(f"{WEBHOOKS}{webhook.pk}/change/", filled(name="other"))
+
+    webhook.refresh_from_db()
+    assert (webhook.name, webhook.enabled, webhook.disabled_reason) == ("other", False, "gone")
 
 
 def test_deliveries_are_found_by_their_instance(admin_client, webhook):
