@@ -417,7 +417,7 @@ def test_the_first_look_of_one_who_is_asked_is_noted(approver, viewer, task):
     approver.get(url(task))
 
     assert HumanTask.objects.get().seen_at is not None
-    assert "saw it first" in approver.get(url(task)).text
+    assert "saw the question first" in approver.get(url(task)).text
 
 
 def test_what_people_say_is_escaped(approver, task):

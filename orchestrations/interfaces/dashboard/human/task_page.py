@@ -35,24 +35,6 @@ SAID: dict[str, str] = {
 THREAD_SHOWN = 200  # lines of a thread, the newest
 TRAIL_SHOWN = 50  # entries of the audit, the newest
 
-DEEDS = {
-    "asked": "asked",
-    "seen": "saw it first",
-    "reminded": "reminded",
-    "delegated": "handed it on",
-    "claimed": "took it on",
-    "released": "gave it back",
-    "answer": "answered",
-    "voted": "voted",
-    "expired": "closed it: the time was over",
-    "escalated": "asked others besides",
-    "overridden": "overrode it",
-    "withdrawn": "withdrew it",
-    "commented": "commented",
-    "undone": "took the answer back",
-    "delivered": "handed the answer to the orchestrator",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -216,15 +198,12 @@ def _said(line: HumanComment) -> str:
     return f"handed this on to {line.to}" if line.kind == HumanComment.Kind.DELEGATED else SAID.get(line.kind, "")
 
 
-def trail_of(task: HumanTask) -> list[dict[str, object]]:
+def trail_of(task: HumanTask) -> list[AuditEntry]:
     """The audit of the task, oldest first."""
     rows = AuditEntry.objects.using(get_config().database).filter(
         hub=task.hub, instance_id=task.instance.instance_id, details__title=task.title
     )
-    return [
-        {"at": row.at, "actor_name": row.actor_name, "words": DEEDS.get(row.action, row.action), "reason": row.reason}
-        for row in reversed(rows.order_by("-pk")[:TRAIL_SHOWN])
-    ]
+    return list(reversed(rows.order_by("-pk")[:TRAIL_SHOWN]))
 
 
 def version_of(task: HumanTask, thread: list[Line]) -> str:
