@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 
 from orchestrations.conf import get_config
-from orchestrations.limits import AUDIT_EXPORTED, LIST_PAGE
+from orchestrations.limits import LIST_PAGE
 from orchestrations.models import AuditEntry
 from orchestrations.reading.paging import Page, keyset_page
 from orchestrations.search.filters import storable
@@ -43,12 +43,10 @@ def list_entries(
 
 
 def all_entries(hub: str, where: AuditFilter) -> Iterator[AuditEntry]:
-    """All acts that the filter lets through, the latest first, up to AUDIT_EXPORTED; read CHUNK at a time by keyset."""
-    rows, behind, told = _filtered(hub, where).order_by("-at", "-pk"), Q(), 0
-    while told < AUDIT_EXPORTED:
-        chunk = list(rows.filter(behind)[: min(CHUNK, AUDIT_EXPORTED - told)])
+    """All acts that the filter lets through, the latest first; read CHUNK at a time by keyset."""
+    rows, behind = _filtered(hub, where).order_by("-at", "-pk"), Q()
+    while chunk := list(rows.filter(behind)[:CHUNK]):
         yield from chunk
-        told += len(chunk)
         if len(chunk) < CHUNK:
             return
         last = chunk[-1]

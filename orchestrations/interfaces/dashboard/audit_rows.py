@@ -26,15 +26,18 @@ def fields_of(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def as_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
+def as_csv(entries: Iterable[AuditEntry]) -> Iterator[bytes]:
     """A line for each entry, below one with the columns' names. No cell is taken for a formula."""
-    return csv_lines(COLUMNS, (_cells(entry) for entry in entries))
+    return (line.encode() for line in csv_lines(COLUMNS, (_cells(entry) for entry in entries)))
 
 
-def as_ndjson(entries: Iterable[AuditEntry]) -> Iterator[str]:
+def as_ndjson(entries: Iterable[AuditEntry]) -> Iterator[bytes]:
     """A JSON object on a line for each entry."""
     for entry in entries:
-        yield json.dumps(fields_of(entry), ensure_ascii=False) + "\n"
+        yield json.dumps(fields_of(entry), ensure_ascii=False).encode() + b"\n"
+
+
+WRITERS = {"csv": as_csv, "ndjson": as_ndjson}
 
 
 def _cells(entry: AuditEntry) -> list[object]:

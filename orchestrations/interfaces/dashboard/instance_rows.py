@@ -48,6 +48,9 @@ def as_ndjson(rows: Iterator[Row], *, payloads: bool) -> Iterator[bytes]:
         yield json.dumps(row, ensure_ascii=False, default=_text).encode() + b"\n"
 
 
+WRITERS = {"csv": as_csv, "ndjson": as_ndjson}
+
+
 def _cell(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()

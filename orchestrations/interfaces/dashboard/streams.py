@@ -36,12 +36,3 @@ async def _awaited(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     following = sync_to_async(lambda: next(chunks, None))
     while (chunk := await following()) is not None:
         yield chunk
-
-
-def ended_at(lines: Iterator[bytes], limit: int, ending: bytes) -> Iterator[bytes]:
-    """The first ``limit`` lines; where there are more, the line ``ending`` instead of them."""
-    for number, line in enumerate(lines):
-        if number == limit:
-            yield ending
-            return
-        yield line

@@ -14,6 +14,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from orchestrations.access import audit
+from orchestrations.interfaces.dashboard.views import audit as audit_views
 from orchestrations.models import AuditEntry
 from orchestrations.reading import audit_trail
 from tests import rows
@@ -168,28 +169,34 @@ def test_the_export_has_all_that_the_filter_lets_through(auditor, acts, monkeypa
     monkeypatch.setattr(audit_trail, "CHUNK", 1)
 
     response = auditor.get(f"{AUDIT}export.csv", {"instance": "order-"})
-    table = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
+    *table, last = csv.DictReader(io.StringIO(response.getvalue().decode()))
 
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert response.headers["Content-Disposition"].startswith('attachment; filename="audit-default-')
+    assert response.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''audit-default-")
     assert [(row["instance_id"], row["actor"], row["reason"]) for row in table] == [
         ("order-2", "erin", ""),
         ("order-1", "dana", "duplicate"),
     ]
+    assert last["at"] == "Complete: 2 in all."
 
 
 def test_the_export_as_json_has_an_object_on_each_line(auditor, acts):
     lines = auditor.get(f"{AUDIT}export.ndjson").getvalue().decode().splitlines()
 
-    assert [json.loads(line)["instance_id"] for line in lines] == ["@stock@a", "claim-1", "order-2", "order-1"]
-    assert json.loads(lines[0])["address"] == "192.0.2.7"
-    assert json.loads(lines[0])["at"] == "2026-03-01T12:03:00+00:00"
+    *entries, last = [json.loads(line) for line in lines]
+    assert [entry["instance_id"] for entry in entries] == ["@stock@a", "claim-1", "order-2", "order-1"]
+    assert (entries[0]["address"], entries[0]["at"]) == ("192.0.2.7", "2026-03-01T12:03:00+00:00")
+    assert last == {"complete": True, "rows": 4}
 
 
-def test_an_export_ends_at_its_bound(auditor, acts, monkeypatch):
-    monkeypatch.setattr(audit_trail, "AUDIT_EXPORTED", 3)
+def test_an_export_ends_at_its_bound_and_says_so(auditor, acts, monkeypatch):
+    monkeypatch.setattr(audit_views, "AUDIT_EXPORTED", 3)
 
-    assert len(auditor.get(f"{AUDIT}export.ndjson").getvalue().splitlines()) == 3
+    lines = auditor.get(f"{AUDIT}export.ndjson").getvalue().splitlines()
+    table = list(csv.reader(io.StringIO(auditor.get(f"{AUDIT}export.csv").getvalue().decode())))
+
+    assert (len(lines), json.loads(lines[-1])) == (4, {"complete": False, "rows": 3})
+    assert table[-1] == ["Cut: the first 3. The rest is left out, narrow the filter."]
 
 
 @pytest.mark.parametrize("reason", ["=HYPERLINK(1)", "+1", "-1", "@sum", "\tx"])

@@ -7,6 +7,7 @@ import io
 import json
 
 import pytest
+from django.db import OperationalError
 
 from orchestrations.interfaces.dashboard.counting import Counts
 from orchestrations.interfaces.dashboard.views import exports
@@ -27,7 +28,7 @@ def test_csv_has_a_line_for_each_instance_of_the_filter(viewer):
     rows.instance("two", status="Failed", minutes=2)
     rows.instance("three")
 
-    found = list(csv.DictReader(io.StringIO(read(viewer, "csv", q="status:failed"))))
+    found = list(csv.DictReader(io.StringIO(read(viewer, "csv", q="status:failed"))))[:-1]
 
     assert [row["instance_id"] for row in found] == ["two", "one"]
     assert found[1]["error"] == "'=cmd()"
@@ -40,7 +41,7 @@ def test_json_has_an_object_on_a_line(viewer):
     parent = rows.instance("one", tags={"a": "b"})
     rows.instance("child", parent=parent)
 
-    found = [json.loads(line) for line in read(viewer, "ndjson", q="children").splitlines()]
+    found = [json.loads(line) for line in read(viewer, "ndjson", q="children").splitlines()[:-1]]
 
     assert {row["instance_id"]: row["parent_instance_id"] for row in found} == {"one": None, "child": "one"}
 
@@ -49,7 +50,7 @@ def test_payloads_need_their_own_right(viewer, operator):
     rows.instance("one", input='{"order": 7}')
 
     assert viewer.get(f"{EXPORT}ndjson", {"payloads": "1"}).status_code == 403
-    assert json.loads(read(operator, "ndjson", payloads="1"))["input"] == {"order": 7}
+    assert json.loads(read(operator, "ndjson", payloads="1").splitlines()[0])["input"] == {"order": 7}
     assert "view_payloads" in viewer.get(CHOOSE).text
     assert "view_payloads" not in operator.get(CHOOSE).text
 
@@ -64,28 +65,45 @@ def test_the_ticked_ones_are_exported_alone(viewer):
     chosen = rows.instance("one")
     rows.instance("two")
 
-    assert [line.split(",")[0] for line in read(viewer, "csv", pk=chosen.pk).splitlines()[1:]] == ["one"]
+    assert [line.split(",")[0] for line in read(viewer, "csv", pk=chosen.pk).splitlines()[1:-1]] == ["one"]
 
 
-def test_it_ends_at_its_limit(viewer, monkeypatch):
+def test_it_ends_at_its_limit_and_says_so_in_the_last_line(viewer, monkeypatch):
     monkeypatch.setattr(exports, "INSTANCES_EXPORTED", 3)
     for number in range(5):
         rows.instance(f"i-{number}", minutes=number)
 
     *told, last = read(viewer, "ndjson").splitlines()
     assert [json.loads(line)["instance_id"] for line in told] == ["i-4", "i-3", "i-2"]
-    assert json.loads(last)["left_out"].startswith("The rest is left out: an export has at most 3 instances.")
+    assert json.loads(last) == {"complete": False, "rows": 3}
     table = list(csv.reader(io.StringIO(read(viewer, "csv"))))
-    assert [line[0] for line in table[1:4]] == ["i-4", "i-3", "i-2"]
-    assert table[4] == [json.loads(last)["left_out"]]
+    assert [line[0] for line in table[1:]] == [
+        "i-4", "i-3", "i-2", "Cut: the first 3. The rest is left out, narrow the filter."
+    ]  # fmt: skip
 
 
-def test_what_is_whole_has_no_line_that_says_otherwise(viewer, monkeypatch):
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_last_line_says_that_nothing_is_left_out(viewer, monkeypatch, number):
     monkeypatch.setattr(exports, "INSTANCES_EXPORTED", 2)
-    for _ in range(2):
+    for _ in range(number):
         rows.instance()
 
-    assert "left out" not in read(viewer, "ndjson") + read(viewer, "csv")
+    assert json.loads(read(viewer, "ndjson").splitlines()[-1]) == {"complete": True, "rows": number}
+    assert list(csv.reader(io.StringIO(read(viewer, "csv"))))[-1] == [f"Complete: {number} in all."]
+
+
+def test_a_file_that_breaks_off_has_no_last_line(viewer, monkeypatch):
+    def breaks_off(chosen, limit, *, payloads):
+        yield {"instance_id": "one"}
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(exports, "exported", breaks_off)
+    sent = []
+    with pytest.raises(OperationalError):
+        for piece in viewer.get(f"{EXPORT}ndjson"):
+            sent.append(piece)
+
+    assert [json.loads(line) for line in sent] == [{"instance_id": "one"}]
 
 
 def test_the_page_says_before_that_the_rest_may_be_left_out(viewer, monkeypatch):

@@ -6,25 +6,24 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from orchestrations.access.audit import DEEDS
 from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.errors import InvalidCursor
+from orchestrations.interfaces.dashboard import row_files
 from orchestrations.interfaces.dashboard.access import is_partial, needs
-from orchestrations.interfaces.dashboard.audit_rows import as_csv, as_ndjson
+from orchestrations.interfaces.dashboard.audit_rows import WRITERS
 from orchestrations.interfaces.dashboard.moment_field import MomentField
 from orchestrations.limits import AUDIT_EXPORTED, INSTANCE_ID_LENGTH
 from orchestrations.models import AuditEntry
 from orchestrations.reading.audit_trail import AuditFilter, all_entries, list_entries
 
-EXPORTS = {"csv": ("text/csv; charset=utf-8", as_csv), "ndjson": ("application/x-ndjson", as_ndjson)}
 A_MOMENT = timedelta(seconds=1)  # before a job: SQLite compares instants as texts, and cuts some to milliseconds
 DID = [(deed, words.capitalize()) for deed, words in DEEDS.items()]
 
@@ -74,7 +73,7 @@ def page(request: HttpRequest, *, hub: str) -> HttpResponse:
             "newer": found.previous_cursor and _url(request, hub, cursor=found.previous_cursor),
             "older": found.next_cursor and _url(request, hub, cursor=found.next_cursor),
             "is_filtered": bool(_filters(request)),
-            "exports": [(kind.upper(), _url(request, hub, kind=kind)) for kind in EXPORTS],
+            "exports": [(kind.upper(), _url(request, hub, kind=kind)) for kind in WRITERS],
         }
     template = "dashboard/audit/_results.html" if is_partial(request) else "dashboard/audit/page.html"
     response = render(request, template, context, status=200 if form.is_valid() else 422)
@@ -85,15 +84,12 @@ def page(request: HttpRequest, *, hub: str) -> HttpResponse:
 @require_GET
 @needs(Action.VIEW_AUDIT)
 def export(request: HttpRequest, *, hub: str, kind: str) -> HttpResponseBase:
-    """All acts of the filter as a file, sent while it is read."""
+    """All acts of the filter as a file, sent while it is read, AUDIT_EXPORTED at most."""
     form = AuditFilterForm(request.GET)
-    if kind not in EXPORTS or not form.is_valid():
+    if kind not in WRITERS or not form.is_valid():
         raise Http404("That is no export of the audit trail.")
-    content_type, lines = EXPORTS[kind]
-    response = StreamingHttpResponse(lines(all_entries(hub, form.where(hub))), content_type=content_type)
-    name = f"audit-{hub}-{timezone.now():%Y%m%d-%H%M%S}.{kind}"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    entries = all_entries(hub, form.where(hub))
+    return row_files.send(request, f"audit-{hub}", kind, entries, AUDIT_EXPORTED, WRITERS[kind])
 
 
 def _filters(request: HttpRequest) -> dict[str, str]:

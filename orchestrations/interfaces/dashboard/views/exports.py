@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from functools import partial
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from orchestrations.access.permissions import Action, can
+from orchestrations.interfaces.dashboard import row_files
 from orchestrations.interfaces.dashboard.access import needs, person, require
 from orchestrations.interfaces.dashboard.asked import Asked
 from orchestrations.interfaces.dashboard.bounded_reading import database
 from orchestrations.interfaces.dashboard.counting import count
-from orchestrations.interfaces.dashboard.instance_rows import Row, as_csv, as_ndjson, exported
-from orchestrations.interfaces.dashboard.streams import ended_at, stream
+from orchestrations.interfaces.dashboard.instance_rows import WRITERS, exported
 from orchestrations.limits import INSTANCES_EXPORTED, LIST_PAGE_MAXIMUM
 from orchestrations.models import Instance
 from orchestrations.reading.queries import InstanceFilter, filter_instances
 from orchestrations.search.language import QueryError
-
-Write = Callable[..., Iterator[bytes]]
-KINDS: dict[str, tuple[str, Write]] = {
-    "csv": ("text/csv; charset=utf-8", as_csv),
-    "ndjson": ("application/x-ndjson", as_ndjson),
-}
-
-
-def _left_out(limit: int) -> str:
-    return f"The rest is left out: an export has at most {limit:,} instances. Narrow the filter."
-
-
-ENDINGS: dict[str, tuple[int, Callable[[int], bytes]]] = {
-    "csv": (1, lambda limit: f'"{_left_out(limit)}"\r\n'.encode()),
-    "ndjson": (0, lambda limit: json.dumps({"left_out": _left_out(limit)}).encode() + b"\n"),
-}
-"""How many lines of a file are heads, and the last line of one that leaves something out."""
 
 
 @require_GET
@@ -65,17 +46,14 @@ def choose(request: HttpRequest, *, hub: str) -> HttpResponse:
 @needs(Action.VIEW, narrowed=True)
 def instances(request: HttpRequest, *, hub: str, kind: str) -> HttpResponseBase:
     """Send them while they are read, the newest first, INSTANCES_EXPORTED at most; with ``payloads`` theirs too."""
-    if kind not in KINDS:
-        raise Http404(f"Instances are not exported as {kind}.")
     payloads = bool(request.GET.get("payloads"))
     if payloads:
         require(request, Action.VIEW_PAYLOADS)
-    content_type, write = KINDS[kind]
-    rows: Iterator[Row] = exported(_chosen(request, hub), INSTANCES_EXPORTED + 1, payloads=payloads)
-    head, ending = ENDINGS[kind]
-    lines = ended_at(write(rows, payloads=payloads), INSTANCES_EXPORTED + head, ending(INSTANCES_EXPORTED))
-    name = f"instances-{hub}-{timezone.now():%Y%m%d-%H%M%S}.{kind}"
-    return stream(request, lines, name, content_type)
+    if kind not in WRITERS:
+        raise Http404(f"Instances are not exported as {kind}.")
+    rows = exported(_chosen(request, hub), INSTANCES_EXPORTED + 1, payloads=payloads)
+    write = partial(WRITERS[kind], payloads=payloads)
+    return row_files.send(request, f"instances-{hub}", kind, rows, INSTANCES_EXPORTED, write)
 
 
 def _chosen(request: HttpRequest, hub: str) -> QuerySet[Instance]:
