@@ -96,6 +96,11 @@ class HumanTask(models.Model):
                 name="durable_task_urgent",
                 condition=Q(state__in=["open", "partly_answered", "escalated"]),
             ),
+            models.Index(
+                fields=["hub", "id", "row_version"],
+                name="durable_task_changes",
+                condition=Q(state__in=["open", "partly_answered", "escalated"]),
+            ),
             models.Index(fields=["hub", "state", "due_at"], name="durable_task_state"),
             models.Index(
                 fields=["assignee", "state"], name="durable_task_assignee", condition=Q(assignee__isnull=False)

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import BigIntegerField, Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
-from orchestrations.models import AuditEntry, InboxMessage, Instance
+from orchestrations.models import HumanTask, InboxMessage, Instance
 
 CONTROL_TYPES = (
     EventType.EXECUTION_TERMINATED.value,
@@ -20,9 +20,6 @@ CONTROL_TYPES = (
     EventType.EXECUTION_RESUMED.value,
     EventType.EXECUTION_REWOUND.value,
 )
-
-
-ACTS_WATCHED = 20  # newest acts in a hub that tell whether its questions may have changed
 
 
 def digest(parts: Iterable[object]) -> str:
@@ -87,7 +84,7 @@ class Pulse:
     """How the questions of a hub stand: their version, and what was asked for beside it."""
 
     version: str
-    beside: dict[str, Any]
+    beside: dict[str, int]
 
 
 def approvals_version(hub: str) -> str:
@@ -96,12 +93,14 @@ def approvals_version(hub: str) -> str:
 
 
 def approvals_pulse(hub: str, **beside: Subquery) -> Pulse:
-    """That version, and the values of sub-queries, in one query along an index; a hub where nobody has done anything
-    gives none.
+    """That version, and the numbers of sub-queries, in one query along an index of the open questions.
 
-    Whatever becomes of a question, and whatever anybody does with it, leaves an audit entry. Several are looked at, for
-    entries are not committed in the order of their keys.
+    A question counts its ``row_version`` up with all that becomes of it, and leaves the open ones when it is closed.
+    The sums of all see each change once it is committed. The newest entries of a log would not: many may be committed
+    before an older one is.
     """
-    acts = AuditEntry.objects.using(get_config().database).filter(hub=hub).order_by("-pk")
-    found = list(acts.annotate(**beside).values("pk", *beside)[:ACTS_WATCHED])
-    return Pulse(digest(row["pk"] for row in found), {name: row[name] for row in found[:1] for name in beside})
+    rows = HumanTask.objects.using(get_config().database).filter(hub=hub, state__in=HumanTask.LIVE).order_by()
+    sums = {"number": Count("pk"), "keys": Sum("pk"), "changes": Sum("row_version")}
+    asked = {name: Coalesce(one, Count("pk"), output_field=BigIntegerField()) for name, one in beside.items()}
+    found = rows.aggregate(**sums, **asked)  # which takes a sub-query as a part of an aggregate only
+    return Pulse(digest(found[name] for name in sums), {name: found[name] for name in beside})

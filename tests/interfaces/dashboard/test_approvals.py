@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orchestrations.interfaces.dashboard.human import inbox
-from orchestrations.models import HumanFollowUp, HumanTask, HumanVote
+from orchestrations.models import AuditEntry, HumanFollowUp, HumanTask, HumanVote
 from tests import rows
 from tests.asking import Refund, ask, closed, vote
 
@@ -190,6 +190,38 @@ def test_the_inbox_learns_of_new_questions_by_ticks(approver, asked):
     assert approver.get("/approvals/tick/", {"v": watched}).status_code == 204
     ask("two", "And this?", groups=GROUPS)
     assert approver.get("/approvals/tick/", {"v": watched})["HX-Trigger"] == '{"dash:approvals": {}}'
+
+
+def test_a_question_that_is_committed_after_many_later_acts_is_heard_of(approver, asked):
+    acts = [AuditEntry(pk=10**9 + n, hub="default", action="terminate", actor_name="dana") for n in range(30)]
+    AuditEntry.objects.bulk_create(acts)
+    watched = re.search(r'data-watch="([^"]+)"', approver.get("/approvals/").text)[1]
+
+    ask("two", "And this?", groups=GROUPS)
+    AuditEntry.objects.filter(instance_id="two").update(id=10**9 - 1)  # its transaction began before those
+
+    assert approver.get("/approvals/tick/", {"v": watched}).status_code == 200
+
+
+def test_acts_that_concern_no_question_wake_no_inbox(approver, asked):
+    watched = re.search(r'data-watch="([^"]+)"', approver.get("/approvals/").text)[1]
+
+    AuditEntry.objects.create(hub="default", action="terminate", actor_name="dana")
+
+    assert approver.get("/approvals/tick/", {"v": watched}).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "act, given",
+    [("claim", {}), ("delegate", {"to": "approver", "reason": "on leave"}), ("answer", {"decision": "approve"})],
+)
+def test_whatever_somebody_does_with_a_question_is_heard_of(approver, asked, sign_in, act, given):
+    watched = re.search(r'data-watch="([^"]+)"', approver.get("/approvals/").text)[1]
+
+    where = f"/approvals/{asked.pk}/" if act == "answer" else f"/approvals/{asked.pk}/do/{act}/"
+    assert approver.post(where, given).status_code == 302
+
+    assert approver.get("/approvals/tick/", {"v": watched}).status_code == 200
 
 
 def test_what_is_asked_while_a_page_is_read_is_heard_of_by_its_next_tick(approver, asked, monkeypatch):

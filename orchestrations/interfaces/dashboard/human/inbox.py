@@ -79,7 +79,7 @@ def overview(user: Person, hub: str, tab: str = "mine", newest: int | None = Non
         newer=_count(newer),
         **{one: _count(rows) for one, rows in still_open.items()},
     )
-    counted = {name: pulse.beside.get(name) or 0 for name in ("newest", "newer", *OPEN_TABS)}
+    counted = pulse.beside
     return Overview(
         pulse.version,
         counts={one: CappedCount.of(counted[one], COUNTED) for one in OPEN_TABS},
