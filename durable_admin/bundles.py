@@ -1,0 +1,69 @@
+"""Makes one file of the dashboard's modules and one of its style sheets, for production.
+
+Their sources are small files, which a browser can load as they are and does where the site is developed. Joined, they
+are a third smaller when compressed, and a page asks for four files instead of thirty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+Read = Callable[[str], str]  # the text of the source of that name
+
+_STYLE_IMPORT = re.compile(r'^@import "\./(?P<name>[\w-]+\.css)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import (?:(?P<names>\{ \w+(?:, \w+)* \}) from )?"\./(?P<module>\w+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:const|function|async function) (?P<name>\w+))", re.MULTILINE)
+_OTHER_SYNTAX = re.compile(r"^(?:import|export)\b.*|\bimport\(.*", re.MULTILINE)
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_SPACE_IN_RULES = re.compile(r"(?<=[{};:,])\s+")
+_COMMENT_LINES = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/)[ \t]*\n", re.MULTILINE | re.DOTALL)
+_COMMENTS_AFTER_CODE = re.compile(r""" // [^"'`\n]*$""", re.MULTILINE)  # no quote follows, so it is in no string
+_INDENTS_AND_EMPTY_LINES = re.compile(r"^\s+", re.MULTILINE)
+
+
+class BundleError(ValueError):
+    """A module uses syntax that bundles leave out, or modules import each other in a circle."""
+
+
+def style_sheet(name: str, read: Read) -> str:
+    """The style sheet ``name``, with what it imports in the place of each ``@import "./….css";``."""
+    joined = _STYLE_IMPORT.sub(lambda found: read(found["name"]), read(name))
+    return _SPACE_IN_RULES.sub("", _COMMENT.sub("", joined)).strip()
+
+
+def script(name: str, read: Read) -> str:
+    """The module ``name`` after all that it imports, each once and in the order in which a browser runs them.
+
+    Each module becomes a function of its own, so that names never meet. Modules import with ``import "./….js";`` and
+    ``import { … } from "./….js";``, and export ``const`` and functions by name. Raises BundleError at all else.
+    """
+    begun: list[str] = []
+    scopes: dict[str, str] = {}
+
+    def add(module: str) -> None:
+        if module in begun:
+            if module not in scopes:
+                raise BundleError(f"{module}.js imports itself by way of {begun[-1]}.js.")
+            return
+        begun.append(module)
+        source = read(f"{module}.js")
+        for found in _IMPORT.finditer(source):
+            add(found["module"])
+        scopes[module] = _scope(module, source)
+
+    add(name.removesuffix(".js"))
+    joined = _COMMENTS_AFTER_CODE.sub("", _COMMENT_LINES.sub("", "".join(scopes.values())))
+    return _INDENTS_AND_EMPTY_LINES.sub("", joined)
+
+
+def _scope(module: str, source: str) -> str:
+    exported = ", ".join(found["name"] for found in _EXPORT.finditer(source))
+    body = _EXPORT.sub("", _IMPORT.sub(_binding, source))
+    if other := _OTHER_SYNTAX.search(body):
+        raise BundleError(f"{module}.js: bundles know no such syntax: {other.group()}")
+    return f"const ${module} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
+
+
+def _binding(found: re.Match[str]) -> str:
+    return f"const {found['names']} = ${found['module']};\n" if found["names"] else ""
