@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,14 +21,19 @@ from orchestrations.store.contract import ActivityCompletion, Checkpoint, Commit
 logger = logging.getLogger("orchestrations.runtime")
 
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # pauses while the database is away or a deadlock is resolved
+SINGLE_RETRY_SECONDS = (0.05,)  # for each of a batch that the database does not take, though it is there
 REFUSED_DELAY = timedelta(seconds=30)  # before an instance that the database refuses is tried again
 
 
 class Committer:
-    """Commits checkpoints and completions through the store."""
+    """Commits checkpoints and completions through the store.
 
-    def __init__(self, store: Store) -> None:
+    ``takes_writes`` says whether the database takes a write of another kind just now.
+    """
+
+    def __init__(self, store: Store, takes_writes: Callable[[], bool]) -> None:
         self._store = store
+        self._takes_writes = takes_writes
 
     def commit(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
         """Write the batch. Instances in ``lost`` were not written, whatever the reason.
@@ -36,17 +41,28 @@ class Committer:
         An answer lost on the way is asked for again: the second try finds each instance either as it was or as the
         first one left it. Raises OperationalError when the database stays away.
         """
+        return self._commit(token, checkpoints, RETRY_SECONDS)
+
+    def _commit(
+        self, token: int, checkpoints: Sequence[Checkpoint], pauses: Sequence[float], *, was_cut: bool = False
+    ) -> CommitResult:
         try:
-            return self._commit_patiently(token, checkpoints)
-        except (OperationalError, InterfaceError):
-            raise
-        except (DatabaseError, PayloadNotKept) as error:
+            return self._commit_patiently(token, checkpoints, pauses, was_cut=was_cut)
+        except (DatabaseError, InterfaceError, PayloadNotKept) as error:
+            is_cut = isinstance(error, OperationalError | InterfaceError)
+            if is_cut and not self._takes_writes():
+                raise
             if len(checkpoints) == 1:
-                return self._refused(token, checkpoints[0], error)
+                result = self._refused(token, checkpoints[0], error)
+                if was_cut or is_cut:
+                    result.lost -= self._written_before(checkpoints, result.lost)
+                return result
             logger.warning("A batch of %d was refused; writing it one by one: %s", len(checkpoints), error)
+        # What one of them runs into each time, such as a time limit or a lock, is not to keep the others waiting.
+        pauses = SINGLE_RETRY_SECONDS if is_cut else pauses
         lost: set[int] = set()
         for checkpoint in checkpoints:
-            lost |= self.commit(token, [checkpoint]).lost
+            lost |= self._commit(token, [checkpoint], pauses, was_cut=was_cut or is_cut).lost
         return CommitResult(lost)
 
     def finish(self, token: int, finished: Sequence[FinishedActivity]) -> None:
@@ -86,9 +102,11 @@ class Committer:
             else:
                 raise
 
-    def _commit_patiently(self, token: int, checkpoints: Sequence[Checkpoint]) -> CommitResult:
-        was_cut = False
-        for pause in (*RETRY_SECONDS, None):
+    def _commit_patiently(
+        self, token: int, checkpoints: Sequence[Checkpoint], pauses: Sequence[float], *, was_cut: bool
+    ) -> CommitResult:
+        """``was_cut`` where a try before this call may have been written."""
+        for pause in (*pauses, None):
             try:
                 result = self._store.commit(token, checkpoints)
             except (OperationalError, InterfaceError) as error:

@@ -86,7 +86,7 @@ class Runtime:
         self.intake = ActivityIntake(self.store, self.pool, self.workers, self.config)
         self.cache = OrchestratorCache(self.config.cache_size)
         self.lease = LeaseKeeper(self.store, self.pool, self._flush_detached)
-        self._committer = Committer(self.store)
+        self._committer = Committer(self.store, self.lease.takes_heartbeat)
         self.chores = chores or Chores(self.store)
         self.announcer = Announcer(self.store)
         self._clock = DatabaseClock(self.store.now())
@@ -230,10 +230,13 @@ class Runtime:
             chosen.append((held, instance.messages))
         seen = {instance.pk for instance in claimed}
         batch += [(self._held[pk], []) for pk in local if pk not in seen]
+        if suspicious:  # a death is counted against the one whose turn it was, and against no other
+            self.store.count_attempts(token, [held.pk for held, _ in suspicious], -1)
         if batch:
             self._commit(token, batch, local)
-        for one in suspicious:
-            self._commit(token, [one], local)
+        for held, messages in suspicious:
+            self.store.count_attempts(token, [held.pk], 1)
+            self._commit(token, [(held, messages)], local)
         return bool(batch or suspicious)
 
     def _commit(

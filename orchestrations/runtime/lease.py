@@ -77,6 +77,14 @@ class LeaseKeeper:
             self.is_lost = True
             self._store.close_lease(self.token)
 
+    def takes_heartbeat(self) -> bool:
+        """Whether the database takes a heartbeat just now, and so is there for whoever writes."""
+        try:
+            return self._renew(self.token)
+        except (DatabaseError, InterfaceError):
+            connections[self._store.using].close()
+            return False
+
     def hurry(self) -> None:
         """Let the thread look for what is to be written now instead of at its next tick."""
         self._wake.set()
@@ -118,7 +126,7 @@ class LeaseKeeper:
                 continue
             token = self.token
             try:
-                alive = self._store.renew_lease(token, self._duration, self._pool.in_flight)
+                alive = self._renew(token)
                 renewed_at = time.monotonic()
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("The heartbeat could not be written: %s", error)
@@ -133,6 +141,9 @@ class LeaseKeeper:
                     logger.error("This worker's lease has expired; what it held goes to others. token=%s", token)
                     self.is_lost = True
         connections.close_all()
+
+    def _renew(self, token: int) -> bool:
+        return self._store.renew_lease(token, self._duration, self._pool.in_flight)
 
     def _exchange(self, token: int) -> None:
         """Write what activities have told, and tell those whose execution has ended that nobody wants their result.

@@ -236,14 +236,20 @@ class ComposedStore(Store):
 
     def _give_back(self, token: int, pks: Collection[int], **changes: Any) -> list[int]:
         """Free those that ``token`` still holds, with these changes, and return them."""
-        returned = []
+        return self._change_held(token, pks, lease_token=None, **changes)
+
+    def _change_held(self, token: int, pks: Collection[int], **changes: Any) -> list[int]:
+        changed = []
         for batch in chunks(sorted(pks), BATCH):
             with self.tables.atomic():
                 held = Instance.objects.using(self.using).filter(hub=self.hub, lease_token=token, pk__in=batch)
                 locked = in_order(held)
-                held.filter(pk__in=locked).update(lease_token=None, **changes)
-            returned += locked
-        return returned
+                held.filter(pk__in=locked).update(**changes)
+            changed += locked
+        return changed
+
+    def count_attempts(self, token: int, pks: Collection[int], by: int) -> None:
+        self._change_held(token, pks, attempts=F("attempts") + by)
 
     def abandon_instances(self, token: int, reasons: Mapping[int, str], delay: timedelta) -> None:
         alike: dict[str, list[int]] = defaultdict(list)
@@ -256,7 +262,7 @@ class ComposedStore(Store):
                     token,
                     pks,
                     waiting_for=reason,
-                    attempts=Case(When(attempts__gt=0, then=F("attempts") - 1), default=Value(0)),  # nobody died of it
+                    attempts=leases.one_less("attempts"),  # nobody died of it
                     claimable_at=Case(When(claimable_at__lt=later, then=Value(later)), default=F("claimable_at")),
                 )
                 for batch in chunks(held, BATCH):

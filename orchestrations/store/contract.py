@@ -423,6 +423,10 @@ class Store(ProgressStore, UpkeepStore):
         """
 
     @abstractmethod
+    def count_attempts(self, token: int, pks: Collection[int], by: int) -> None:
+        """Add to the attempts of instances that ``token`` holds: -1 while it is not their turn, 1 when it is."""
+
+    @abstractmethod
     def drop_messages(self, token: int, messages: Mapping[int, Collection[int]]) -> None:
         """Delete inbox rows that mean nothing any more, by {instance pk: row ids}, and give those leases back."""
 
@@ -476,7 +480,8 @@ class Store(ProgressStore, UpkeepStore):
     def disown(self, token: int, keep: Collection[ActivityKey]) -> None:
         """Free all that the token holds except for these work items, and keep the lease.
 
-        For a worker that had no answer from the database, and so can't know what it has been given.
+        For a worker that had no answer from the database, and so can't know what it has been given. It lives: neither
+        attempts nor dispatches are counted.
         """
 
     @abstractmethod

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Model, OuterRef
+from django.db.models import Case, Exists, F, Model, OuterRef, Value, When
 from django.db.models.functions import Now
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, WorkerLease
@@ -41,16 +42,18 @@ def close(hub: str, using: str, token: int, now: datetime) -> None:
 
 
 def disown(hub: str, using: str, token: int, keep: Collection[ActivityKey], now: datetime) -> None:
-    """Free what a live lease holds, except for these work items."""
+    """Free what a live lease holds, except for these work items; that it was taken is not counted, as nobody died."""
     kept = {(key.instance_pk, key.execution, key.task_id) for key in keep}
     held = ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token)
     with transaction.atomic(using):
-        _free_instances(hub, using, [token])
+        _free_instances(hub, using, [token], attempts=one_less("attempts"))
         rows = held.order_by("pk").values_list("pk", "instance_id", "execution", "task_id")
         unknown = [pk for pk, *key in rows if tuple(key) not in kept]
         for batch in chunks(unknown, BATCH):
             locked = in_order(held.filter(pk__in=batch))
-            held.filter(pk__in=locked).update(lease_token=None, started_at=None, visible_at=now)
+            held.filter(pk__in=locked).update(
+                lease_token=None, started_at=None, visible_at=now, dispatches=one_less("dispatches")
+            )
 
 
 def recover(hub: str, using: str, now: datetime) -> Recovery:
@@ -87,6 +90,11 @@ def _bury(hub: str, using: str, now: datetime) -> int:
     return len(dead)
 
 
+def one_less(column: str) -> Case:
+    """What uncounts one; a column that a commit has set to 0 meanwhile stays there."""
+    return Case(When(**{f"{column}__gt": 0}, then=F(column) - 1), default=Value(0))
+
+
 def back_off(dispatches: int) -> timedelta:
     """How long an activity rests that its worker did not survive: nothing at first, then 2 seconds, doubling."""
     if dispatches < 2:
@@ -100,12 +108,12 @@ def _dead_tokens(hub: str, using: str, model: type[Model]) -> list[int]:
     return list(held.exclude(Exists(lease)).order_by("lease_token").values_list("lease_token", flat=True).distinct())
 
 
-def _free_instances(hub: str, using: str, tokens: Collection[int]) -> int:
+def _free_instances(hub: str, using: str, tokens: Collection[int], **changes: Any) -> int:
     if not tokens:
         return 0
     held = Instance.objects.using(using).filter(hub=hub, lease_token__in=tokens)
     locked = list(skip_locked(held.order_by("pk")).values_list("pk", flat=True))
-    return sum(held.filter(pk__in=batch).update(lease_token=None) for batch in chunks(locked, BATCH))
+    return sum(held.filter(pk__in=batch).update(lease_token=None, **changes) for batch in chunks(locked, BATCH))
 
 
 def _free_activities(hub: str, using: str, tokens: Collection[int], now: datetime) -> int:

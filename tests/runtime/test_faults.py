@@ -43,6 +43,10 @@ def cut_after(call):
     raise OperationalError("the connection was cut")
 
 
+def without_an_answer(*arguments):
+    raise OperationalError("away")
+
+
 def cut_each_time(method):
     def cut(*arguments):
         method(*arguments)
@@ -86,6 +90,7 @@ def test_a_database_that_stays_away_loses_nothing(client, worker, stage, monkeyp
 
     with monkeypatch.context() as while_it_is_away:
         while_it_is_away.setattr(store, "commit", away)
+        while_it_is_away.setattr(store, "renew_lease", without_an_answer)
         with pytest.raises(OperationalError):
             worker.runtime.drain(1.0)
 
@@ -103,12 +108,14 @@ def test_a_restart_of_the_database_does_not_repeat_what_is_running(client, worke
     def restart() -> bool:
         if stage.inside and not broken:
             broken.append(monkeypatch.setattr(store, name, cut_each_time(getattr(store, name))))
+            monkeypatch.setattr(store, "renew_lease", without_an_answer)
             client.start_new(functions.fan_out, "order", 40)
         return False
 
     with monkeypatch.context(), pytest.raises(OperationalError):
         worker.runtime.drain(0.0, gives_way=restart)
-    monkeypatch.setattr(store, name, getattr(type(store), name).__get__(store))
+    for repaired in (name, "renew_lease"):
+        monkeypatch.setattr(store, repaired, getattr(type(store), repaired).__get__(store))
     stage.gate.set()
 
     assert worker.run_until_ended("order").output == sum(range(40))
@@ -136,12 +143,54 @@ def test_what_has_just_ended_is_not_run_again_because_a_heart_beats_while_the_wo
     client.start_new(functions.calls, "order", ["work", 1])
     with monkeypatch.context() as while_it_is_away:
         while_it_is_away.setattr(runtime.store, "commit", away_with_the_result)
+        while_it_is_away.setattr(runtime.store, "renew_lease", without_an_answer)
         while_it_is_away.setattr(runtime.pool, "take_unstarted", beat_meanwhile)
         with pytest.raises(OperationalError):
             runtime.drain(1.0)
 
     assert worker.run_until_ended("order").output == 1
     assert stage.runs == {1: 1}
+
+
+def test_a_database_that_takes_claims_but_no_commits_makes_no_poison(client, worker, stage, monkeypatch):
+    """A disk that is full, say: nobody has died, however often it is tried."""
+    client.start_new(functions.calls, "order", ["work", 1])
+    with monkeypatch.context() as while_it_is_full:
+        while_it_is_full.setattr(worker.runtime.store, "commit", without_an_answer)
+        while_it_is_full.setattr(worker.runtime.store, "renew_lease", without_an_answer)
+        for _ in range(worker.runtime.config.dispatch_attempts + 2):
+            with pytest.raises(OperationalError):
+                worker.runtime.drain(1.0)
+
+    assert worker.run_until_ended("order").output == 1
+
+
+@pytest.mark.parametrize("answer", ["lost", "none"])
+def test_a_step_that_takes_too_long_each_time_does_not_hold_up_the_others(client, worker, stage, monkeypatch, answer):
+    """The database is there for everything else: it says that of this statement only."""
+    store = worker.runtime.store
+    for number in range(3):
+        client.start_new(functions.chain, f"order-{number}", 2)
+    slow = Instance.objects.get(instance_id="order-0")
+    commit = store.commit
+
+    def time_limit(token, checkpoints):
+        if any(checkpoint.pk == slow.pk for checkpoint in checkpoints):
+            if answer == "lost":
+                commit(token, checkpoints)
+            raise OperationalError("canceling statement due to statement timeout")
+        return commit(token, checkpoints)
+
+    monkeypatch.setattr(store, "commit", time_limit)
+    worker.run_until_idle()
+
+    others = Instance.objects.exclude(pk=slow.pk)
+    assert set(others.values_list("status", flat=True)) == {"Completed"}
+    monkeypatch.setattr(store, "commit", commit)
+    Instance.objects.filter(claimable_at__isnull=False).update(claimable_at=F("created_at"))
+    InboxMessage.objects.update(visible_at=F("created_at"))
+    assert worker.run_until_ended("order-0").output == [0, 1]
+    assert stage.runs == {0: 3, 1: 3}
 
 
 def test_after_a_restart_of_the_database_nothing_waits_for_the_next_drain(
@@ -152,6 +201,7 @@ def test_after_a_restart_of_the_database_nothing_waits_for_the_next_drain(
     client.start_new(functions.chain, "order", 1)
     with monkeypatch.context() as while_it_is_away:
         while_it_is_away.setattr(store, "commit", cut_each_time(store.commit))
+        while_it_is_away.setattr(store, "renew_lease", without_an_answer)
         with pytest.raises(OperationalError):
             worker.runtime.drain(1.0)
 
@@ -308,6 +358,37 @@ def test_a_defect_that_one_instance_meets_leaves_the_others_alone(client, worker
     assert row.waiting_for == "the engine failed on it: RecursionError: too deep"
     assert (row.lease_token, row.attempts) == (None, 0)
     assert Instance.objects.filter(status="Completed").count() == 2
+
+
+class Killed(BaseException):
+    """What becomes of a worker, without the process."""
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_those_who_were_claimed_with_a_killer_are_not_given_up_with_it(client, worker, stage, monkeypatch, position):
+    for number in range(3):
+        client.start_new(functions.chain, f"order-{number}", 1)
+    advance = instances.advance_instance
+    killer = f"order-{position}"
+    most = worker.runtime.config.dispatch_attempts
+
+    def kill(held, *arguments):
+        if held.claimed.instance_id == killer and held.claimed.attempts <= most:
+            raise Killed
+        return advance(held, *arguments)
+
+    monkeypatch.setattr("orchestrations.runtime.drain.advance_instance", kill)
+    deaths = 0
+    while Instance.objects.filter(completed_at=None).exists():
+        try:
+            worker.runtime.drain(1.0)
+        except Killed:
+            deaths += 1
+
+    assert deaths == most
+    statuses = dict(Instance.objects.values_list("instance_id", "status"))
+    assert statuses == {f"order-{number}": "Completed" for number in range(3)} | {killer: "Failed"}
+    assert "Workers died 10 times" in client.get_status(killer).failure_details.message
 
 
 # Somebody else has the lease -----------------------------------------------------------------------------------------

@@ -110,6 +110,17 @@ def test_nobody_releases_what_another_holds(store, running, token, open_lease):
     assert row(claimed.pk).lease_token == token
 
 
+def test_an_attempt_is_counted_when_its_turn_comes_by_who_holds_the_instance(store, running, token, open_lease):
+    claimed = running()
+
+    store.count_attempts(token, [claimed.pk], -1)
+    assert row(claimed.pk).attempts == claimed.attempts - 1
+    store.count_attempts(token, [claimed.pk], 1)
+    store.count_attempts(open_lease("other:1"), [claimed.pk], 1)
+
+    assert (row(claimed.pk).attempts, row(claimed.pk).lease_token) == (claimed.attempts, token)
+
+
 def test_an_abandoned_instance_rests_and_says_why(store, running, token):
     claimed = running()
     store.send([to("order-1")])

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrations.models import ActivityWorkItem, Instance, LostWorker, WorkerLease
-from orchestrations.store.contract import Recovery
+from orchestrations.store.contract import ActivityKey, Recovery
 from orchestrations.store.leases import back_off
 from tests.store.episodes import PAST, checkpoint, completion, row, scheduled
 
@@ -58,6 +58,21 @@ def test_a_closed_lease_frees_everything_at_once(store, running, start, token, o
     other = open_lease("other:1")
     assert claim(other).instance_id == "order-2"
     assert [work.task_id for work in store.claim_activities(other, 10)] == [0]
+
+
+def test_what_a_worker_does_not_know_of_is_freed_and_not_counted_against_anybody(store, running, start, token, claim):
+    claimed = running("order-1")
+    items = [scheduled(task_id, held=True) for task_id in (0, 1)]
+    store.commit(token, [checkpoint(claimed, work_items=items)])
+    pk = start("order-2")
+    claim()
+
+    store.disown(token, [ActivityKey(claimed.pk, 1, 0)])
+
+    assert (row(pk).lease_token, row(pk).attempts) == (None, 0)
+    left = ActivityWorkItem.objects.order_by("task_id").values_list("lease_token", "dispatches")
+    assert list(left) == [(token, 1), (None, 0)]
+    assert WorkerLease.objects.filter(token=token).exists()
 
 
 def test_what_a_dead_worker_held_is_freed(store, running, start, token, open_lease, claim):
