@@ -50,6 +50,13 @@ def size_of(reference: str) -> int:
     return int(reference.removeprefix(PREFIX).partition(":")[0])
 
 
+def length_of(stored: str | None) -> int:
+    """How much text a column's value stands for: characters of one that is there, bytes of one in a file."""
+    if stored is None:
+        return 0
+    return size_of(stored) if is_reference(stored) else len(stored)
+
+
 def name_of(reference: str) -> str:
     """The name of the reference's file in the storage."""
     return reference.removeprefix(PREFIX).partition(":")[2]

@@ -48,6 +48,12 @@ class Tagging(HubClient):
 TOO_MANY = f"The instance would have more than {TAGS} tags. Remove some first."
 
 
+def parted(changes: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]]:
+    """Changes of tags as ``set_tags`` takes them: those to set, and the names of those that are None, to remove."""
+    set_to = {name: value for name, value in changes.items() if value is not None}
+    return set_to, [name for name, value in changes.items() if value is None]
+
+
 def tag_changes(tags: Mapping[str, str] | None, remove: Iterable[str] = ()) -> dict[str, str | None]:
     """What to make of each tag, None to remove it. Raises PayloadRejected, also where nothing would change."""
     removed = check_tags(dict.fromkeys(remove, ""))
@@ -61,7 +67,6 @@ def tag_changes(tags: Mapping[str, str] | None, remove: Iterable[str] = ()) -> d
 
 def tag_details(changes: Mapping[str, str | None], before: Mapping[str, str]) -> dict[str, object]:
     """The changes as the audit trail keeps them, with the values that the tags had before."""
-    set_to = {name: value for name, value in changes.items() if value is not None}
-    removed = sorted(name for name, value in changes.items() if value is None)
+    set_to, removed = parted(changes)
     former = {name: value for name, value in before.items() if changes.get(name, value) != value}
-    return {key: value for key, value in {"set": set_to, "removed": removed, "before": former}.items() if value}
+    return {key: value for key, value in {"set": set_to, "removed": sorted(removed), "before": former}.items() if value}

@@ -51,7 +51,7 @@ def project_history(
     items: list[Item | None] = []
     for row in rows:
         kind = EventType(row.type)
-        item: Item = {"EventType": kind.value, "Timestamp": format_timestamp(row.timestamp)}
+        item = _heading(kind, row)
         if kind in SCHEDULED_BY:
             index = open_items.pop((SCHEDULED_BY[kind], row.task_id, row.attempt), None)
             if index is not None:
@@ -64,9 +64,24 @@ def project_history(
     return [item for item in items if item is not None]
 
 
+def describe_event(row: HistoryEvent, *, value: Value, show_input: bool = True, show_output: bool = False) -> Item:
+    """Describe one event by itself: what ``project_history`` says of its type, with ``Sequence``, its number.
+
+    ``TaskId`` and ``Attempt`` tell which events belong together, of those that have them.
+    """
+    kind = EventType(row.type)
+    task: Item = {} if row.task_id is None else {"TaskId": row.task_id, "Attempt": row.attempt}
+    own = _own_part(kind, row, value, show_input, show_output)
+    return {"Sequence": row.sequence} | _heading(kind, row) | task | own
+
+
 def format_timestamp(instant: datetime) -> str:
     """ISO 8601 in UTC with seven digits of fraction, as .NET writes it."""
     return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
+def _heading(kind: EventType, row: HistoryEvent) -> Item:
+    return {"EventType": kind.value, "Timestamp": format_timestamp(row.timestamp)}
 
 
 def _instant(text: str | None) -> str | None:

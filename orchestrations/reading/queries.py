@@ -20,10 +20,17 @@ from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.errors import InstanceNotFound
-from orchestrations.limits import COUNT_CAP, HISTORY_PAGE, HISTORY_PREVIEW_CHARACTERS, LIST_PAGE, WAITS_SCANNED
+from orchestrations.limits import (
+    COUNT_CAP,
+    HISTORY_PAGE,
+    HISTORY_PAGE_BYTES,
+    HISTORY_PREVIEW_CHARACTERS,
+    LIST_PAGE,
+    WAITS_SCANNED,
+)
 from orchestrations.models import AuditEntry, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.reading.paging import CappedCount, CountOf, Page, keyset_page
+from orchestrations.reading.paging import Bound, CappedCount, Page, keyset_page
 from orchestrations.search import names
 from orchestrations.search.filters import InstanceFilter as InstanceFilter
 from orchestrations.search.filters import filter_instances as filter_instances
@@ -55,6 +62,7 @@ LIST_COLUMNS = (
     "last_updated_at",
     "completed_at",
 )
+HISTORY_PAGE_CHUNK = 20  # events with payloads that are loaded at once
 PARENTS_AT_ONCE = 500  # below every database's limit of parameters
 ENDED = tuple(status for status in RuntimeStatus if status in TERMINAL)
 
@@ -126,29 +134,6 @@ def count_instances(
     """How many instances the filter lets through, counted to the cap and no further."""
     rows = filter_instances(hub, where or InstanceFilter(), using=using).order_by()
     return CappedCount.of(rows[: cap + 1].count(), cap)
-
-
-def status_counts(
-    hub: str, where: InstanceFilter | None = None, *, cap: int = COUNT_CAP
-) -> dict[RuntimeStatus, CappedCount]:
-    """How many instances there are in each status, each counted to the cap, in one query."""
-    counted = {
-        f"count_{status.name.lower()}": CountOf(
-            filter_instances(hub, replace(where or InstanceFilter(), statuses=(status,)))
-            .order_by()
-            .values("pk")[: cap + 1]
-        )
-        for status in RuntimeStatus
-    }
-    # The first row of the hub only carries the sub-queries; a hub without a row has nothing to count.
-    row = (
-        filter_instances(hub, InstanceFilter())
-        .order_by("created_at", "pk")
-        .annotate(**counted)
-        .values_list(*counted)
-        .first()
-    )
-    return {status: CappedCount.of(row[index] if row else 0, cap) for index, status in enumerate(RuntimeStatus)}
 
 
 def orchestrator_names(hub: str, limit: int = 200) -> list[str]:
@@ -225,18 +210,50 @@ def history(
     ``history_event`` loads one whole.
     """
     rows = (
-        HistoryEvent.objects.using(get_config().database)
-        .filter(instance_id=instance.pk, execution=execution or instance.execution, sequence__gt=after)
+        _events(instance, execution, after, types)
         .defer("payload")
         .annotate(payload_preview=Substr("payload", 1, HISTORY_PREVIEW_CHARACTERS), payload_length=Length("payload"))
-        .order_by("sequence")
     )
-    wanted = [event_type.value for event_type in types]
-    if wanted:
-        rows = rows.filter(type__in=wanted)
     events = described(list(rows[: limit + 1]))
     has_more = len(events) > limit
     return HistoryPage(events[:limit], events[limit - 1].sequence if has_more else None)
+
+
+def history_with_payloads(
+    instance: Instance,
+    execution: int | None = None,
+    after: int = 0,
+    limit: int = HISTORY_PAGE,
+    *,
+    since: datetime | None = None,
+    types: Iterable[EventType] = (),
+    using: str | None = None,
+) -> HistoryPage:
+    """The same with whole payloads, and of what happened ``since`` an instant.
+
+    It ends before ``limit`` where the payloads would have more than HISTORY_PAGE_BYTES; one event there always is.
+    """
+    rows = _events(instance, execution, after, types, using)
+    if since is not None:
+        rows = rows.filter(timestamp__gte=Bound(since, latest=False))
+    events: list[HistoryEvent] = []
+    size = 0
+    for event in rows[: limit + 1].iterator(chunk_size=HISTORY_PAGE_CHUNK):
+        size += payload_files.length_of(vars(event)["payload"])
+        if events and (len(events) == limit or size > HISTORY_PAGE_BYTES):
+            return HistoryPage(events, events[-1].sequence)
+        events.append(event)
+    return HistoryPage(events, None)
+
+
+def _events(
+    instance: Instance, execution: int | None, after: int, types: Iterable[EventType], using: str | None = None
+) -> QuerySet[HistoryEvent]:
+    rows = HistoryEvent.objects.using(using or get_config().database).filter(
+        instance_id=instance.pk, execution=execution or instance.execution, sequence__gt=after
+    )
+    wanted = [event_type.value for event_type in types]
+    return (rows.filter(type__in=wanted) if wanted else rows).order_by("sequence")
 
 
 def described(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:

@@ -14,7 +14,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InvalidCursor
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import AuditEntry, Instance, OpenWait, WorkerLease
-from orchestrations.reading import queries
+from orchestrations.reading import counts, queries
 from orchestrations.reading.queries import InstanceFilter
 from tests import rows
 from tests.rows import HUB
@@ -207,24 +207,24 @@ def test_each_status_is_counted_in_one_query(django_assert_num_queries):
     rows.instance(hub="other")
 
     with django_assert_num_queries(1):
-        counts = queries.status_counts(HUB)
+        found = counts.status_counts(HUB)
 
-    assert list(counts) == list(RuntimeStatus)
-    assert {status: count.value for status, count in counts.items() if count.value} == {
+    assert list(found) == list(RuntimeStatus)
+    assert {status: count.value for status, count in found.items() if count.value} == {
         Status.RUNNING: 3,
         Status.FAILED: 1,
     }
 
 
 def test_counts_of_an_empty_hub_are_zero():
-    assert all(count.value == 0 for count in queries.status_counts(HUB).values())
+    assert all(count.value == 0 for count in counts.status_counts(HUB).values())
 
 
 def test_counts_respect_the_filter():
     rows.instance("a")
     rows.instance("b")
 
-    assert queries.status_counts(HUB, InstanceFilter(id_prefix="a"))[Status.RUNNING].value == 1
+    assert counts.status_counts(HUB, InstanceFilter(id_prefix="a"))[Status.RUNNING].value == 1
 
 
 def test_counting_ends_at_the_cap():
@@ -233,7 +233,7 @@ def test_counting_ends_at_the_cap():
 
     assert str(queries.count_instances(HUB, cap=3)) == "3+"
     assert str(queries.count_instances(HUB, cap=4)) == "4"
-    assert str(queries.status_counts(HUB, cap=3)[Status.RUNNING]) == "3+"
+    assert str(counts.status_counts(HUB, cap=3)[Status.RUNNING]) == "3+"
 
 
 @pytest.fixture

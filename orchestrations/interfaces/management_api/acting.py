@@ -6,15 +6,17 @@ from django.http import HttpResponse
 
 from orchestrations.access.permissions import Audience
 from orchestrations.client.purging import purge_in_batches
+from orchestrations.client.tagging import parted
 from orchestrations.errors import InstanceEnded
 from orchestrations.interfaces import raising
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.parameters import require_json_media_type
 from orchestrations.interfaces.management_api.problems import Problem
+from orchestrations.interfaces.management_api.reading import instance_filter
 from orchestrations.interfaces.management_api.rendering import empty_response, json_response
+from orchestrations.interfaces.management_api.shapes import TagChanges
 from orchestrations.limits import PURGED_BY_REQUEST
 from orchestrations.models import Instance
-from orchestrations.reading import queries
 
 
 def raise_event(call: Call, instance_id: str, event_name: str) -> HttpResponse:
@@ -73,19 +75,19 @@ def purge(call: Call, instance_id: str) -> HttpResponse:
 
 def purge_many(call: Call) -> HttpResponse:
     """Delete ended instances by creation time and status, PURGED_BY_REQUEST at most."""
-    created_from = call.query.instant("createdTimeFrom")
-    if created_from is None:
+    where = instance_filter(call)
+    if where.created_from is None:
         return json_response("Please provide value for 'createdTimeFrom' parameter.", 400)
-    where = queries.InstanceFilter(
-        statuses=call.query.statuses(),
-        created_from=created_from,
-        created_to=call.query.instant("createdTimeTo"),
-        visible=call.caller.visible,
-    )
     *_, purged = purge_in_batches(call.client, where, limit=PURGED_BY_REQUEST)
     if not purged.instances_deleted:
         raise Problem(404, "No ended instance matches. Nothing was deleted.")
     return json_response({"instancesDeleted": purged.instances_deleted})
+
+
+def set_tags(call: Call, instance_id: str) -> HttpResponse:
+    """Set tags, and remove those that are null; the others stay. Tells all that the instance has then."""
+    tags, removed = parted(call.body(TagChanges, "tags"))
+    return json_response(call.client.set_tags(instance_id, tags, remove=removed, reason=call.query.reason()))
 
 
 def make_primary(call: Call) -> HttpResponse:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from django.http import HttpRequest
 
 from orchestrations.client import OrchestrationClient, SerializedJson
 from orchestrations.interfaces.management_api.authentication import Caller
-from orchestrations.interfaces.management_api.parameters import Query, read_json, read_json_or_text
+from orchestrations.interfaces.management_api.parameters import Query, decode, read_json, read_json_or_text
+from orchestrations.limits import MEMBER_BYTES
 from orchestrations.models import AuditEntry, Instance
 from orchestrations.reading import queries
+
+Shape = TypeVar("Shape")
 
 
 class Call:
@@ -33,6 +38,14 @@ class Call:
     def json(self, subject: str) -> SerializedJson | None:
         """The body, whatever its media type; see ``read_json``."""
         return read_json(self.request, subject, holds_json=self._holds_json)
+
+    def body(self, shape: type[Shape], subject: str) -> Shape:
+        """The body as such an object, of at most MEMBER_BYTES; a 400 says at which ``Path`` it is not.
+
+        No body is an empty object.
+        """
+        sent = read_json(self.request, subject, holds_json=self._holds_json, limit=MEMBER_BYTES)
+        return decode(sent.text if sent else "{}", shape)
 
     def json_or_text(self, subject: str) -> SerializedJson | None:
         """The body by its media type; see ``read_json_or_text``."""

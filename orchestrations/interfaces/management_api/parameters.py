@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
 
 import msgspec
 from django.http import HttpRequest
 
 from orchestrations.authoring import payloads
 from orchestrations.client import SerializedJson
+from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected
 from orchestrations.interfaces import bodies
 from orchestrations.interfaces.management_api.problems import Problem, bad_argument, bad_json
 from orchestrations.limits import HTTP_WAIT_SECONDS, LIST_PAGE_MAXIMUM, PAYLOAD_BYTES
 
+Shape = TypeVar("Shape")
+Member = TypeVar("Member", bound=StrEnum)
+
 STATUS_BY_NAME = {status.value.casefold(): status for status in RuntimeStatus}
+TYPE_BY_NAME = {kind.value.casefold(): kind for kind in EventType}
 REASON_PLACEHOLDER = "{text}"
 
 
@@ -28,6 +36,10 @@ def query_parameters(request: HttpRequest) -> dict[str, list[str]]:
     return parameters
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 class Query:
     """The query string of one request."""
 
@@ -37,6 +49,10 @@ class Query:
     def text(self, name: str) -> str:
         """The first value, or nothing."""
         return (self._parameters.get(name.casefold()) or [""])[0]
+
+    def optional(self, name: str) -> str | None:
+        """The first value, which may be empty; None where the parameter is not there."""
+        return self.text(name) if name.casefold() in self._parameters else None
 
     def flag(self, name: str, default: bool) -> bool:
         """``true`` or ``false`` in any letter case."""
@@ -64,18 +80,39 @@ class Query:
 
     def count(self, name: str, default: int) -> int:
         """A number of rows, from 1 to LIST_PAGE_MAXIMUM."""
+        return min(self.number(name) or default, LIST_PAGE_MAXIMUM)
+
+    def number(self, name: str) -> int | None:
+        """A whole number, zero or more."""
         text = self.text(name).strip()
-        if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) == 0:
-            return default
-        return min(int(text), LIST_PAGE_MAXIMUM)
+        return int(text) if _is_number(text) else None
 
     def statuses(self, name: str = "runtimeStatus") -> tuple[RuntimeStatus, ...]:
         """Runtime statuses, repeated or separated by commas, in any letter case; an unknown one is a 400."""
-        names = [part.strip() for value in self._parameters.get(name.casefold(), ()) for part in value.split(",")]
-        unknown = [part for part in names if part and part.casefold() not in STATUS_BY_NAME]
+        return self._members(name, STATUS_BY_NAME, "runtime status")
+
+    def event_types(self, name: str = "type") -> tuple[EventType, ...]:
+        """Types of history events, as ``statuses`` has statuses."""
+        return self._members(name, TYPE_BY_NAME, "type of history event")
+
+    def tags(self, name: str = "tag") -> dict[str, str]:
+        """Tags as ``name:value``, repeated for several; one without a colon is a 400."""
+        tags = [value.partition(":") for value in self._parameters.get(name.casefold(), ())]
+        if bare := [tag for tag, colon, _ in tags if not (tag and colon)]:
+            raise bad_argument(f"{bare[0]!r:.60} is no tag. Write it as name:value.")
+        return {tag: value for tag, _, value in tags}
+
+    def place(self, name: str) -> int | datetime | None:
+        """A number of a history event, or an instant; a 400 for what is neither."""
+        text = self.text(name).strip()
+        return int(text) if _is_number(text) else self.instant(name)
+
+    def _members(self, name: str, known: Mapping[str, Member], what: str) -> tuple[Member, ...]:
+        words = [part.strip() for value in self._parameters.get(name.casefold(), ()) for part in value.split(",")]
+        unknown = [word for word in words if word and word.casefold() not in known]
         if unknown:
-            raise bad_argument(f"{unknown[0]!r:.60} is no runtime status. They are {', '.join(RuntimeStatus)}.")
-        return tuple(dict.fromkeys(STATUS_BY_NAME[part.casefold()] for part in names if part))
+            raise bad_argument(f"{unknown[0]!r:.60} is no {what}. They are {', '.join(known.values())}.")
+        return tuple(dict.fromkeys(known[word.casefold()] for word in words if word))
 
     def reason(self) -> str:
         """The reason of a control operation; the placeholder of the management links counts as none."""
@@ -95,12 +132,14 @@ class Query:
         return min(timeout, HTTP_WAIT_SECONDS)
 
 
-def read_json(request: HttpRequest, subject: str, *, holds_json: bool = False) -> SerializedJson | None:
+def read_json(
+    request: HttpRequest, subject: str, *, holds_json: bool = False, limit: int = PAYLOAD_BYTES
+) -> SerializedJson | None:
     """The body as JSON text, or None where it is empty or ``null``; a 400 for anything else.
 
     With ``holds_json`` a body that is a JSON string holds the JSON text that is meant.
     """
-    body = bodies.read(request, PAYLOAD_BYTES)
+    body = bodies.read(request, limit)
     if not body.strip():
         return None
     try:
@@ -110,6 +149,16 @@ def read_json(request: HttpRequest, subject: str, *, holds_json: bool = False) -
     except PayloadRejected as error:
         raise bad_json(error) from error
     return None if text is None else SerializedJson(text)
+
+
+def decode(text: str, shape: type[Shape]) -> Shape:
+    """JSON text as such an object; a 400 says at which ``Path`` it is not."""
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        path = place.removeprefix("`key` in ").strip("`") or "$"
+        raise bad_argument(f"{message}.", "payload_rejected", Path=path) from error
 
 
 def read_json_or_text(request: HttpRequest, subject: str, *, holds_json: bool = False) -> SerializedJson | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F, QuerySet
@@ -12,9 +13,15 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS, polling_location
-from orchestrations.interfaces.management_api.rendering import empty_response, json_response, status_payload
+from orchestrations.interfaces.management_api.rendering import (
+    empty_response,
+    event_items,
+    json_response,
+    status_payload,
+)
 from orchestrations.models import Instance
 from orchestrations.reading import paging, queries
+from orchestrations.reading.places import Place
 
 TOP = 100
 CONTINUATION_HEADER = "x-ms-continuation-token"
@@ -43,15 +50,52 @@ def status(call: Call, instance_id: str) -> HttpResponse:
     return json_response(body, 500 if is_error else 200)
 
 
-def list_instances(call: Call) -> HttpResponse:
-    """A page of instances, newest first; the token of the next page is in a header, and absent on the last one."""
-    where = queries.InstanceFilter(
+def history(call: Call, instance_id: str) -> HttpResponse:
+    """A page of one execution's history, each event by itself and in order; the token is as that of instances.
+
+    ``from`` is the number of the first event, or an instant; ``type`` keeps to some types.
+    """
+    row = call.instance(instance_id)
+    execution, after = call.query.number("execution") or row.execution, 0
+    begin = call.query.place("from")
+    since = begin if isinstance(begin, datetime) else None
+    if isinstance(begin, int):
+        after = begin - 1
+    if token := call.request.headers.get(CONTINUATION_HEADER):
+        place = Place.continued(token, row)
+        execution, after = place.execution, place.sequence
+    limit, types = call.query.count("top", TOP), call.query.event_types()
+    page = queries.history_with_payloads(
+        row, execution, after, limit, since=since, types=types, using=call.client.using
+    )
+    payloads = call.caller.sees_payloads
+    shown = event_items(
+        page.events,
+        show_input=call.query.flag("showInput", True) and payloads,
+        show_output=call.query.flag("showHistoryOutput", False) and payloads,
+        payloads=payloads,
+    )
+    following = None if page.next_after is None else Place(execution, page.next_after).token(row)
+    return page_response(shown, following)
+
+
+def instance_filter(call: Call) -> queries.InstanceFilter:
+    """Which instances a list, a count or a purge is about, among those that the caller may see."""
+    return queries.InstanceFilter(
         statuses=call.query.statuses(),
         id_prefix=call.query.text("instanceIdPrefix"),
         created_from=call.query.instant("createdTimeFrom"),
         created_to=call.query.instant("createdTimeTo"),
+        name=call.query.text("name"),
+        version=call.query.optional("version"),
+        tags=call.query.tags(),
         visible=call.caller.visible,
     )
+
+
+def list_instances(call: Call) -> HttpResponse:
+    """A page of instances, newest first; the token of the next page is in a header, and absent on the last one."""
+    where = instance_filter(call)
     payloads = call.caller.sees_payloads
     show_input = call.query.flag("showInput", True) and payloads
     rows = queries.filter_instances(call.client.hub, where, using=call.client.using)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.models import HistoryEvent, Instance
 from orchestrations.reading import queries
-from orchestrations.reading.history_events import project_history
+from orchestrations.reading.history_events import describe_event, project_history
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -70,6 +70,14 @@ def status_payload(
         )
     status = OrchestrationStatus.of(row, show_input=show_input, history=history)
     return (status if payloads else status.without_payloads()).to_json(stored_json)
+
+
+def event_items(
+    events: Iterable[HistoryEvent], *, show_input: bool, show_output: bool, payloads: bool = True
+) -> list[dict[str, Any]]:
+    """What the API tells of history events, each by itself. Without ``payloads`` not how something failed, either."""
+    told = events if payloads else map(_without_payload, events)
+    return [describe_event(event, value=stored_json, show_input=show_input, show_output=show_output) for event in told]
 
 
 def _without_payload(event: HistoryEvent) -> HistoryEvent:

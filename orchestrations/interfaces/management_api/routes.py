@@ -3,59 +3,79 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from django.http import HttpResponse
 
 from orchestrations.access.api_keys import Verb
-from orchestrations.interfaces.management_api import acting, entities, problems, reading, starting
+from orchestrations.interfaces.management_api import acting, counting, entities, problems, reading, starting
 from orchestrations.interfaces.management_api.problems import Problem
 
-ROUTE = r"(?s:%s)/?\Z"
-INSTANCE = r"instances/(?P<instance_id>[^/]+)"
-ENTITY = r"entities/(?P<name>[^/]+)/(?P<key>[^/]+)"
+INSTANCE = "instances/{instance_id}"
+ENTITY = "entities/{name}/{key}"
 ANY_METHOD = ""
+PART = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table: which method and path, what it does, and who does it."""
+    """One line of the table: which method and path, what it does, and who does it.
+
+    Where it has a ``parameter``, the query must name that one.
+    """
 
     method: str
-    pattern: re.Pattern[str]
+    path: str
     verb: Verb
     handler: Callable[..., HttpResponse]
+    parameter: str = ""
+    pattern: re.Pattern[str] = field(init=False)
 
+    def __post_init__(self) -> None:
+        words = PART.split(self.path)
+        words[::2] = map(re.escape, words[::2])
+        words[1::2] = (rf"(?P<{name}>[^/]+)" for name in words[1::2])
+        object.__setattr__(self, "pattern", re.compile(rf"(?s:{''.join(words)})/?\Z", re.IGNORECASE))
 
-def _route(method: str, path: str, verb: Verb, handler: Callable[..., HttpResponse]) -> Route:
-    return Route(method, re.compile(ROUTE % path, re.IGNORECASE), verb, handler)
+    def is_meant(self, method: str, parameters: Collection[str]) -> bool:
+        """Whether a request of that method with those parameters, in lower case, can be for it."""
+        is_named = not self.parameter or self.parameter.casefold() in parameters
+        return is_named and self.method in (method, ANY_METHOD)
 
 
 ROUTES = (
-    _route("POST", r"orchestrators/(?P<name>[^/]+)(?:/(?P<instance_id>[^/]+))?", Verb.START, starting.start),
-    _route("GET", r"instances", Verb.LIST, reading.list_instances),
-    _route("DELETE", r"instances", Verb.PURGE_MANY, acting.purge_many),
-    _route("GET", INSTANCE, Verb.STATUS, reading.status),
-    _route("DELETE", INSTANCE, Verb.PURGE, acting.purge),
-    _route("POST", rf"{INSTANCE}/raiseEvent/(?P<event_name>[^/]+)", Verb.RAISE_EVENT, acting.raise_event),
-    _route("POST", rf"{INSTANCE}/terminate", Verb.TERMINATE, acting.terminate),
-    _route("POST", rf"{INSTANCE}/suspend", Verb.SUSPEND, acting.suspend),
-    _route("POST", rf"{INSTANCE}/resume", Verb.RESUME, acting.resume),
-    _route("POST", rf"{INSTANCE}/rewind", Verb.REWIND, acting.rewind),
-    _route("POST", rf"{INSTANCE}/restart", Verb.RESTART, starting.restart),
-    _route("GET", r"entities(?:/(?P<name>[^/]+))?", Verb.LIST_ENTITIES, entities.list_entities),
-    _route("GET", ENTITY, Verb.READ_ENTITY, entities.read),
-    _route("POST", ENTITY, Verb.SIGNAL_ENTITY, entities.signal),
-    _route("DELETE", ENTITY, Verb.SIGNAL_ENTITY, entities.delete),
-    _route(ANY_METHOD, r"makeprimary", Verb.MAKE_PRIMARY, acting.make_primary),
+    Route("POST", "orchestrators/{name}", Verb.START, starting.start),
+    Route("POST", "orchestrators/{name}/{instance_id}", Verb.START, starting.start),
+    Route("GET", "instances", Verb.LIST, reading.list_instances),
+    Route("DELETE", "instances", Verb.PURGE_MANY, acting.purge_many),
+    Route("GET", "instances/count", Verb.LIST, counting.count, parameter="groupBy"),
+    Route("GET", INSTANCE, Verb.STATUS, reading.status),
+    Route("DELETE", INSTANCE, Verb.PURGE, acting.purge),
+    Route("GET", f"{INSTANCE}/history", Verb.STATUS, reading.history),
+    Route("PATCH", f"{INSTANCE}/tags", Verb.SET_TAGS, acting.set_tags),
+    Route("POST", f"{INSTANCE}/raiseEvent/{{event_name}}", Verb.RAISE_EVENT, acting.raise_event),
+    Route("POST", f"{INSTANCE}/terminate", Verb.TERMINATE, acting.terminate),
+    Route("POST", f"{INSTANCE}/suspend", Verb.SUSPEND, acting.suspend),
+    Route("POST", f"{INSTANCE}/resume", Verb.RESUME, acting.resume),
+    Route("POST", f"{INSTANCE}/rewind", Verb.REWIND, acting.rewind),
+    Route("POST", f"{INSTANCE}/restart", Verb.RESTART, starting.restart),
+    Route("GET", "entities", Verb.LIST_ENTITIES, entities.list_entities),
+    Route("GET", "entities/{name}", Verb.LIST_ENTITIES, entities.list_entities),
+    Route("GET", ENTITY, Verb.READ_ENTITY, entities.read),
+    Route("POST", ENTITY, Verb.SIGNAL_ENTITY, entities.signal),
+    Route("DELETE", ENTITY, Verb.SIGNAL_ENTITY, entities.delete),
+    Route(ANY_METHOD, "makeprimary", Verb.MAKE_PRIMARY, acting.make_primary),
 )
 
 
-def resolve(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route of a request and the parts of its path. A wrong method is a 404, as an unknown path is."""
+def resolve(method: str, path: str, parameters: Collection[str] = ()) -> tuple[Route, dict[str, str]]:
+    """The route of a request and the parts of its path. A wrong method is a 404, as an unknown path is.
+
+    ``parameters`` are the names in its query, in lower case.
+    """
     for route in ROUTES:
         matched = route.pattern.match(path)
-        if matched and route.method in (method, ANY_METHOD):
-            return route, {name: value for name, value in matched.groupdict().items() if value is not None}
+        if matched and route.is_meant(method, parameters):
+            return route, matched.groupdict()
     raise Problem(404, problems.UNKNOWN_ROUTE)

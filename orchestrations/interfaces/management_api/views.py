@@ -19,6 +19,7 @@ from orchestrations.interfaces.management_api import problems
 from orchestrations.interfaces.management_api.authentication import authenticate
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.links import STATUS_RETRY_SECONDS
+from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.interfaces.management_api.rendering import problem_response, withhold
 from orchestrations.interfaces.management_api.routes import resolve
@@ -58,7 +59,7 @@ def _serve(request: HttpRequest, path: str, holds_json: bool) -> HttpResponse:
     caller = authenticate(request)
     if caller.key is not None:
         require_rate(caller.key)
-    route, arguments = resolve(request.method or "", path)
+    route, arguments = resolve(request.method or "", path, query_parameters(request))
     call = Call(request, caller, holds_json=holds_json)
     caller.require(route.verb, call.client.hub, arguments.get("instance_id"))
     _require_name(call, route.verb, arguments)

@@ -26,8 +26,9 @@ BODIES = st.binary(max_size=64) | VALUES.map(
 INSTANTS = st.datetimes().map(lambda instant: instant.isoformat())
 NAMES = (
     "timeout pollingInterval showHistory showHistoryOutput showInput instanceIdPrefix createdTimeFrom createdTimeTo "
-    "runtimeStatus RUNTIMESTATUS reason recursive restartWithNewInstanceId op top lastOperationTimeFrom "
-    "lastOperationTimeTo version taskHub fetchState includeEntities returnInternalServerErrorOnFailure code"
+    "runtimeStatus RUNTIMESTATUS reason recursive restartWithNewInstanceId op top "
+    "lastOperationTimeFrom lastOperationTimeTo from type execution groupBy name tag version taskHub fetchState "
+    "includeEntities returnInternalServerErrorOnFailure code"
 )
 PARAMETERS = st.dictionaries(
     st.sampled_from(NAMES.split()),
@@ -49,6 +50,9 @@ ROUTES = [
     ("GET", "instances"),
     ("DELETE", "instances"),
     ("GET", "instances/{}"),
+    ("GET", "instances/count"),
+    ("GET", "instances/{}/history"),
+    ("PATCH", "instances/{}/tags"),
     ("DELETE", "instances/{}"),
     ("POST", "instances/{}/raiseEvent/{}"),
     ("POST", "instances/{}/terminate"),

@@ -65,6 +65,14 @@ def test_the_commands(live_server, worker):
 
     assert "HTTP/1.1 202" in answers["orchestrators/take_stock/stock-1"]
     assert json.loads(answers["instances/stock-1?showHistory=true&showHistoryOutput=true"])["historyEvents"] is not None
+    counts = {
+        group["value"]: group["count"]
+        for group in json.loads(answers["instances/count?groupBy=status&name=take_stock"])
+    }
+    assert counts["Completed"] == 1
+    paged = answers["instances/stock-1/history?type=ExecutionStarted,ExecutionCompleted"]
+    assert [event["EventType"] for event in json.loads(paged)] == ["ExecutionStarted", "ExecutionCompleted"]
+    assert json.loads(answers["instances/demo-purchase/tags?reason=audit"])["team"] == "blue"
     assert json.loads(answers["entities/account/lyon"])["balance"] == "5"
     assert not Instance.objects.filter(instance_id="demo-purchase").exists()
     assert Instance.objects.get(instance_id="demo-rewind").execution == 2

@@ -18,6 +18,7 @@ from orchestrations.access.permissions import Action
 from orchestrations.bulk import jobs
 from orchestrations.bulk.acts import checked_parameters
 from orchestrations.bulk.selections import Selection
+from orchestrations.client.tagging import parted
 from orchestrations.interfaces.api import batch_serializers, envelopes, serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.problems import Conflict
@@ -154,7 +155,7 @@ class Tags(HubView):
     def patch(self, request: Request, instance_id: str) -> Response:
         """Set tags, and remove those that are null; the others stay. The answer has all of them."""
         given = self.given(batch_serializers.TagsBody)
-        tags, removed = _tags(given["tags"])
+        tags, removed = parted(given["tags"])
         return Response({"tags": self.client.set_tags(instance_id, tags, remove=removed, reason=given["reason"])})
 
 
@@ -166,14 +167,9 @@ def _find(view: HubView, batch_id: int) -> BulkJob:
 
 
 def _parameters(action: Action, given: dict[str, Any]) -> dict[str, Any]:
-    tags, removed = _tags(given.get("tags", {}))
+    tags, removed = parted(given.get("tags", {}))
     known = {name: given[name] for name in PARAMETERS if name in given}
     return checked_parameters(action, **known, tags=tags, remove_tags=removed)
-
-
-def _tags(changes: dict[str, str | None]) -> tuple[dict[str, str], list[str]]:
-    set_to = {name: value for name, value in changes.items() if value is not None}
-    return set_to, [name for name, value in changes.items() if value is None]
 
 
 def _preview(preview: jobs.Preview) -> dict[str, Any]:

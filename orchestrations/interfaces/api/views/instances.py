@@ -24,7 +24,7 @@ from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.interfaces.raising import raise_event
-from orchestrations.reading import queries
+from orchestrations.reading import counts, queries
 from orchestrations.store.contract import OnDuplicate
 
 STARTED_BY_KEY = uuid.UUID("6f0e1f0a-0f43-5a57-9a0a-3d1f8f8f6c52")
@@ -120,9 +120,9 @@ class InstanceCounts(HubView):
     def get(self, request: Request) -> Response:
         """How many instances have each status, each counted to a cap."""
         asked = self.asked(serializers.InstanceFilterQuery)
-        counts = queries.status_counts(self.hub, instance_filter(self.hub, asked, self.visible))
-        wanted = asked.get("status") or list(counts)
-        return Response([descriptions.count(name, counts[RuntimeStatus(name)]) for name in wanted])
+        found = counts.status_counts(self.hub, instance_filter(self.hub, asked, self.visible))
+        wanted = asked.get("status") or list(found)
+        return Response([descriptions.count(name, found[RuntimeStatus(name)]) for name in wanted])
 
 
 class InstanceView(HubView):

@@ -12,7 +12,7 @@ from orchestrations.interfaces.dashboard.links import list_url
 from orchestrations.interfaces.dashboard.presentation.bars import chart
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, WAITING_FOR_HUMAN, Badge
 from orchestrations.limits import SLOWEST_SAMPLED
-from orchestrations.reading import hub_state, queries, statistics
+from orchestrations.reading import counts, hub_state, statistics
 from orchestrations.reading.paging import CappedCount
 from orchestrations.search.language import Mark, Query
 from orchestrations.search.moments import Span
@@ -23,7 +23,7 @@ FLOWS_SHOWN = 5
 def _counts(asked: Asked) -> list[tuple[Badge, CappedCount, str]]:
     """Each status that occurs, and the questions to people behind those that run."""
     chips = []
-    for status, count in queries.status_counts(asked.hub).items():
+    for status, count in counts.status_counts(asked.hub).items():
         if not count.value:
             continue
         chips.append((BADGES[status], count, list_url(asked.hub, Query(statuses=(status,)))))
