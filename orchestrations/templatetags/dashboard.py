@@ -23,6 +23,7 @@ from orchestrations.interfaces.dashboard.presentation.problems import problems a
 from orchestrations.interfaces.dashboard.presentation.verbs import BUTTONS, Verb
 from orchestrations.interfaces.dashboard.reach import Reach, may_somewhere
 from orchestrations.interfaces.dashboard.reader import PINNED, Reader, View, reader_of
+from orchestrations.interfaces.dashboard.signing_in import to_sign_in
 from orchestrations.models import AuditEntry
 from orchestrations.search.language import Mark
 
@@ -35,6 +36,12 @@ THEMES = {"light", "dark"}
 def icon(name: str) -> SafeString:
     """A symbol of the sprite, invisible to screen readers: the word beside it says the same."""
     return format_html('<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+
+
+@register.simple_tag(takes_context=True)
+def sign_in_url(context: Context, back: str = "") -> str:
+    """Where one signs in, and comes back to that address or to this page."""
+    return to_sign_in(context["request"], back).url
 
 
 @register.inclusion_tag("dashboard/parts/badge.html")

@@ -37,7 +37,7 @@ export function askToSignIn({ elt, requestConfig }) {
 
 async function comeBack() {
   if (document.hidden || !isSignedOut()) return;
-  const answer = await fetch(location.href, { redirect: "manual" });
+  const answer = await fetch(banner.dataset.tokens, { redirect: "manual" }); // this page may be the answer to a form
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const token = page.querySelector(`[name=${TOKEN}]`)?.value;

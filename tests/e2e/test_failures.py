@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +22,7 @@ from orchestrations.models import AuditEntry, HumanTask, HumanVote, Instance, Pr
 from tests import rows
 from tests.asking import OrderApproval, ask
 from tests.e2e import scenes
+from tests.e2e.conftest import session_cookie
 from tests.e2e.looks import faults, overflow, problems
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -274,3 +279,75 @@ def test_an_act_in_the_dialog_signs_in_on_the_way_and_is_done(people, open_page)
     page.get_by_role("button", name="Sign in and send").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("one")
     assert Instance.objects.get().tags == {"tier": "gold"}
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another site: where people sign in, but for the form."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>Elsewhere</title><link rel=icon href=data:,>Who are you?")
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere(settings) -> Iterator[str]:
+    """The address at which people sign in, on another site."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings.LOGIN_URL = f"http://127.0.0.1:{server.server_port}/in?tenant=acme"
+    yield settings.LOGIN_URL
+    server.shutdown()
+    server.server_close()
+
+
+def sign_in_elsewhere(page, link, address: str, elsewhere: str) -> None:
+    with page.context.expect_page() as opened:
+        link.click()
+    opened.value.wait_for_url(f"{elsewhere}&next={quote(address)}**")
+    opened.value.close()
+    token = {"name": settings.CSRF_COOKIE_NAME, "value": "f" * 32, "url": address}
+    page.context.add_cookies([session_cookie("admin", address), token])
+    page.evaluate("dispatchEvent(new Event('focus'))")
+
+
+def test_a_live_page_leads_to_the_site_where_people_sign_in(question, elsewhere, open_page, address):
+    page = open_page("admin", question)
+    end_sessions()
+
+    page.wait_for_url(f"{elsewhere}&next={quote(address + question)}")
+
+
+def test_what_was_typed_is_sent_by_who_signs_in_elsewhere(question, elsewhere, open_page, address):
+    page = open_page("admin", question)
+    typed_into(page, "no receipt")
+    end_sessions()
+    banner = page.locator("#signed-out")
+    expect(banner).to_be_visible()
+
+    sign_in_elsewhere(page, banner.get_by_role("link", name="sign in"), address, elsewhere)
+
+    expect(banner).to_be_hidden()
+    page.get_by_role("button", name="Send decision").click()
+    expect(page.locator("#state")).to_contain_text("admin rejected this")
+
+
+def test_a_form_that_was_sent_too_late_is_sent_by_who_signs_in_elsewhere(question, elsewhere, open_page, address):
+    page = open_page("admin", question)
+    typed_into(page, "no receipt")
+    end_sessions()
+    expect(page.locator("#signed-out")).to_be_visible()
+    page.get_by_role("button", name="Send decision").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("You were signed out")
+    assert not problems(page)
+
+    sign_in_elsewhere(page, page.get_by_role("link", name="Sign in"), address, elsewhere)
+
+    expect(page.get_by_role("link", name="Sign in")).to_be_hidden()
+    page.get_by_role("button", name="Look it over").click()
+    expect(page.locator("[data-answer]").get_by_label("Reason")).to_have_value("no receipt")
+    page.get_by_role("button", name="Send decision").click()
+    expect(page.locator("#state")).to_contain_text("admin rejected this")

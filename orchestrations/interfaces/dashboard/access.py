@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,7 +18,7 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import InstanceNotFound
 from orchestrations.interfaces.dashboard.reader import ReadersZone
-from orchestrations.interfaces.dashboard.signing_in import ask_to_sign_in
+from orchestrations.interfaces.dashboard.signing_in import ask_to_sign_in, to_sign_in
 from orchestrations.models import AuditEntry, Instance
 from orchestrations.reading import queries
 
@@ -58,7 +57,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
         return HttpResponse(status=401)
     if request.method == "POST":
         return ask_to_sign_in(request)
-    return redirect_to_login(request.get_full_path())
+    return to_sign_in(request)
 
 
 def needs(action: Action, *, narrowed: bool = False) -> Callable[[View[Arguments]], View[Arguments]]:

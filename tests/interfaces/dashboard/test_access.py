@@ -107,6 +107,50 @@ def test_a_form_of_somebody_who_was_signed_out_is_kept_until_they_sign_in(operat
     assert (AuditEntry.objects.get().actor_name, AuditEntry.objects.get().reason) == ("operator", "vendor outage <b>")
 
 
+@pytest.mark.parametrize(
+    "login_url, goes_to",
+    [
+        ("/sso/start", "/sso/start?next=/hubs/default/instances/%3Fq%3Dname%253Ax"),
+        ("/sso/start?tenant=a", "/sso/start?tenant=a&next=/hubs/default/instances/%3Fq%3Dname%253Ax"),
+        (
+            "https://id.example/in",
+            "https://id.example/in?next=http%3A//testserver/hubs/default/instances/%3Fq%3Dname%253Ax",
+        ),
+        ("http://testserver/in", "http://testserver/in?next=/hubs/default/instances/%3Fq%3Dname%253Ax"),
+        ("admin:login", "/admin/login/?next=/hubs/default/instances/%3Fq%3Dname%253Ax"),
+    ],
+)
+def test_whoever_is_signed_out_is_led_to_the_login_url_whatever_it_is(client, settings, db, login_url, goes_to):
+    settings.LOGIN_URL = login_url
+
+    assert client.get("/hubs/default/instances/", {"q": "name:x"})["Location"] == goes_to
+
+
+@pytest.mark.parametrize("login_url", ["https://id.example/in", "/nowhere/", "/healthz"])
+def test_a_form_waits_for_who_signs_in_somewhere_else(operator, client, settings, login_url):
+    settings.LOGIN_URL = login_url
+    rows.instance("one")
+    typed = {"reason": "vendor outage <b>"}
+
+    asked = client.post(act_url("suspend"), typed)
+
+    assert asked.status_code == 401
+    assert 'name="reason" value="vendor outage &lt;b&gt;"' in asked.text
+    assert f'href="{login_url}?next=' in asked.text
+    assert 'name="password"' not in asked.text
+    too_soon = client.post(act_url("suspend"), {**typed, "sign-in-again": "1"})
+    assert (too_soon.status_code, "You are still signed out." in too_soon.text) == (401, True)
+    assert operator.post(act_url("suspend"), {**typed, "sign-in-again": "1"}).status_code == 302
+    assert AuditEntry.objects.get().reason == "vendor outage <b>"
+
+
+def test_pages_need_no_pages_of_the_sites_own_to_sign_in_and_out(viewer, settings):
+    settings.ROOT_URLCONF = "tests.interfaces.dashboard.urls_without_accounts"
+    settings.LOGIN_URL = "https://id.example/in"
+
+    assert viewer.get("/hubs/default/instances/").status_code == 200
+
+
 def test_who_signs_in_with_a_form_may_do_no_more_than_before(approver, client):
     rows.instance("one")
 

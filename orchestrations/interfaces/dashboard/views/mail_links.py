@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import wraps
 
 from django import forms
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -27,6 +26,7 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.errors import AnswerRejected, DurableError, HumanTaskClosed
 from orchestrations.interfaces.dashboard.human import task_page, words
+from orchestrations.interfaces.dashboard.signing_in import to_sign_in
 from orchestrations.limits import LINK_CODES
 from orchestrations.models import AuditEntry, HumanVote
 from orchestrations.notices.links import InvalidLink, Link, check_code, open_link
@@ -88,7 +88,7 @@ def approval_link(request: HttpRequest, *, token: str) -> HttpResponseBase:
     if request.user.is_authenticated:
         return redirect("dashboard:task", pk=link.task.pk)
     if get_config().link_answers != "code":
-        return redirect_to_login(reverse("dashboard:task", args=[link.task.pk]))
+        return to_sign_in(request, reverse("dashboard:task", args=[link.task.pk]))
     if not link.is_good:
         return _over(request, link)
     return _answer(request, link, token) if request.method == "POST" else _show(request, link)
