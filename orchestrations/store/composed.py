@@ -47,9 +47,9 @@ from orchestrations.store.contract import (
     Message,
     NewInstance,
     OnDuplicate,
-    Recovery,
     Store,
 )
+from orchestrations.store.lease_contract import Recovery
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.outbox_contract import NewDeadLetter
 from orchestrations.store.progress_contract import ActivityAttempt, DeferredActivity, Heartbeat
@@ -172,8 +172,8 @@ class ComposedStore(Store):
         """
 
     @abstractmethod
-    def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
-        """The visible messages of these instances with the instance of each, oldest first.
+    def _load_messages(self, claimed: Collection[ClaimedInstance], limit: int) -> list[tuple[int, InboxEvent]]:
+        """The messages that these instances are to take with the instance of each, oldest first.
 
         In this order a limit never cuts an earlier message of an instance. The statement begins after the leases are
         taken, so that it can't see what an earlier holder has just consumed.
@@ -194,7 +194,7 @@ class ComposedStore(Store):
     def claim_instances(self, token: int, limit: int, message_limit: int = 5_000) -> Claim:
         taken = self._take_instances(token, limit)
         claimed = taken.instances
-        loaded = self._load_messages(claimed, message_limit) if claimed else []
+        loaded = self._load_messages(claimed.values(), message_limit) if claimed else []
         large_payloads.read_messages(message for _, message in loaded)
         for pk, message in loaded:
             claimed[pk].messages.append(message)

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.lifecycle import Transition
+from orchestrations.store.lease_contract import LeaseStore
 from orchestrations.store.outbox_contract import NewDeadLetter, NewDelivery
 from orchestrations.store.progress_contract import ProgressStore
 from orchestrations.store.task_contract import NewTask, SettledTask
@@ -94,7 +96,7 @@ class InboxEvent:
     execution: int | None
     event: HistoryEvent
     unreadable: str = ""
-    """Why its payload can't be read from its file; the event has no payload then that means anything."""
+    """Why it, or its payload in a file, can't be read; then the event means nothing."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,14 @@ class ClaimedInstance:
     messages: list[InboxEvent] = field(default_factory=list)
     claimable_at: datetime | None = None
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether it takes hidden messages with the first that is visible: what was abandoned comes before what is new.
+
+        Before an orchestration begins, events for it are hidden on purpose; so are delayed signals to entities.
+        """
+        return self.claimable_at is None and not is_entity_id(self.instance_id)
+
 
 @dataclass(slots=True)
 class Claim:
@@ -141,7 +151,12 @@ class LoadedHistory:
     input: str | None
     events: list[HistoryEvent]
     unreadable: str = ""
-    """Why a payload among them can't be read from its file; then it can't be replayed."""
+    """Why something of it can't be read; then it can't be replayed."""
+
+    def append(self, event: HistoryEvent, problem: str) -> None:
+        """Add an event, or a problem with reading it."""
+        self.events.append(event)
+        self.unreadable = self.unreadable or problem
 
 
 @dataclass(slots=True)
@@ -311,16 +326,7 @@ class CommitResult:
     lost: set[int] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Recovery:
-    """What a sweep freed from workers whose lease had expired."""
-
-    workers: int = 0
-    instances: int = 0
-    activities: int = 0
-
-
-class Store(ProgressStore, UpkeepStore):
+class Store(LeaseStore, ProgressStore, UpkeepStore):
     """One task hub in one database. Methods are one transaction each unless the caller has one open already."""
 
     def __init__(self, hub: str, using: str) -> None:
@@ -462,36 +468,4 @@ class Store(ProgressStore, UpkeepStore):
         """Whether any free instance or work item could be claimed now. A hint, cheap, without locks.
 
         With ``overdue`` only what has waited longer than a draining worker takes to come round (OVERDUE).
-        """
-
-    # Leases ------------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def open_lease(
-        self, worker: str, host: str, pid: int, duration: timedelta, capacity: int, functions: str, build: str = ""
-    ) -> int:
-        """Register a worker process and return its fencing token, never used before."""
-
-    @abstractmethod
-    def renew_lease(self, token: int, duration: timedelta, in_flight: int) -> bool:
-        """Prolong the lease; False when it is gone, and the process must stop what it holds and open a new one."""
-
-    @abstractmethod
-    def disown(self, token: int, keep: Collection[ActivityKey]) -> None:
-        """Free all that the token holds except for these work items, and keep the lease.
-
-        For a worker that had no answer from the database, and so can't know what it has been given. It lives: neither
-        attempts nor dispatches are counted.
-        """
-
-    @abstractmethod
-    def close_lease(self, token: int) -> None:
-        """Free all that the token holds, at once, and forget it."""
-
-    @abstractmethod
-    def recover(self) -> Recovery:
-        """Free all that is held by tokens without a live lease, and delete expired leases. Safe to run anywhere, often.
-
-        A freed work item that has been dispatched before becomes visible after a back-off that grows with its
-        dispatches (2 to 600 seconds, from the second on); the first retry is at once.
         """

@@ -222,7 +222,8 @@ def read_histories(histories: dict[int, LoadedHistory]) -> dict[int, LoadedHisto
     """The same for the inputs and events of executions."""
     for loaded in histories.values():
         if is_reference(loaded.input):
-            loaded.input, loaded.unreadable = _read(loaded.input)
+            loaded.input, problem = _read(loaded.input)
+            loaded.unreadable = loaded.unreadable or problem
         for event in loaded.events:
             if is_reference(event.payload):
                 event.payload, problem = _read(event.payload)

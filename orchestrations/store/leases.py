@@ -15,7 +15,8 @@ from django.db.models import Case, Exists, F, Model, OuterRef, Value, When
 from django.db.models.functions import Now
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, WorkerLease
-from orchestrations.store.contract import ActivityKey, Recovery
+from orchestrations.store.contract import ActivityKey
+from orchestrations.store.lease_contract import Recovery
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.tables import BATCH, chunks
 

@@ -304,11 +304,12 @@ class OrmStore(ComposedStore):
             .defer("input", "first_input", "output", "failure", "waits")
         )
 
-    def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
-        visible = self.tables.rows(InboxMessage).filter(instance_id__in=list(pks), visible_at__lte=self.tables.now())
+    def _load_messages(self, claimed: Collection[ClaimedInstance], limit: int) -> list[tuple[int, InboxEvent]]:
+        inbox = self.tables.rows(InboxMessage).filter(instance_id__in=[one.pk for one in claimed])
+        takes_all = Q(instance_id__in=[one.pk for one in claimed if one.takes_all])
         return [
-            (row.instance_id, InboxEvent(row.pk, row.execution, _event(row, row.created_at)))
-            for row in visible.order_by("pk")[:limit]
+            (row.instance_id, InboxEvent(row.pk, row.execution, *_event(row, row.created_at)))
+            for row in inbox.filter(takes_all | Q(visible_at__lte=self.tables.now())).order_by("pk")[:limit]
         ]
 
     def _load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
@@ -316,7 +317,8 @@ class OrmStore(ComposedStore):
         found = {pk: LoadedHistory(text, []) for pk, text in inputs}
         for pk, loaded in found.items():
             history = self.tables.rows(HistoryEvent).filter(instance_id=pk, execution=executions[pk])
-            loaded.events = [_event(row, row.timestamp, row.sequence) for row in history.order_by("sequence")]
+            for row in history.order_by("sequence"):
+                loaded.append(*_event(row, row.timestamp, row.sequence))
         return found
 
     def _take_activities(self, token: int, limit: int) -> list[int]:
@@ -391,7 +393,7 @@ class OrmStore(ComposedStore):
         return self._ready(Q(lease_token__isnull=True), now).exists() or free.filter(visible_at__lte=now).exists()
 
 
-def _event(row: InboxMessage | HistoryEvent, timestamp: datetime, sequence: int = 0) -> Event:
+def _event(row: InboxMessage | HistoryEvent, timestamp: datetime, sequence: int = 0) -> tuple[Event, str]:
     return rows.event_from(
         row.type, timestamp, row.task_id, row.name, row.payload, row.attempt, row.attributes, sequence
     )

@@ -202,8 +202,8 @@ class PostgresqlStore(SqlStore):
 
     def visible_messages(self, limit: int) -> tuple[str, list[Any]]:
         """In this form it is an index scan for each instance, whatever the planner thinks of the table."""
-        first = f"""SELECT * FROM {INBOX} AS o WHERE o.instance_id = k.id AND o.visible_at <= {self.tables.NOW}
-            ORDER BY o.id LIMIT %s"""
+        first = f"""SELECT * FROM {INBOX} AS o WHERE o.instance_id = k.id
+            AND (k.takes_all = 1 OR o.visible_at <= {self.tables.NOW}) ORDER BY o.id LIMIT %s"""
         return f"CROSS JOIN LATERAL ({first}) AS m", [limit]
 
     def _take_activities(self, token: int, limit: int) -> list[int]:

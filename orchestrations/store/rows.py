@@ -163,10 +163,19 @@ def event_from(
     attempt: int,
     attributes: str | None,
     sequence: int = 0,
-) -> HistoryEvent:
-    """The event that a row of history or inbox stands for."""
-    decoded = msgspec.json.decode(attributes) if attributes else {}
-    return HistoryEvent(_EVENT_TYPES[kind], timestamp, task_id, name, payload, attempt, decoded, sequence)
+) -> tuple[HistoryEvent, str]:
+    """The event that a row of history or inbox stands for, and why it can't be read; then it means nothing.
+
+    In a rolling deployment a worker of the newer release writes what this one does not know.
+    """
+    try:
+        decoded = msgspec.json.decode(attributes) if attributes else {}
+        return HistoryEvent(_EVENT_TYPES[kind], timestamp, task_id, name, payload, attempt, decoded, sequence), ""
+    except KeyError:
+        problem = f"this worker knows no event of the type {kind!r}; a newer release has written it"
+    except msgspec.DecodeError as error:
+        problem = f"the attributes of an event of the type {kind!r} are damaged: {error}"
+    return HistoryEvent(EventType.EVENT_RAISED, timestamp, sequence=sequence), problem
 
 
 def scheduled_with(attributes: str | None) -> dict[str, Any]:

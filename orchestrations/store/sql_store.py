@@ -31,6 +31,7 @@ CLAIMED = f"""i.id, i.instance_id, i.name, i.version, i.status, i.execution, i.l
     (SELECT p.instance_id FROM {INSTANCE} AS p WHERE p.id = i.parent_id), i.parent_execution, i.parent_task_id"""
 
 EXECUTION = (("id", NUMBER), ("execution", NUMBER))
+TAKING = (("id", NUMBER), ("takes_all", NUMBER))
 
 
 def claimed_instance(row: rows.Row) -> ClaimedInstance:
@@ -123,11 +124,15 @@ class SqlStore(ComposedStore):
         return statement, [hub, token, limit, hub, token, window, token, limit]
 
     def visible_messages(self, limit: int) -> tuple[str, list[Any]]:
-        """What joins the visible messages of the instances in ``k``, as ``m``; ``limit`` of each are enough."""
-        return f"CROSS JOIN {INBOX} AS m WHERE m.instance_id = k.id AND m.visible_at <= {self.tables.NOW}", []
+        """What joins the messages that the instances in ``k`` are to take, as ``m``; ``limit`` of each are enough.
 
-    def _load_messages(self, pks: Collection[int], limit: int) -> list[tuple[int, InboxEvent]]:
-        source, keys = self.tables.source("k", ID, [(pk,) for pk in pks])
+        ``takes_all`` is 1 for those that take hidden ones too.
+        """
+        visible = f"(k.takes_all = 1 OR m.visible_at <= {self.tables.NOW})"
+        return f"CROSS JOIN {INBOX} AS m WHERE m.instance_id = k.id AND {visible}", []
+
+    def _load_messages(self, claimed: Collection[ClaimedInstance], limit: int) -> list[tuple[int, InboxEvent]]:
+        source, keys = self.tables.source("k", TAKING, [(one.pk, int(one.takes_all)) for one in claimed])
         visible, parameters = self.visible_messages(limit)
         loaded = self.tables.fetch(
             f"""SELECT m.instance_id, m.id, m.execution, m.type, m.created_at, m.task_id, m.name, m.payload, m.attempt,
@@ -135,7 +140,7 @@ class SqlStore(ComposedStore):
             [*keys, *parameters, limit],
         )
         return [
-            (owner, InboxEvent(pk, execution, rows.event_from(kind, instant(created_at), *event)))
+            (owner, InboxEvent(pk, execution, *rows.event_from(kind, instant(created_at), *event)))
             for owner, pk, execution, kind, created_at, *event in loaded
         ]
 
@@ -155,7 +160,7 @@ class SqlStore(ComposedStore):
         )
         for pk, kind, timestamp, *event in events:
             if pk in found:
-                found[pk].events.append(rows.event_from(kind, instant(timestamp), *event))
+                found[pk].append(*rows.event_from(kind, instant(timestamp), *event))
         return found
 
     def _load_activities(self, pks: Collection[int]) -> list[ClaimedActivity]:

@@ -360,6 +360,21 @@ def test_a_defect_that_one_instance_meets_leaves_the_others_alone(client, worker
     assert Instance.objects.filter(status="Completed").count() == 2
 
 
+def test_an_event_that_only_a_newer_release_knows_waits_for_a_worker_of_that_release(client, worker, stage):
+    client.start_new(functions.waits, "order-0", 1)
+    worker.run_until_idle()
+    client.raise_event("order-0", "go", 7)
+    InboxMessage.objects.update(type="FromTheFuture")
+    client.start_new(functions.chain, "order-1", 1)
+
+    assert worker.run_until_ended("order-1").output == [0]
+    row = Instance.objects.get(instance_id="order-0")
+    assert (row.status, row.lease_token, row.attempts) == ("Running", None, 0)
+    assert "a newer release has written it" in row.waiting_for
+    InboxMessage.objects.update(type="EventRaised", visible_at=F("created_at"))
+    assert worker.run_until_ended("order-0").output == [7]
+
+
 class Killed(BaseException):
     """What becomes of a worker, without the process."""
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrations.core.events import EventType
-from orchestrations.models import ActivityWorkItem, InboxMessage, Instance
+from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance
 from orchestrations.store.contract import NewInstance
 from tests.store.episodes import HOUR, PAST, checkpoint, event, raised, row, scheduled, to
 
@@ -131,6 +131,39 @@ def test_an_abandoned_instance_rests_and_says_why(store, running, token):
     assert (now.lease_token, now.attempts, now.waiting_for) == (None, 0, "no orchestrator named order")
     assert store.claim_instances(token, 10).instances == []
     assert store.next_due_at() == now.claimable_at == InboxMessage.objects.get().visible_at
+
+
+def test_what_was_abandoned_is_taken_before_what_is_new(store, running, token):
+    claimed = running()
+    store.commit(token, [checkpoint(claimed)])
+    store.send([to("order-1", raised("first"))])
+    store.claim_instances(token, 10)
+    store.abandon_instances(token, {claimed.pk: "no orchestrator named order"}, timedelta(minutes=1))
+    assert store.claim_instances(token, 10).instances == []
+
+    store.send([to("order-1", raised("second"))])
+
+    [again] = store.claim_instances(token, 10).instances
+    assert [message.event.name for message in again.messages] == ["first", "second"]
+
+
+def test_an_event_of_a_newer_release_is_told_and_holds_up_nobody(store, running, start, token):
+    claimed = running()
+    store.commit(token, [checkpoint(claimed, history=[raised(), raised()])])
+    store.send([to("order-1", raised("first"))])
+    InboxMessage.objects.update(type="FromTheFuture")
+    HistoryEvent.objects.filter(sequence=1).update(type="FromTheFuture")
+    HistoryEvent.objects.filter(sequence=2).update(attributes="{")
+    start("order-2")
+
+    instances = {instance.instance_id: instance for instance in store.claim_instances(token, 10).instances}
+    history = store.load_history({claimed.pk: 1})[claimed.pk]
+
+    assert instances["order-2"].begins
+    [message] = instances["order-1"].messages
+    assert message.unreadable == history.unreadable
+    assert "no event of the type 'FromTheFuture'" in message.unreadable
+    assert [event.sequence for event in history.events] == [1, 2]
 
 
 def test_nobody_abandons_what_another_holds(store, running, token, open_lease):

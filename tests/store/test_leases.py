@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrations.models import ActivityWorkItem, Instance, LostWorker, WorkerLease
-from orchestrations.store.contract import ActivityKey, Recovery
+from orchestrations.store.contract import ActivityKey
+from orchestrations.store.lease_contract import Recovery
 from orchestrations.store.leases import back_off
 from tests.store.episodes import PAST, checkpoint, completion, row, scheduled
 
