@@ -40,7 +40,7 @@ PAST = {"approve": "approved", "reject": "rejected"}
 
 
 class Answering(HubClient):
-    """Takes answers in the name of the client's ``actor``, who has to be a signed-in user."""
+    """Takes answers in the name of the client's ``actor``: a signed-in user, or where it says so a program's name."""
 
     def answer_task(self, task_id: int, answer: object, comment: str = "") -> HumanTask:
         """Give the actor's vote on a question, and deliver the answer once enough have voted. Returns the task.
@@ -116,6 +116,25 @@ class Answering(HubClient):
             self._decide(locked, vote)
         return locked
 
+    def decide_task(self, task_id: int, answer: object, comment: str = "") -> HumanTask:
+        """Decide a question in the name of a program: the client's actor, a name and no user. Returns the task.
+
+        The form checks the answer, which is delivered at once, however many votes it takes and whatever the undo time.
+        Whether the program may is for the caller to know. Raises HumanTaskNotFound, HumanTaskClosed and AnswerRejected.
+        """
+        if self.actor is None or self.actor.user is not None:
+            raise PermissionRefused("A person answers by answer_task. Make the client with actor=name of the program.")
+        task = self._known(task_id)
+        self._check_open(task)
+        text = check_reason(comment)
+        with self._checked(task, answer) as (payload, files), self._writing():
+            locked = self._locked(task_id)
+            self._check_open(locked)
+            vote = self._vote(locked, payload, files, text)
+            self._audit(Deed.VOTED, [self._instance_id(locked)], text, _told(locked, vote))
+            self._decide(locked, vote, at_once=True)
+        return locked
+
     def undo_answer(self, task_id: int) -> HumanTask:
         """Take back the actor's decision while its undo time lasts; the question is open again.
 
@@ -143,6 +162,7 @@ class Answering(HubClient):
     aanswer_task = async_twin(answer_task)
     aanswer_tasks = async_twin(answer_tasks)
     aoverride_task = async_twin(override_task)
+    adecide_task = async_twin(decide_task)
     aundo_answer = async_twin(undo_answer)
 
     # Inside --------------------------------------------------------------------------------------------------------
@@ -153,10 +173,22 @@ class Answering(HubClient):
             raise PermissionRefused("Only a person answers. Make the client with actor=user.")
         return cast("User", self.actor.user)
 
+    @property
+    def _voter(self) -> str:
+        """The name under which the actor's vote is kept."""
+        assert self.actor is not None
+        return self.actor.user.get_username() if self.actor.user else self.actor.name
+
     def _task(self, task_id: int) -> HumanTask:
         """The task as it stands. Raises HumanTaskNotFound, also for who may not know of it."""
+        found = self._known(task_id)
+        if not may_see_task(self._person, found):
+            raise HumanTaskNotFound(task_id)
+        return found
+
+    def _known(self, task_id: int) -> HumanTask:
         found = HumanTask.objects.using(self.using).filter(hub=self.hub, pk=task_id).first()
-        if found is None or not may_see_task(self._person, found):
+        if found is None:
             raise HumanTaskNotFound(task_id)
         return found
 
@@ -177,11 +209,10 @@ class Answering(HubClient):
 
     def _check_live(self, task: HumanTask) -> None:
         if not task.is_live or (task.due_at is not None and task.due_at <= self._store.now()):
-            raise closed(task, self.using, self._person.get_username())
+            raise closed(task, self.using, self._voter)
 
     def _check_not_voted(self, task: HumanTask) -> None:
-        votes = HumanVote.objects.using(self.using).filter(task_id=task.pk, username=self._person.get_username())
-        vote = votes.first()
+        vote = HumanVote.objects.using(self.using).filter(task_id=task.pk, username=self._voter).first()
         if vote is not None:
             raise AlreadyVoted(
                 f"You {PAST[vote.counts_as]} this before. Each person has one vote.",
@@ -225,8 +256,8 @@ class Answering(HubClient):
         vote = HumanVote(
             task_id=task.pk,
             instance_id=task.instance_id,
-            user_id=self._person.pk,
-            username=self._person.get_username(),
+            user_id=self.actor.user.pk if self.actor.user else None,
+            username=self._voter,
             outcome=outcome[:100],
             counts_as=_quorum(task).counts_as(outcome),
             data=payloads.encode(payload, "the answer") or "null",
@@ -239,11 +270,11 @@ class Answering(HubClient):
         _count(task, vote, 1)
         return vote
 
-    def _decide(self, task: HumanTask, vote: HumanVote) -> None:
+    def _decide(self, task: HumanTask, vote: HumanVote, *, at_once: bool = False) -> None:
         """Close the task, and deliver the answer: at once, or once it can't be taken back any more."""
         now = vote.at
         undone_by = now + timedelta(seconds=task.undo_seconds)
-        waits = task.undo_seconds > 0 and (task.due_at is None or undone_by < task.due_at)
+        waits = not at_once and task.undo_seconds > 0 and (task.due_at is None or undone_by < task.due_at)
         change(
             task,
             state=State.ANSWERED,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from orchestrations.access.permissions import Action, can, group_names, may_see_task
 from orchestrations.conf import get_config
 from orchestrations.limits import LIST_PAGE
-from orchestrations.models import HumanAudience, HumanComment, HumanFollowUp, HumanTask, HumanVote
+from orchestrations.models import HumanAudience, HumanComment, HumanFollowUp, HumanTask, HumanVote, Instance
 from orchestrations.models.human import LEFT_OUT
 from orchestrations.reading.paging import Page, keyset_page
 
@@ -98,6 +98,22 @@ def find(user: Person, hub: str, task_id: int) -> HumanTask | None:
     rows = HumanTask.objects.using(get_config().database).filter(hub=hub, pk=task_id)
     task = rows.select_related("instance", "assignee").first()
     return task if task is not None and may_see_task(user, task) else None
+
+
+def open_of(instance: Instance, *, cursor: str | None = None, limit: int = LIST_PAGE) -> Page[HumanTask]:
+    """A page of the questions that the instance puts to people now, whoever they are, in the order of asking.
+
+    Raises InvalidCursor.
+    """
+    rows = HumanTask.objects.using(get_config().database).filter(instance=instance.pk, execution=instance.execution)
+    rows = rows.filter(state__in=HumanTask.LIVE).select_related("assignee")
+    return keyset_page(rows, None, cursor=cursor, limit=limit, oldest_first=True)
+
+
+def question_of(instance: Instance, task_id: int) -> HumanTask | None:
+    """That question of the instance, open or not; None where it has none of that number."""
+    rows = HumanTask.objects.using(get_config().database).filter(instance=instance.pk, pk=task_id)
+    return rows.first()
 
 
 def votes(task: HumanTask) -> list[HumanVote]:

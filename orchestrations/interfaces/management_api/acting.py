@@ -9,6 +9,7 @@ from orchestrations.client.purging import purge_in_batches
 from orchestrations.client.tagging import parted
 from orchestrations.errors import InstanceEnded
 from orchestrations.interfaces import raising
+from orchestrations.interfaces.management_api.approvals import require_asked_of_anybody
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.parameters import require_json_media_type
 from orchestrations.interfaces.management_api.problems import Problem
@@ -98,6 +99,5 @@ def make_primary(call: Call) -> HttpResponse:
 def _require_nobody_asked(target: Instance, event_name: str) -> None:
     """Raise a 403 where the event answers a question to certain people: a link may be anybody's."""
     for wait in target.open_waits.all():
-        audience = Audience.of(wait.request)
-        if wait.name.casefold() == event_name.casefold() and (audience.is_restricted or audience.exclude):
-            raise Problem(403, f"The event {event_name!r} is the answer of certain people. They give it in the inbox.")
+        if wait.name.casefold() == event_name.casefold():
+            require_asked_of_anybody(Audience.of(wait.request), event_name)

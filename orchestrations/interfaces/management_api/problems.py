@@ -21,6 +21,7 @@ STATUS_OF_CODE = {
     "invalid_transition": 409,
     "instance_ended": 410,
     "permission_refused": 403,
+    "human_task_not_found": 404,
     "human_task_closed": 409,
     "answer_rejected": 422,
     "payload_not_kept": 503,

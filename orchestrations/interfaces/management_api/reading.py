@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.db.models import F, QuerySet
 from django.http import HttpResponse
@@ -118,6 +118,6 @@ def _page(call: Call, rows: QuerySet[Instance], *, show_input: bool) -> paging.P
     )
 
 
-def page_response(items: list[dict[str, Any]], next_cursor: str | None) -> HttpResponse:
+def page_response(items: Sequence[object], next_cursor: str | None) -> HttpResponse:
     """A bare array, with the token of the next page in a header."""
     return json_response(items, headers={CONTINUATION_HEADER: next_cursor} if next_cursor else None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, overload
 
 import msgspec
 from django.http import HttpResponse
 
-from orchestrations.client.orchestration_status import OrchestrationStatus
+from orchestrations.client.orchestration_status import OrchestrationStatus, format_time
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.models import HistoryEvent, Instance
@@ -42,6 +43,17 @@ def stored_json(text: str | None) -> msgspec.Raw | str | None:
     except (msgspec.DecodeError, RecursionError):
         return text
     return msgspec.Raw(text.encode())
+
+
+@overload
+def instant_text(instant: datetime) -> str: ...
+@overload
+def instant_text(instant: None) -> None: ...
+@overload
+def instant_text(instant: datetime | None) -> str | None: ...
+def instant_text(instant: datetime | None) -> str | None:
+    """Whole seconds of UTC; null for none."""
+    return None if instant is None else format_time(instant)
 
 
 def status_payload(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from django.http import HttpResponse
 
 from orchestrations.access.api_keys import Verb
-from orchestrations.interfaces.management_api import acting, counting, entities, problems, reading, starting
+from orchestrations.interfaces.management_api import acting, approvals, counting, entities, problems, reading, starting
 from orchestrations.interfaces.management_api.problems import Problem
 
 INSTANCE = "instances/{instance_id}"
@@ -53,6 +53,8 @@ ROUTES = (
     Route("GET", INSTANCE, Verb.STATUS, reading.status),
     Route("DELETE", INSTANCE, Verb.PURGE, acting.purge),
     Route("GET", f"{INSTANCE}/history", Verb.STATUS, reading.history),
+    Route("GET", f"{INSTANCE}/approvals", Verb.STATUS, approvals.list_approvals),
+    Route("POST", f"{INSTANCE}/approvals/{{number}}", Verb.RAISE_EVENT, approvals.answer),
     Route("PATCH", f"{INSTANCE}/tags", Verb.SET_TAGS, acting.set_tags),
     Route("POST", f"{INSTANCE}/raiseEvent/{{event_name}}", Verb.RAISE_EVENT, acting.raise_event),
     Route("POST", f"{INSTANCE}/terminate", Verb.TERMINATE, acting.terminate),

@@ -35,7 +35,7 @@ PARAMETERS = st.dictionaries(
     TEXT | INSTANTS | st.integers().map(str) | st.sampled_from(["true", "FALSE", "Failed,running", "nan", "1e309"]),
     max_size=4,
 )
-SEGMENTS = TEXT | st.sampled_from(["order", "echo", "@counter@a", "..", "%2e", "$"])
+SEGMENTS = TEXT | st.sampled_from(["order", "1", "echo", "@counter@a", "..", "%2e", "$"])
 HEADERS = st.fixed_dictionaries(
     {},
     optional={
@@ -53,6 +53,8 @@ ROUTES = [
     ("GET", "instances/count"),
     ("GET", "instances/{}/history"),
     ("PATCH", "instances/{}/tags"),
+    ("GET", "instances/{}/approvals"),
+    ("POST", "instances/{}/approvals/{}"),
     ("DELETE", "instances/{}"),
     ("POST", "instances/{}/raiseEvent/{}"),
     ("POST", "instances/{}/terminate"),
