@@ -4,12 +4,14 @@ that nobody took back. Each happens once, whoever of many workers comes round to
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import User
-from django.db import transaction
+from django.contrib.auth.backends import ModelBackend
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -23,7 +25,13 @@ from orchestrations.store.human_tasks import ENGINE, audience_keys
 from orchestrations.store.locking import skip_locked
 from orchestrations.store.task_answers import answer_message
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+logger = logging.getLogger("orchestrations.notices")
+
 BATCH = 50
+PUT_OFF = timedelta(minutes=10)  # a question that can't be attended to
 Kind = HumanNotice.Kind
 State = HumanTask.State
 
@@ -41,10 +49,22 @@ def attend(store: Store) -> int:
         rows = HumanTask.objects.using(using).filter(hub=store.hub, next_notice_at__lte=now)
         due = list(skip_locked(rows.order_by("next_notice_at", "pk"))[:BATCH])
         for task in due:
-            Occasion(store, task, now).attend()
+            _attend(store, task, now)
         if any(task.delivered_at is None and task.state == State.ANSWERED for task in due):
             store.notify_workers()
     return len(due)
+
+
+def _attend(store: Store, task: HumanTask, now: datetime) -> None:
+    """Attend to one. What goes wrong with it is its own affair: it is looked at again later, and the others now."""
+    try:
+        with transaction.atomic(using=store.using):
+            Occasion(store, task, now).attend()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("A question can't be attended to; it is tried again later. task=%s", task.pk)
+        HumanTask.objects.using(store.using).filter(pk=task.pk).update(next_notice_at=now + PUT_OFF)
 
 
 class Occasion:
@@ -177,9 +197,7 @@ def people_of(keys: Collection[str], using: str) -> QuerySet[User]:
     )
     pks = set(found.values_list("pk", flat=True)[:NOTICE_RECIPIENTS])
     for permission in named.get("permission", ()):
-        holders = User.objects.db_manager(using).with_perm(permission, include_superusers=False, backend=BACKEND)
+        # Of the backends it is the one whose holders of a permission can be listed, for any model of users.
+        holders = ModelBackend().with_perm(permission, include_superusers=False).using(using)
         pks.update(holders.values_list("pk", flat=True)[:NOTICE_RECIPIENTS])
     return people.filter(pk__in=pks)
-
-
-BACKEND = "django.contrib.auth.backends.ModelBackend"  # the one whose holders of a permission can be listed

@@ -102,6 +102,23 @@ def test_all_who_are_asked_are_told_once(ask):
     assert HumanNotice.objects.filter(sent_at__isnull=False, send_at=None).count() == 3
 
 
+def test_a_question_that_nobody_can_be_told_of_holds_up_no_other(client, worker, people):
+    """Its permission lacks the name of the app, and so is none whose holders could be found."""
+    worker.runtime.chores = NoChores()
+
+    @orchestrator
+    def asks(context, whom):
+        yield context.wait_for_external_event("approval", assign=Reviewers(**whom), notify=["email"])
+
+    client.start_new(asks, "order-0", {"permission": "start_instance"})
+    client.start_new(asks, "order-1", {"users": ["joe"]})
+    worker.run_until_idle()
+
+    assert tell() == ["joe: approval"]
+    assert HumanTask.objects.get(next_notice_at__isnull=False).instance.instance_id == "order-0"
+    assert tell() == [], "it rests before it is tried again"
+
+
 def test_a_worker_does_it_by_itself(client, worker, people):
     @orchestrator
     def asks(context):
