@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Error, Page
 
-from orchestrations.interfaces.api.streams import open_streams
+from orchestrations.interfaces.streams import open_streams
 from orchestrations.models import Instance
 from tests.functions import registered
 from tests.how_to import block

@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
 from orchestrations.interfaces.bodies import BodyRefused
 from orchestrations.interfaces.key_rates import RateExceeded
+from orchestrations.interfaces.streams import StreamRefused
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: the response for any error. With DEBUG None for a defect, which Django then shows."""
     if isinstance(error, DurableError) and (code := _status_of(error)) != status.HTTP_500_INTERNAL_SERVER_ERROR:
         return _response(code, str(error), error.code, _places_of(error))
-    if isinstance(error, BodyRefused):
+    if isinstance(error, BodyRefused | StreamRefused):
         return _response(error.status, str(error), error.code, headers=error.headers)
     if isinstance(error, Http404):
         error = exceptions.NotFound(*error.args)

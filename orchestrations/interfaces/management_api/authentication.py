@@ -103,6 +103,11 @@ class Caller:
         if self.key is not None and not api_keys.is_for(self.key, name):
             raise Problem(403, f"The API key {self.key.name!r} is for {self.key.names!r}, and not for {name!r:.60}.")
 
+    def require_created(self, created_at: datetime | None) -> None:
+        """Raise a 403 for a link to an instance that was replaced: its id stands for one created then."""
+        if self.capability is not None and created_at is not None and not self.capability.covers(created_at):
+            raise Problem(403, "This link is of an earlier instance. Another was started under the same id.")
+
     def require(self, verb: Verb, hub: str, instance_id: str | None) -> None:
         """Raise a 403 unless the caller may do that. A link opens nothing that its key does not."""
         mine = self.capability

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import msgspec
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 
 from orchestrations.client.orchestration_status import OrchestrationStatus, format_time
 from orchestrations.core.status import RuntimeStatus
@@ -97,7 +98,7 @@ def _without_payload(event: HistoryEvent) -> HistoryEvent:
     return event
 
 
-def withhold(response: HttpResponse) -> HttpResponse:
+def withhold(response: HttpResponseBase) -> HttpResponseBase:
     """Say of a response that payloads are null in it because the caller may not see them."""
     response.headers["X-Durable-Payloads"] = "withheld"
     return response

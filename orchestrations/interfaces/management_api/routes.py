@@ -6,10 +6,19 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 
 from orchestrations.access.api_keys import Verb
-from orchestrations.interfaces.management_api import acting, approvals, counting, entities, problems, reading, starting
+from orchestrations.interfaces.management_api import (
+    acting,
+    approvals,
+    counting,
+    entities,
+    problems,
+    reading,
+    starting,
+    streaming,
+)
 from orchestrations.interfaces.management_api.problems import Problem
 
 INSTANCE = "instances/{instance_id}"
@@ -28,7 +37,7 @@ class Route:
     method: str
     path: str
     verb: Verb
-    handler: Callable[..., HttpResponse]
+    handler: Callable[..., HttpResponseBase]
     parameter: str = ""
     pattern: re.Pattern[str] = field(init=False)
 
@@ -53,6 +62,7 @@ ROUTES = (
     Route("GET", INSTANCE, Verb.STATUS, reading.status),
     Route("DELETE", INSTANCE, Verb.PURGE, acting.purge),
     Route("GET", f"{INSTANCE}/history", Verb.STATUS, reading.history),
+    Route("GET", f"{INSTANCE}/stream", Verb.STATUS, streaming.stream),
     Route("GET", f"{INSTANCE}/approvals", Verb.STATUS, approvals.list_approvals),
     Route("POST", f"{INSTANCE}/approvals/{{number}}", Verb.RAISE_EVENT, approvals.answer),
     Route("PATCH", f"{INSTANCE}/tags", Verb.SET_TAGS, acting.set_tags),

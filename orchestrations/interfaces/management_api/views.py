@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from orchestrations.access.api_keys import Verb
@@ -23,6 +24,7 @@ from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.interfaces.management_api.rendering import problem_response, withhold
 from orchestrations.interfaces.management_api.routes import resolve
+from orchestrations.interfaces.streams import StreamRefused
 from orchestrations.reading import queries
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @csrf_exempt
 @transaction.non_atomic_requests
-def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpResponse:
+def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpResponseBase:
     """Serve one request. ``holds_json`` marks the RPC base, where a body that is a JSON string holds JSON.
 
     Exempt from CSRF because cookies don't authenticate: a browser adds no key to a forged request.
@@ -41,7 +43,7 @@ def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpR
         return problem_response(problem)
     except DurableError as error:
         return problem_response(problems.problem_of(error))
-    except BodyRefused as error:
+    except (BodyRefused, StreamRefused) as error:
         return problem_response(Problem(error.status, str(error), error.headers, ExceptionType=error.code))
     except RateExceeded as error:
         return problem_response(Problem(429, str(error), {"Retry-After": str(error.retry_after)}))
@@ -55,7 +57,7 @@ def dispatch(request: HttpRequest, path: str, holds_json: bool = False) -> HttpR
         return problem_response(problems.failure_of(error))
 
 
-def _serve(request: HttpRequest, path: str, holds_json: bool) -> HttpResponse:
+def _serve(request: HttpRequest, path: str, holds_json: bool) -> HttpResponseBase:
     caller = authenticate(request)
     if caller.key is not None:
         require_rate(caller.key)
@@ -95,6 +97,4 @@ def _require_same_instance(call: Call) -> None:
     link = call.caller.capability
     if link is None:
         return
-    created_at = queries.creation_time(call.client.hub, link.instance_id, using=call.client.using)
-    if created_at is not None and not link.covers(created_at):
-        raise Problem(403, "This link is of an earlier instance. Another was started under the same id.")
+    call.caller.require_created(queries.creation_time(call.client.hub, link.instance_id, using=call.client.using))

@@ -16,7 +16,7 @@ from rest_framework.authtoken.models import Token
 from orchestrations.access import api_keys
 from orchestrations.access.api_keys import Verb
 from orchestrations.core.events import EventType
-from orchestrations.interfaces.api import streams
+from orchestrations.interfaces import streams
 from orchestrations.interfaces.dashboard.live import watching
 from orchestrations.models import ApiKey, Instance
 from tests import rows
@@ -238,7 +238,7 @@ def test_a_stream_ends_now_and_then_for_the_client_to_come_again(token, monkeypa
 
 
 def test_a_process_serves_so_many_streams_and_no_more(token, monkeypatch):
-    monkeypatch.setattr("orchestrations.interfaces.api.views.stream.STREAMS", 1)
+    monkeypatch.setattr(streams, "STREAMS", 1)
     rows.instance("order")
 
     async def scenario():

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
 
 from orchestrations.access import api_keys, permissions
 from orchestrations.access.api_keys import KeyHolder, Verb
 from orchestrations.access.permissions import Action
-from orchestrations.errors import PermissionRefused
+from orchestrations.errors import DurableError, PermissionRefused
+from orchestrations.interfaces import streams
 from orchestrations.interfaces.api import descriptions, serializers
 from orchestrations.interfaces.api.problems import ProblemRenderer
 from orchestrations.interfaces.api.schema import problems
-from orchestrations.interfaces.api.streams import EventStream, Place, Teller, Telling, open_streams
 from orchestrations.interfaces.api.views.hub import HubView, needs
-from orchestrations.interfaces.dashboard.live.answering import give_connections_back
-from orchestrations.limits import STREAMS
 from orchestrations.models import ApiKey, HistoryEvent, Instance
+from orchestrations.reading.places import Place
 
 LAST_EVENT_ID = "Last-Event-ID"
 MEDIA_TYPE = "text/event-stream"
@@ -37,23 +37,6 @@ class EventStreamRenderer(ProblemRenderer):
     """Lets clients ask for a stream; what is rendered is only ever a problem."""
 
     media_type = MEDIA_TYPE
-
-
-class NoStreams(APIException):
-    """A WSGI server holds a thread for each answer, which an open stream would take for good."""
-
-    status_code = status.HTTP_501_NOT_IMPLEMENTED
-    default_detail = "This site is served by WSGI, which can't keep streams open. Poll the instance with its ETag."
-    default_code = "no_streams"
-
-
-class TooManyStreams(APIException):
-    """This process serves as many streams as it may."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "Too many streams are open. Try again later, or poll the instance with its ETag."
-    default_code = "too_many_streams"
-    wait = 14.0
 
 
 class InstanceStream(HubView):
@@ -90,27 +73,23 @@ class InstanceStream(HubView):
         after = self.asked(serializers.StreamQuery).get("after")
         last = _last_event_id(request)
         row = self.instance(instance_id)
-        if not isinstance(request._request, ASGIRequest):
-            raise NoStreams
-        if last == Place.of(row) and row.runtime_status.is_terminal:
-            return Response(status=status.HTTP_204_NO_CONTENT)
-        if len(open_streams) >= STREAMS:
-            raise TooManyStreams
-        place = last or (Place.of(row) if after is None else Place(row.execution, after))
-        stream = EventStream(Telling(self.hub, instance_id, row.pk, self._teller(row), place))
-        give_connections_back()
-        return stream
+        teller = self._teller(row)
+        stream = streams.opened(request._request, row, teller, last_event_id=last, after=after)
+        return Response(status=status.HTTP_204_NO_CONTENT) if stream is None else stream
 
-    def _teller(self, row: Instance) -> Teller:
+    def _teller(self, row: Instance) -> streams.Teller:
         sees_payloads = self.sees_payloads(row)
 
-        def status_of(row: Instance) -> dict[str, Any]:
-            return descriptions.streamed(self.request, row, payloads=sees_payloads)
+        def status_of(row: Instance) -> str:
+            return _json(descriptions.streamed(self.request, row, payloads=sees_payloads))
 
-        def event_of(event: HistoryEvent) -> dict[str, Any]:
-            return descriptions.history_event(event, payloads=sees_payloads)
+        def event_of(event: HistoryEvent) -> str:
+            return _json(descriptions.history_event(event, payloads=sees_payloads))
 
-        return Teller(self._checker(sees_payloads), status_of, event_of)
+        def end_of(error: DurableError) -> str:
+            return _json({"code": error.code, "detail": str(error)})
+
+        return streams.Teller(self._checker(sees_payloads), status_of, event_of, end_of)
 
     def _checker(self, sees_payloads: bool) -> Callable[[Instance], None]:
         """Asks of a caller who is read anew. Raises PermissionRefused for who has lost the right, or the key."""
@@ -130,6 +109,10 @@ class InstanceStream(HubView):
                 permissions.require(person, action, row)
 
         return check
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, cls=JSONEncoder, ensure_ascii=False, separators=(",", ":"))
 
 
 def _last_event_id(request: Request) -> Place | None:
