@@ -84,6 +84,7 @@ WEBHOOK_BODY_BYTES = 1024 * 1024  # of an incoming request; what is larger belon
 WEBHOOK_TOLERANCE_SECONDS = 5 * 60  # by which an incoming timestamp may differ from now, as Standard Webhooks has it
 WEBHOOK_RECEIPT_SECONDS = 48 * 60 * 60  # that an incoming message's id is remembered, where its age is checked too
 WEBHOOK_UNDATED_RECEIPT_SECONDS = 90 * 24 * 60 * 60  # the same, where the sender signs no time
+WEBHOOK_NAME_LENGTH = 100  # characters, of a webhook's name and of the end of its address
 WEBHOOK_URL_LENGTH = 2_000  # characters; what proxies and servers take
 WEBHOOK_TIMEOUT_SECONDS = 15.0  # for one delivery; the specification recommends 15 to 30
 WEBHOOK_PAYLOAD_BYTES = 256 * 1024  # of an input or output that is sent along; a larger one is left out

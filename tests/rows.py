@@ -19,11 +19,15 @@ from orchestrations.models import (
     HumanNotice,
     HumanTask,
     HumanVote,
+    IncomingWebhook,
     Instance,
     OpenWait,
+    OutgoingWebhook,
+    WebhookDelivery,
     WorkerLease,
 )
 from orchestrations.models.human import NEVER
+from orchestrations.webhooks import keyring
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HUB = "default"
@@ -132,3 +136,30 @@ def work_item(instance: Instance, task_id: int, name: str = "charge", **columns:
         name=name,
         **(defaults | columns),
     )
+
+
+def outgoing_webhook(name: str = "partner", **columns: object) -> OutgoingWebhook:
+    """A webhook for whatever completes in any hub, with a secret."""
+    defaults: dict[str, object] = {"url": "https://partner.example/hook", "events": ["completed"]}
+    row = OutgoingWebhook(name=name, **(defaults | columns))
+    keyring.rotate(row)
+    row.save()
+    row.refresh_from_db()
+    return row
+
+
+def incoming_webhook(slug: str = "shop", **columns: object) -> IncomingWebhook:
+    """A webhook that starts ``echo``, with a secret."""
+    row = IncomingWebhook(**({"name": slug, "slug": slug, "hub": HUB, "orchestrator": "echo"} | columns))
+    keyring.rotate(row)
+    row.save()
+    row.refresh_from_db()
+    return row
+
+
+def delivery(webhook: OutgoingWebhook, **columns: object) -> WebhookDelivery:
+    """A message that has just been written, of the instance ``order``."""
+    number = next(_numbers)
+    defaults: dict[str, object] = {"hub": HUB, "message_id": f"msg_{number}", "event": "completed", "instance_pk": 1}
+    defaults |= {"instance_id": "order", "execution": 1, "body": '{"type":"orchestration.completed","data":{}}'}
+    return WebhookDelivery.objects.create(webhook=webhook, **(defaults | columns))

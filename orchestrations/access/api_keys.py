@@ -46,6 +46,8 @@ class Verb(StrEnum):
     MAKE_PRIMARY = "makePrimary"
     READ_PAYLOADS = "readPayloads"
     SET_TAGS = "setTags"
+    READ_WEBHOOKS = "readWebhooks"
+    MANAGE_WEBHOOKS = "manageWebhooks"
 
 
 ACTIONS: dict[Verb, tuple[Action, ...]] = {
@@ -66,8 +68,22 @@ ACTIONS: dict[Verb, tuple[Action, ...]] = {
     Verb.MAKE_PRIMARY: (),
     Verb.READ_PAYLOADS: (Action.VIEW_PAYLOADS,),
     Verb.SET_TAGS: (Action.SET_TAGS,),
+    Verb.READ_WEBHOOKS: (),
+    Verb.MANAGE_WEBHOOKS: (),
 }
 """Which acts a verb stands for: what a person must hold to give it away, since a key is no way to more."""
+
+PERMISSIONS: dict[Verb, tuple[str, ...]] = {
+    Verb.READ_WEBHOOKS: tuple(
+        f"orchestrations.view_{model}" for model in ("outgoingwebhook", "webhookdelivery", "incomingwebhook")
+    ),
+    Verb.MANAGE_WEBHOOKS: tuple(
+        f"orchestrations.{act}_{model}"
+        for model in ("outgoingwebhook", "incomingwebhook")
+        for act in ("add", "change", "delete")
+    ),
+}
+"""What a person must hold beside these acts, where a verb stands for what is done to other things than instances."""
 
 
 class KeyHolder(AnonymousUser):

@@ -153,6 +153,13 @@ def require(user: Person, action: Action, target: Instance | Function | None = N
         raise _refused(user, action)
 
 
+def require_permission(user: Person, permission: str) -> None:
+    """Raise PermissionRefused unless the person holds that Django permission: for what is done to no instance."""
+    if not user.has_perm(permission):
+        name = user.get_username() or "anonymous"
+        raise PermissionRefused(f"User {name!r} may not do that. Ask an administrator for the permission {permission}.")
+
+
 def _hub() -> str:
     return get_config().task_hub
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from orchestrations.access import api_keys
-from orchestrations.access.api_keys import ACTIONS, Verb
+from orchestrations.access.api_keys import ACTIONS, PERMISSIONS, Verb
 from orchestrations.access.permissions import can
 from orchestrations.admin.acting import CONFIRMED, Chosen, ask
 from orchestrations.admin.noting import note
@@ -156,4 +156,6 @@ def _told(key: ApiKey) -> dict[str, Any]:
 
 def may_give(request: HttpRequest, verb: Verb) -> bool:
     """Whether the person may make keys that open that verb."""
-    return all(can(request.user, action) for action in ACTIONS[verb])
+    return all(can(request.user, action) for action in ACTIONS[verb]) and request.user.has_perms(
+        PERMISSIONS.get(verb, ())
+    )

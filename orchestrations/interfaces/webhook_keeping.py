@@ -58,6 +58,19 @@ def find(kind: type[Kind], pk: int, client: OrchestrationClient, person: Person 
     return _one(kind, reach(kind, client, person), pk)
 
 
+def messages(client: OrchestrationClient, webhook: OutgoingWebhook) -> QuerySet[WebhookDelivery]:
+    """The webhook's messages about the client's task hub."""
+    return WebhookDelivery.objects.using(client.using).filter(webhook_id=webhook.pk, hub=client.hub)
+
+
+def find_message(client: OrchestrationClient, webhook: OutgoingWebhook, pk: int) -> WebhookDelivery:
+    """The webhook's message of that number. Raises WebhookNotFound."""
+    row = messages(client, webhook).filter(pk=pk).first()
+    if row is None:
+        raise WebhookNotFound("message of the webhook", pk)
+    return row
+
+
 def _one(kind: type[Kind], rows: QuerySet[Kind], pk: int) -> Kind:
     row = rows.filter(pk=pk).first()
     if row is None:

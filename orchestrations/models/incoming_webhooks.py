@@ -6,7 +6,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
+from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH, WEBHOOK_NAME_LENGTH
 from orchestrations.models.webhooks import SigningSecret
 
 
@@ -23,8 +23,10 @@ class IncomingWebhook(SigningSecret):
         RAISE_EVENT = "raise_event", "Raise an event for an instance"
 
     id = models.BigAutoField(primary_key=True)
-    name = models.CharField(max_length=100, unique=True, help_text="Audit entries give this name.")
-    slug = models.SlugField(max_length=100, unique=True, help_text="The end of its address: /webhooks/in/<slug>/.")
+    name = models.CharField(max_length=WEBHOOK_NAME_LENGTH, unique=True, help_text="Audit entries give this name.")
+    slug = models.SlugField(
+        max_length=WEBHOOK_NAME_LENGTH, unique=True, help_text="The end of its address: /webhooks/in/<slug>/."
+    )
     enabled = models.BooleanField(default=True)
     hub = models.CharField("task hub", max_length=HUB_LENGTH)
 

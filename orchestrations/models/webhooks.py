@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from orchestrations.core.lifecycle import LifecycleEvent
-from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH, WEBHOOK_URL_LENGTH
+from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH, WEBHOOK_NAME_LENGTH, WEBHOOK_URL_LENGTH
 
 SEALED = "Encrypted with a key derived from SECRET_KEY."
 
@@ -29,7 +29,7 @@ class OutgoingWebhook(SigningSecret):
     """An address that hears of what becomes of instances."""
 
     id = models.BigAutoField(primary_key=True)
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=WEBHOOK_NAME_LENGTH, unique=True)
     url = models.CharField("address", max_length=WEBHOOK_URL_LENGTH, help_text="Where messages are posted to.")
     events = models.JSONField(default=list, help_text="What it hears of.")
     hub = models.CharField("task hub", max_length=HUB_LENGTH, default="", blank=True, help_text="Empty for every hub.")
@@ -94,6 +94,7 @@ class WebhookDelivery(models.Model):
                 fields=["webhook", "next_attempt_at", "id"], name="durable_delivery_due", condition=Q(state="Pending")
             ),
             models.Index(fields=["webhook", "-id"], name="durable_delivery_webhook"),
+            models.Index(fields=["webhook", "-id"], name="durable_delivery_dead", condition=Q(state="Dead")),
             models.Index(fields=["created_at"], name="durable_delivery_created"),
         ]
 

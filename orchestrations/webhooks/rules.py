@@ -38,6 +38,8 @@ def problems_of_outgoing(given: Mapping[str, Any]) -> Problems:
         unknown = [event for event in given["events"] if event not in EVENTS]
         if unknown:
             yield "events", f"{unknown[0]!r:.60} is no event. There are: {', '.join(EVENTS)}."
+        elif len(set(given["events"])) < len(given["events"]):
+            yield "events", "An event is named twice. Name each once."
         elif not given["events"]:
             yield "events", f"Choose what it hears of. There are: {', '.join(EVENTS)}."
     if "name_pattern" in given:

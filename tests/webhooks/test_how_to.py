@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import time
 
 import pytest
 
-from orchestrations.models import IncomingWebhook, Instance
+from orchestrations.access import api_keys
+from orchestrations.access.api_keys import Verb
+from orchestrations.models import IncomingWebhook, Instance, OutgoingWebhook
 from orchestrations.webhooks import keyring, signatures
 from tests.functions import registered
 from tests.how_to import block, blocks, run
@@ -24,6 +29,17 @@ def test_a_receiver_knows_an_authentic_message():
     assert is_authentic(SECRET, headers, body)
     assert not is_authentic(SECRET, headers, body + b" ")
     assert not is_authentic(SECRET, {**headers, "webhook-id": "msg_2"}, body)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_program_makes_a_webhook(live_server):
+    _, key = api_keys.issue("robot", [Verb.MANAGE_WEBHOOKS])
+    environment = {**os.environ, "no_proxy": "*", "DURABLE_URL": live_server.url, "DURABLE_KEY": key}
+    command = ["bash", "-euo", "pipefail", "-c", block("webhooks", "bash")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert keyring.valid_secrets(OutgoingWebhook.objects.get()) == [json.loads(done.stdout)["secret"]]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -150,6 +150,58 @@ STREAM = (
     'data: {"instance_id":"order-1042","status":"Completed","…":"…"}\n\n'
 )
 
+WEBHOOK: dict[str, Any] = {
+    "id": 4,
+    "name": "shipping partner",
+    "url": "https://partner.example/hooks/orders",
+    "events": ["completed", "failed"],
+    "hub": "default",
+    "name_pattern": "fulfil_*",
+    "include_payloads": False,
+    "enabled": True,
+    "failing_since": None,
+    "disabled_reason": "",
+    "previous_secret_until": None,
+    "created_at": "2026-03-01T09:30:00Z",
+}
+MESSAGE: dict[str, Any] = {
+    "id": 512,
+    "message_id": "msg_0c1f6a0f3d3c4b0f9f4e5a6b7c8d9e0f",
+    "event": "completed",
+    "instance_id": ORDER,
+    "execution": 1,
+    "state": "Dead",
+    "attempts": 9,
+    "last_status": 500,
+    "last_error": "The receiver answered 500.",
+    "created_at": "2026-03-01T12:00:02.407000Z",
+    "next_attempt_at": None,
+    "delivered_at": None,
+}
+INCOMING: dict[str, Any] = {
+    "id": 2,
+    "name": "web shop",
+    "slug": "shop",
+    "address": f"{SITE}/webhooks/in/shop/",
+    "enabled": True,
+    "scheme": "standard",
+    "signature_header": "",
+    "signature_prefix": "",
+    "signature_encoding": "hex",
+    "signed_content": "{body}",
+    "timestamp_header": "",
+    "id_header": "",
+    "act": "start",
+    "orchestrator": "fulfil_order",
+    "event_name": "",
+    "instance_id": "order-{body.order.id}",
+    "mapping": {"customer": "{body.order.customer}"},
+    "requests_per_minute": 600,
+    "previous_secret_until": None,
+    "created_at": "2026-03-01T09:40:00Z",
+}
+NEW_SECRET = {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "previous_secret_until": "2026-03-02T12:00:00Z"}
+
 
 def page(*rows: dict[str, Any]) -> dict[str, Any]:
     """A page with these rows, which has none after it."""
@@ -220,6 +272,44 @@ EXAMPLES: dict[str, Example] = {
     "list_entities": Example({200: {"next": None, "results": [ENTITY]}}, query="name=stock"),
     "get_entity": Example({200: ENTITY}),
     "signal_entity": Example(ACCEPTED, {"operation": "reserve", "input": 1}),
+    "list_webhooks": Example({200: page(WEBHOOK)}),
+    "create_webhook": Example(
+        {201: {**WEBHOOK, "secret": NEW_SECRET["secret"]}},
+        {name: WEBHOOK[name] for name in ("name", "url", "events", "name_pattern")},
+    ),
+    "get_webhook": Example({200: WEBHOOK}),
+    "change_webhook": Example({200: {**WEBHOOK, "enabled": False}}, {"enabled": False, "reason": "They move house."}),
+    "delete_webhook": Example({204: None}),
+    "rotate_webhook_secret": Example({200: NEW_SECRET}, {"reason": "Somebody has left."}),
+    "list_deliveries": Example({200: page(MESSAGE)}, query="state=Dead"),
+    "get_delivery": Example(
+        {
+            200: {
+                **MESSAGE,
+                "message": {
+                    "type": "orchestration.completed",
+                    "timestamp": "2026-03-01T12:00:02.407000Z",
+                    "data": {"hub": "default", "instance_id": ORDER, "name": "fulfil_order", "status": "Completed"},
+                },
+                "payloads": "shown",
+            }
+        }
+    ),
+    "resend_delivery": Example(
+        {202: {**MESSAGE, "state": "Pending", "attempts": 0, "next_attempt_at": "2026-03-01T15:00:00Z"}},
+        {"reason": "They have mended it."},
+    ),
+    "list_incoming_webhooks": Example({200: page(INCOMING)}),
+    "create_incoming_webhook": Example(
+        {201: {**INCOMING, "secret": NEW_SECRET["secret"]}},
+        {name: INCOMING[name] for name in ("name", "slug", "orchestrator", "instance_id", "mapping")},
+    ),
+    "get_incoming_webhook": Example({200: INCOMING}),
+    "change_incoming_webhook": Example({200: {**INCOMING, "requests_per_minute": 60}}, {"requests_per_minute": 60}),
+    "delete_incoming_webhook": Example({204: None}),
+    "rotate_incoming_webhook_secret": Example(
+        {200: {**NEW_SECRET, "secret": None}}, {"secret": "what the sender shows now"}
+    ),
     "list_functions": Example(
         {
             200: [

@@ -14,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
+from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected, WebhookRejected
 from orchestrations.interfaces.bodies import BodyRefused
 from orchestrations.interfaces.key_rates import RateExceeded
 from orchestrations.interfaces.streams import StreamRefused
@@ -42,6 +42,9 @@ STATUS_OF_CODE = {
     "already_voted": status.HTTP_409_CONFLICT,
     "answer_rejected": status.HTTP_422_UNPROCESSABLE_ENTITY,
     "payload_unavailable": status.HTTP_503_SERVICE_UNAVAILABLE,
+    "webhook_rejected": status.HTTP_400_BAD_REQUEST,
+    "webhook_not_found": status.HTTP_404_NOT_FOUND,
+    "webhook_already_exists": status.HTTP_409_CONFLICT,
 }
 """An error has the status of the nearest class that is listed; one of which none is, is this site's fault: 500."""
 
@@ -117,6 +120,8 @@ def _places_of(error: DurableError) -> list[dict[str, str]] | None:
     """What is wrong where, of values that were refused."""
     if isinstance(error, AnswerRejected):
         return [{"path": path, "message": message} for path, told in error.errors.items() for message in told]
+    if isinstance(error, WebhookRejected):
+        return [{"path": f"$.{field}", "message": message} for field, told in error.errors.items() for message in told]
     return [{"path": error.path, "message": str(error)}] if isinstance(error, PayloadRejected) else None
 
 

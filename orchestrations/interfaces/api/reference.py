@@ -90,8 +90,6 @@ def _resolve(schema: Schema, part: Schema) -> Schema:
 
 
 def _type(part: Schema) -> str:
-    if "oneOf" in part and "type" in part["oneOf"][0]:
-        return _type(part["oneOf"][0])
     kind = part.get("type", "any")
     words = " or ".join(kind) if isinstance(kind, list) else kind
     if kind == "array":

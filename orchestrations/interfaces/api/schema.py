@@ -26,12 +26,31 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     return {(code, MEDIA_TYPE): OpenApiResponse(ProblemAnswer, TITLES[code]) for code in sorted({*always, *statuses})}
 
 
+EMPTY = {"type": "string", "maxLength": 0}
+
+
 def close_bodies(result: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Say of every body that it takes no other members, as ``serializers.Asked`` sees to it."""
+    """Say of every body that it takes no other members, as ``serializers.Asked`` sees to it.
+
+    A text that may be empty is one text: the generator makes it either of two, of which an empty one is both.
+    """
     for name, component in result["components"]["schemas"].items():
         if name.endswith("Body"):
             component["additionalProperties"] = False
+    _let_be_empty(result)
     return result
+
+
+def _let_be_empty(part: Any) -> None:
+    if isinstance(part, dict):
+        if isinstance(either := part.get("oneOf"), list) and either[1:] == [EMPTY]:
+            del part["oneOf"]
+            part.update(either[0])
+        for inner in part.values():
+            _let_be_empty(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _let_be_empty(inner)
 
 
 def add_examples(result: dict[str, Any], **options: Any) -> dict[str, Any]:

@@ -5,12 +5,26 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
-from orchestrations.interfaces.api.views import acts, approvals, batches, entities, instances, site, stream, tasks
+from orchestrations.interfaces.api.views import (
+    acts,
+    approvals,
+    batches,
+    entities,
+    incoming_webhooks,
+    instances,
+    site,
+    stream,
+    tasks,
+    webhooks,
+)
 from orchestrations.interfaces.api.views.documentation import Schema, nowhere, root, viewer, with_slash
 
 app_name = "api"
 
 ONE = "instances/<str:instance_id>/"
+WEBHOOK = "webhooks/<int:webhook_id>/"
+MESSAGE = f"{WEBHOOK}deliveries/<int:delivery_id>/"
+INCOMING = "incoming-webhooks/<int:webhook_id>/"
 
 urlpatterns = [
     path("", root, name="root"),
@@ -42,6 +56,15 @@ urlpatterns = [
     path("approvals/<int:task_id>/<str:act>/", approvals.Act.as_view(), name="act_on_approval"),
     path("entities/", entities.Entities.as_view(), name="entities"),
     path("entities/<str:name>/<str:key>/", entities.EntityView.as_view(), name="entity"),
+    path("webhooks/", webhooks.Webhooks.as_view(), name="webhooks"),
+    path(WEBHOOK, webhooks.Webhook.as_view(), name="webhook"),
+    path(f"{WEBHOOK}rotate-secret/", webhooks.RotateSecret.as_view(), name="rotate_webhook_secret"),
+    path(f"{WEBHOOK}deliveries/", webhooks.Deliveries.as_view(), name="deliveries"),
+    path(MESSAGE, webhooks.Delivery.as_view(), name="delivery"),
+    path(f"{MESSAGE}resend/", webhooks.Resend.as_view(), name="resend_delivery"),
+    path("incoming-webhooks/", incoming_webhooks.IncomingWebhooks.as_view(), name="incoming_webhooks"),
+    path(INCOMING, incoming_webhooks.IncomingWebhookView.as_view(), name="incoming_webhook"),
+    path(f"{INCOMING}rotate-secret/", incoming_webhooks.RotateIncomingSecret.as_view(), name="rotate_incoming_secret"),
     path("functions/", site.Functions.as_view(), name="functions"),
     path("workers/", site.Workers.as_view(), name="workers"),
     path("audit/", site.Audit.as_view(), name="audit"),

@@ -21,6 +21,8 @@ VALUES = {
     "task_id": "1",
     "act": "claim",
     "batch_id": "1",
+    "webhook_id": "1",
+    "delivery_id": "1",
 }
 ADDRESSES = [
     re.sub(r"<\w+:(\w+)>", lambda part: VALUES[part[1]], f"/api/{pattern.pattern}").replace(r"[\s\S]*/\Z", "nothing/")

@@ -26,6 +26,7 @@ def test_the_running_site_does_what_its_schema_says(live_server, tmp_path):
     token = Token.objects.create(user=User.objects.create_superuser("root"))
     for status in ("Running", "Failed", "Completed"):
         rows.wait(rows.instance(f"order-{status}", status=status), "decision", title="Pay?")
+    rows.delivery(rows.outgoing_webhook())
 
     command = [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIGURATION, "run"]
     command += [f"{live_server.url}/api/schema/?format=json", "--header", f"Authorization: Token {token.key}"]

@@ -35,15 +35,18 @@ if TYPE_CHECKING:
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def needs(action: Action | None, verb: Verb | None = None, *, narrowed: bool = False) -> Callable[[Handler], Handler]:
+def needs(
+    action: Action | None, verb: Verb | None = None, *, narrowed: bool = False, permission: str = ""
+) -> Callable[[Handler], Handler]:
     """Let through who may do that: to the address's instance, else to everything. Without it a handler decides itself.
 
     ``verb`` is what a program's key must open; a handler without one is closed to programs. ``narrowed`` marks one that
     looks at names itself, so that whoever may do it to anything gets in; with None for the action it decides all else.
+    What is no act on instances needs a Django ``permission`` of a person, and the verb alone of a program.
     """
 
     def mark(handler: Handler) -> Handler:
-        handler.__dict__["needs"] = Need(action, verb, narrowed)
+        handler.__dict__["needs"] = Need(action, verb, narrowed, permission)
         return handler
 
     return mark
@@ -56,6 +59,7 @@ class Need:
     action: Action | None = None
     verb: Verb | None = None
     is_narrowed: bool = False
+    permission: str = ""
 
 
 class HubView(APIView):
@@ -83,6 +87,8 @@ class HubView(APIView):
         need: Need = getattr(getattr(self, request.method.lower(), None), "needs", Need())
         if isinstance(request.auth, ApiKey) and not self.is_for_everybody:
             self._require_verb(request.auth, need.verb)
+        elif need.permission:
+            permissions.require_permission(self.person, need.permission)
         if need.action is None:
             return
         if "instance_id" in kwargs:
