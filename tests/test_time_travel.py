@@ -9,11 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import mail
 from django.db import connection
-from django.db.models.functions import Now
 
 from orchestrations import EntityId, OrchestrationClient, RetryPolicy, Reviewers, activity, entity, orchestrator
 from orchestrations.authoring.registry import registry
 from orchestrations.models import HistoryEvent, Instance
+from orchestrations.models.clock import Now
 from orchestrations.testing import InProcessWorker
 
 DAY = timedelta(days=1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from orchestrations.client.hub import SerializedJson
 from orchestrations.errors import DeadLetterSettled
 from orchestrations.models import DeadLetter, Instance
+from orchestrations.models.clock import Now
 
 if TYPE_CHECKING:
     from orchestrations.client import OrchestrationClient

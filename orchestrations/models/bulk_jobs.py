@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from orchestrations.limits import HUB_LENGTH, IDEMPOTENCY_KEY_LENGTH
 from orchestrations.models.audit import AuditEntry
+from orchestrations.models.clock import Now
 
 
 class BulkJob(models.Model):

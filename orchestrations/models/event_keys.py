@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models.functions import Now
 
+from orchestrations.models.clock import Now
 from orchestrations.models.instances import Instance
 
 

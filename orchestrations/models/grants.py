@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
+from orchestrations.models.clock import Now
 
 
 class Grant(models.Model):

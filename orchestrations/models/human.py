@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from orchestrations.limits import HUB_LENGTH, NAME_LENGTH
+from orchestrations.models.clock import Now
 from orchestrations.models.instances import Instance
 
 USERNAME_LENGTH = 150

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH
+from orchestrations.models.clock import Now
 from orchestrations.models.payloads import PayloadField
 
 STATUS_CHOICES = [(status.value, status.value) for status in RuntimeStatus]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from orchestrations.core.lifecycle import LifecycleEvent
 from orchestrations.limits import HUB_LENGTH, INSTANCE_ID_LENGTH, NAME_LENGTH, WEBHOOK_NAME_LENGTH, WEBHOOK_URL_LENGTH
+from orchestrations.models.clock import Now
 
 SEALED = "Encrypted with a key derived from SECRET_KEY."
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from orchestrations.core.events import EventType
 from orchestrations.limits import BUILD_LENGTH, HUB_LENGTH, NAME_LENGTH
+from orchestrations.models.clock import Now
 from orchestrations.models.instances import Instance
 from orchestrations.models.payloads import PayloadField
 

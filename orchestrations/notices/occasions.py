@@ -13,11 +13,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from orchestrations.limits import NOTICE_RECIPIENTS
 from orchestrations.models import AuditEntry, HumanAudience, HumanComment, HumanNotice, HumanTask, HumanVote, Instance
 from orchestrations.models.audit import Deed
+from orchestrations.models.clock import Now
 from orchestrations.models.human import LEFT_OUT
 from orchestrations.notices.channels import INBOX
 from orchestrations.store.contract import Store

@@ -6,9 +6,9 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from orchestrations.models import HumanNotice, Instance
+from orchestrations.models.clock import Now
 from orchestrations.notices.channels import NoAddress, Notice, channel, url_of
 from orchestrations.notices.links import code_for, token_for
 from orchestrations.store.contract import Store

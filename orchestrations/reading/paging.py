@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from django.core import signing
-from django.db.models import CharField, DateTimeField, IntegerField, Model, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, IntegerField, Model, Q, QuerySet, Subquery
 
 from orchestrations.errors import InvalidCursor
 from orchestrations.limits import LIST_PAGE_MAXIMUM
@@ -52,32 +52,6 @@ class CountOf(Subquery):
     output_field = IntegerField()
 
 
-class Bound(Value):
-    """An instant to compare a column with, so that rows of that very instant are equal to it.
-
-    SQLite compares instants as text, and its own clock writes three digits of a second where Python writes six or
-    none. The ``latest`` of the texts of an instant bounds it from above, the other one from below.
-    """
-
-    def __init__(self, at: datetime, *, latest: bool) -> None:
-        super().__init__(at, output_field=DateTimeField())
-        self.latest = latest
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """As text."""
-        at = self.value.astimezone(UTC)
-        digits = f"{at.microsecond:06d}"
-        if not self.latest:
-            digits = digits if at.microsecond % 1_000 else digits[:3]
-            digits = digits if at.microsecond else ""
-        return "%s", [f"{at:%Y-%m-%d %H:%M:%S}{'.' if digits else ''}{digits}"]
-
-
-def bounds(at: Any) -> tuple[Any, Any]:
-    """What bounds rows of that value from below, and from above."""
-    return (Bound(at, latest=False), Bound(at, latest=True)) if isinstance(at, datetime) else (at, at)
-
-
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A place in a list: just beyond the row with that key, towards older rows or, ``backwards``, newer ones."""
@@ -107,8 +81,7 @@ class Cursor:
         side = "gt" if self.backwards else "lt"
         if column is None:
             return Q((f"pk__{side}", self.pk))
-        near, far = bounds(self.at) if self.backwards else reversed(bounds(self.at))
-        return Q((f"{column}__{side}e", near)) & (Q((f"{column}__{side}", far)) | Q((f"pk__{side}", self.pk)))
+        return Q((f"{column}__{side}e", self.at)) & (Q((f"{column}__{side}", self.at)) | Q((f"pk__{side}", self.pk)))
 
     def is_of(self, rows: QuerySet[Any], column: str | None) -> bool:
         """Whether it was made in a list by such a column: by an instant, by a text, or by the key alone."""

@@ -30,7 +30,7 @@ from orchestrations.limits import (
 )
 from orchestrations.models import AuditEntry, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
-from orchestrations.reading.paging import Bound, CappedCount, Page, keyset_page
+from orchestrations.reading.paging import CappedCount, Page, keyset_page
 from orchestrations.search import names
 from orchestrations.search.filters import InstanceFilter as InstanceFilter
 from orchestrations.search.filters import filter_instances as filter_instances
@@ -235,7 +235,7 @@ def history_with_payloads(
     """
     rows = _events(instance, execution, after, types, using)
     if since is not None:
-        rows = rows.filter(timestamp__gte=Bound(since, latest=False))
+        rows = rows.filter(timestamp__gte=since)
     events: list[HistoryEvent] = []
     size = 0
     for event in rows[: limit + 1].iterator(chunk_size=HISTORY_PAGE_CHUNK):

@@ -9,12 +9,12 @@ import time
 from typing import Any
 
 import msgspec
-from django.db.models.functions import Now
 
 from orchestrations.authoring.registry import registry
 from orchestrations.authoring.versions import code_versions, serves
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.models import WorkerLease
+from orchestrations.models.clock import Now
 from orchestrations.store.contract import ClaimedInstance, Store
 
 KNOWN_SECONDS = 1.0  # that an answer is used again: a fan-out of unknown activities asks once

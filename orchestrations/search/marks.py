@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, OpenWait, Timer, WorkerLease
+from orchestrations.models.clock import Now
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.search.language import Mark
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Exists, F, Model, OuterRef, Value, When
-from django.db.models.functions import Now
 
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, LostWorker, WorkerLease
+from orchestrations.models.clock import Now
 from orchestrations.store.contract import ActivityKey
 from orchestrations.store.lease_contract import Recovery
 from orchestrations.store.locking import in_order, skip_locked

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import IntegrityError, models, transaction
 from django.db.models import Case, F, Max, Min, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import HistoryEvent as Event
@@ -29,6 +29,7 @@ from orchestrations.models import (
     Timer,
     WorkerLease,
 )
+from orchestrations.models.clock import Now
 from orchestrations.store import rows
 from orchestrations.store.composed import ComposedStore, Taken
 from orchestrations.store.contract import (

@@ -13,6 +13,7 @@ import msgspec
 from django.db import models
 
 from orchestrations.models import ActivityWorkItem
+from orchestrations.models.clock import sqlite_moment
 from orchestrations.store import rows
 from orchestrations.store.composed import Taken
 from orchestrations.store.contract import OVERDUE, ActivityCompletion, Checkpoint
@@ -65,8 +66,8 @@ def adapted(columns: Sequence[Column], given: Collection[Row]) -> Collection[Row
 class SqliteTables(SqlTables):
     """The table operations on SQLite."""
 
-    NOW = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"  # as long as ``stored``: they are compared as texts
-    OVERDUE = f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', '-{OVERDUE.total_seconds()} seconds')"
+    NOW = sqlite_moment()
+    OVERDUE = sqlite_moment(f"-{OVERDUE.total_seconds()} seconds")
     LOCK_INSTANCES = ""
 
     def source(self, alias: str, columns: Sequence[Column], given: Collection[Row]) -> tuple[str, list[Any]]:

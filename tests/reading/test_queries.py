@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from django.db.models import F
 
 from orchestrations import InstanceNotFound
 from orchestrations.core.events import EventType
@@ -14,6 +15,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InvalidCursor
 from orchestrations.limits import LIST_PAGE_MAXIMUM
 from orchestrations.models import AuditEntry, Instance, OpenWait, WorkerLease
+from orchestrations.models.clock import Now
 from orchestrations.reading import counts, queries
 from orchestrations.reading.queries import InstanceFilter
 from tests import rows
@@ -76,26 +78,15 @@ def test_a_list_is_newest_first_and_loads_no_payload(django_assert_num_queries):
     assert (page.next_cursor, page.previous_cursor) == (None, None)
 
 
-@pytest.fixture(params=["by Python", "by the database", "by the database, on the second"])
-def written(request) -> str:
-    """Whose clock has written when instances were created; SQLite's has its own way to write it."""
-    return request.param
-
-
-def by_the_database(digits: str) -> None:
-    """Rewrite the times of creation as the database's clock writes them."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE durable_instance SET created_at = substr(created_at, 1, 19) || %s", [digits])
-
-
-@pytest.fixture
-def simultaneous(written):
-    """Seven instances, of which five were created in the same instant."""
+@pytest.fixture(params=["by Python", "by the database"])
+def simultaneous(request):
+    """Seven instances, of which five were created in the same instant, as one clock or the other writes it."""
+    now = Now() if request.param == "by the database" else rows.NOON
     for number in range(7):
-        rows.instance(f"order-{number}", minutes=min(max(number, 1), 5) if number in (0, 6) else 3)
-    if written != "by Python":
-        by_the_database(".000" if written.endswith("second") else ".345")
+        rows.instance(f"order-{number}")
+    Instance.objects.update(created_at=now)
+    Instance.objects.filter(instance_id="order-0").update(created_at=F("created_at") - timedelta(minutes=1))
+    Instance.objects.filter(instance_id="order-6").update(created_at=F("created_at") + timedelta(minutes=1))
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(simultaneous):
@@ -126,7 +117,7 @@ def test_the_way_back_shows_the_same_pages(simultaneous):
 def test_new_instances_do_not_shift_the_next_page(simultaneous):
     first = queries.list_instances(HUB, limit=3)
     expected = ids(queries.list_instances(HUB, cursor=first.next_cursor, limit=3))
-    rows.instance("newest", minutes=60)
+    rows.instance("newest", created_at=Now())
 
     assert ids(queries.list_instances(HUB, cursor=first.next_cursor, limit=3)) == expected
 

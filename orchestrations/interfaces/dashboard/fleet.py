@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
-from django.db.models.functions import Now
 
 from orchestrations.authoring.versions import serves
 from orchestrations.conf import get_config
 from orchestrations.interfaces.answers import json_object
 from orchestrations.models import Instance, WorkerLease
+from orchestrations.models.clock import Now
 
 WORKERS_READ = 200  # of one task hub, those that were heard of last
 
