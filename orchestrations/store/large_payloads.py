@@ -67,16 +67,15 @@ def kept_messages(hub: str, messages: Sequence[Message]) -> Sequence[Message]:
     limit = get_config().large_payload_bytes
     if not any(is_large(message.event.payload, limit) for message in messages):
         return messages
-    return [_kept_message(hub, message, limit) for message in messages]
+    return [replace(message, event=_kept_event(hub, message.event, limit)) for message in messages]
 
 
 def kept_completions(hub: str, completions: Sequence[ActivityCompletion]) -> Sequence[ActivityCompletion]:
-    """The same for the ends of activities."""
+    """The same for the ends of activities, which become messages."""
     limit = get_config().large_payload_bytes
     if not any(is_large(completion.event.payload, limit) for completion in completions):
         return completions
-    files = _Files(hub, limit)
-    return [replace(completion, event=files.event(completion.event)) for completion in completions]
+    return [replace(completion, event=_kept_event(hub, completion.event, limit)) for completion in completions]
 
 
 def kept_checkpoints(hub: str, checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
@@ -89,7 +88,7 @@ def kept_checkpoints(hub: str, checkpoints: Sequence[Checkpoint]) -> Sequence[Ch
 
 
 class _Files:
-    """Writes the large ones among the texts of one instance; a text that occurs twice is one file."""
+    """Writes the large ones among the texts of one instance's rows; a text that occurs twice is one file."""
 
     def __init__(self, hub: str, limit: int) -> None:
         self._hub = hub
@@ -107,8 +106,9 @@ class _Files:
         return replace(event, payload=self.text(event.payload)) if is_large(event.payload, self._limit) else event
 
 
-def _kept_message(hub: str, message: Message, limit: int) -> Message:
-    return replace(message, event=_Files(hub, limit).event(message.event))
+def _kept_event(hub: str, event: Event, limit: int) -> Event:
+    """With a file of its own."""
+    return _Files(hub, limit).event(event)
 
 
 def _own_texts(checkpoint: Checkpoint) -> Iterator[str | None]:
@@ -145,7 +145,7 @@ def _kept_checkpoint(hub: str, checkpoint: Checkpoint, limit: int) -> Checkpoint
         new_input=None if checkpoint.new_input is None else (files.text(checkpoint.new_input[0]),),
         entity=entity,
         history=[files.event(event) for event in checkpoint.history],
-        messages=[_kept_message(hub, message, limit) for message in checkpoint.messages],
+        messages=list(kept_messages(hub, checkpoint.messages)),
         children=list(kept_instances(hub, checkpoint.children)),
     )
 

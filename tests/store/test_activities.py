@@ -122,6 +122,26 @@ def test_completions_of_many_are_told_in_their_order(store, scheduling, token, c
     assert [message.event.task_id for message in claim().messages] == order
 
 
+def test_alike_large_results_that_are_recorded_together_do_not_go_together(
+    store, scheduling, token, claim, settings, django_capture_on_commit_callbacks
+):
+    """A file goes with the message that it is of, and must not take another instance's along."""
+    settings.DURABLE = {**settings.DURABLE, "LARGE_PAYLOAD_BYTES": 100}
+    instances = [scheduling(scheduled(held=True), instance_id=f"order-{number}") for number in (1, 2)]
+    done = [completion(key(claimed)) for claimed in instances]
+    for one in done:
+        one.event.payload = f'"{"x" * 200}"'
+    store.complete_activities(token, done)
+    first, last = store.claim_instances(token, 10).instances
+
+    with django_capture_on_commit_callbacks(execute=True):
+        store.commit(token, [checkpoint(last, consumed=[message.pk for message in last.messages])])
+
+    store.release_instances(token, [first.pk])
+    [message] = claim().messages
+    assert (message.event.payload, message.unreadable) == (done[0].event.payload, "")
+
+
 def test_a_completion_that_comes_after_the_end_of_the_execution_is_dropped(store, running, token):
     claimed = running()
     store.commit(token, [checkpoint(claimed, work_items=[scheduled(held=True)], release=False)])
