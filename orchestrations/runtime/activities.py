@@ -221,6 +221,9 @@ class ActivityPool:
     def expire(self) -> None:
         """End with a TimeoutError what runs or is silent for too long. Its thread is given up and replaced."""
         now = time.monotonic()
+        with self._lock:
+            if self._queue and not self._alive:
+                self._start_thread()
         for item in self.unended():
             if (reason := item.overdue(now)) and self._give_up_on(item, reason):
                 logger.error("%s instance=%s task=%s", reason, item.work.instance_id, item.work.task_id)
@@ -233,10 +236,10 @@ class ActivityPool:
             if id(item) not in self._running:
                 return False
             self._abandon(item)
-            if not item.is_async:
-                self._start_thread()
             self._finished.append(finished)
             self._changed.notify_all()
+            if not item.is_async:
+                self._start_thread()
         return True
 
     def abandon_all(self) -> None:
@@ -283,12 +286,17 @@ class ActivityPool:
     # Threads -----------------------------------------------------------------------------------------------------
 
     def _start_thread(self) -> None:
+        """Where the system gives no more threads, what is queued waits for one that there is, or for a later try."""
         if self._is_closed:
             return
+        thread = threading.Thread(target=self._work, name=f"activity-{self._alive + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            logger.error("No thread can be started for activities; %d are alive: %s", self._alive, error)
+            return
         self._alive += 1
-        thread = threading.Thread(target=self._work, name=f"activity-{self._alive}", daemon=True)
         self._started.add(thread)
-        thread.start()
 
     def _work(self) -> None:
         try:

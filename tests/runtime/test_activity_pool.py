@@ -81,6 +81,27 @@ def test_threads_that_were_given_up_are_replaced(pool, ends, stage):
     assert all(context.is_cancelled() for context in stage.contexts)
 
 
+def test_where_the_system_gives_no_more_threads_nothing_is_forgotten(pool, ends, stage, eventually, monkeypatch):
+    """What is given up ends, and what is queued begins once there is a thread again."""
+    pool.submit(call("gated", "hung", timeout=0.01))
+    eventually(lambda: stage.inside)
+    with monkeypatch.context() as while_there_are_none:
+        while_there_are_none.setattr(threading.Thread, "start", no_more_threads)
+        pool.submit(call("work", "next", task_id=2))
+        eventually(lambda: pool.expire() or pool.in_flight < 2)
+        [given_up] = ends(1)
+        pool.expire()
+        assert pool.in_flight == 1
+    pool.expire()
+    [ended] = ends(1)
+
+    assert (given_up.event.type, ended.event.payload) == ("TaskFailed", '"next"')
+
+
+def no_more_threads(thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_what_was_given_up_is_not_delivered_when_it_ends_after_all(pool, ends, stage, eventually):
     pool.submit(call("gated", "late"))
     eventually(lambda: stage.inside)
