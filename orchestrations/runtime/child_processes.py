@@ -74,9 +74,13 @@ class ChildProcess:
         item.on_abandoned, item.on_unwanted = self.kill, self._tell_cancelled
         if item.is_abandoned:
             self.kill()
-        self._send(_run(item, definition, hub))
-        answer = self._answer(item)
-        item.on_abandoned = item.on_unwanted = None
+        try:
+            self._send(_run(item, definition, hub))
+            if item.is_unwanted:  # since before it could be told
+                self._tell_cancelled()
+            answer = self._answer(item)
+        finally:
+            item.on_abandoned = item.on_unwanted = None
         self.is_idle = True
         if isinstance(answer, Returned):
             return answer.output
@@ -116,7 +120,7 @@ class ChildProcess:
 
     def _send(self, order: Order) -> None:
         assert self._process.stdin is not None
-        with self._writing, contextlib.suppress(OSError):  # that it is gone is noticed by whoever reads from it
+        with self._writing, contextlib.suppress(OSError, ValueError):  # that it is gone is noticed by who reads from it
             self._process.stdin.write(line(order))
             self._process.stdin.flush()
 

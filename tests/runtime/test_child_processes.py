@@ -125,6 +125,34 @@ def test_its_heartbeats_and_its_cancellation_cross_over(pool, finish):
     assert finish().event.payload == '"cancelled"'
 
 
+def test_a_cancellation_that_came_before_its_process_was_there_reaches_it(pool, finish, monkeypatch):
+    lend = pool._children.lend
+
+    def lend_late():
+        pool.cancel_execution(12, 3)
+        return lend()
+
+    monkeypatch.setattr(pool._children, "lend", lend_late)
+
+    assert finish("tells_until_cancelled", 5.0).event.payload == '"cancelled"'
+
+
+def test_a_cancellation_that_comes_when_its_process_is_gone_harms_nobody(pool, finish, monkeypatch):
+    """Whoever cancels may be the thread that keeps the lease alive."""
+    ends = []
+    failed = pool._ends.failed
+
+    def cancelled_meanwhile(item, error):
+        pool.cancel_execution(12, 3)
+        ends.append(item)
+        return failed(item, error)
+
+    monkeypatch.setattr(pool._ends, "failed", cancelled_meanwhile)
+
+    assert failure(finish("crashes"))["errorType"].endswith("ActivityProcessDied")
+    assert [item.is_unwanted for item in ends] == [True]
+
+
 def test_it_can_leave_its_completion_to_others(finish):
     finished = finish("defers_from_there")
     assert finished.event is None
