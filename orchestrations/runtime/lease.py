@@ -45,6 +45,7 @@ class LeaseKeeper:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._renewed = 0.0  # time.monotonic() of the last heartbeat of the present lease
         self.token = 0
         self.is_lost = True
 
@@ -61,6 +62,7 @@ class LeaseKeeper:
                 described_functions(),
                 self._config.build,
             )
+            self._renewed = time.monotonic()
             self.is_lost = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
@@ -112,7 +114,6 @@ class LeaseKeeper:
     # The thread --------------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        renewed = time.monotonic()
         while not self._stop.is_set():
             if self._wake.wait(TICK_SECONDS):
                 self._wake.clear()
@@ -122,24 +123,21 @@ class LeaseKeeper:
                 self._flush()
             except Exception:  # the edge of the thread: without it the lease would die with a defect elsewhere
                 logger.exception("Looking after running activities failed; trying again.")
-            if time.monotonic() - renewed < self._config.heartbeat_seconds or self.is_lost:
+            if time.monotonic() - self._renewed < self._config.heartbeat_seconds or self.is_lost:
                 continue
-            token = self.token
+            token, began = self.token, time.monotonic()
             try:
                 alive = self._renew(token)
-                renewed_at = time.monotonic()
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("The heartbeat could not be written: %s", error)
                 connections.close_all()
-                alive = time.monotonic() - renewed < self._config.lease_seconds
+                alive = time.monotonic() - self._renewed < self._config.lease_seconds
             else:
-                renewed = renewed_at
+                self._renewed = began
                 self._exchange(token)
-            if not alive:
-                renewed = time.monotonic()
-                if token == self.token:  # and not the lease that was opened while this one was being renewed
-                    logger.error("This worker's lease has expired; what it held goes to others. token=%s", token)
-                    self.is_lost = True
+            if not alive and token == self.token:  # and no other was opened while this one was being renewed
+                logger.error("This worker's lease has expired; what it held goes to others. token=%s", token)
+                self.is_lost = True
         connections.close_all()
 
     def _renew(self, token: int) -> bool:
@@ -160,6 +158,8 @@ class LeaseKeeper:
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The heartbeats of activities could not be written: %s", error)
             connections.close_all()
+        except Exception:  # the edge of the thread, as above
+            logger.exception("Telling running activities failed; trying again.")
 
     def _cancel_unwanted(self, token: int) -> None:
         unended = self._pool.unended()

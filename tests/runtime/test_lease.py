@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from django.db import OperationalError
@@ -63,6 +64,29 @@ def test_a_database_that_is_away_costs_the_lease_only_in_the_end(worker, monkeyp
     eventually(lambda: len(beats) > 3)
     assert not worker.runtime.lease.is_lost
     eventually(lambda: worker.runtime.lease.is_lost)
+
+
+def test_a_fresh_lease_outlives_a_database_that_is_away_as_long_as_any(worker, monkeypatch, eventually):
+    """How long ago the lease before it was lost is no matter."""
+    worker.run_until_idle()
+    keeper: LeaseKeeper = worker.runtime.lease
+    renew = worker.runtime.store.renew_lease
+    answers = []
+
+    def away_at_first(token, *arguments):
+        answers.append(token)
+        if len(answers) < 4:
+            raise OperationalError("away")
+        return renew(token, *arguments)
+
+    keeper.is_lost = True
+    lost_at = time.monotonic()
+    eventually(lambda: time.monotonic() - lost_at > 1.1)
+    monkeypatch.setattr(worker.runtime.store, "renew_lease", away_at_first)
+    token = keeper.ensure()
+    eventually(lambda: keeper.is_lost or len(answers) > 4)
+
+    assert (keeper.is_lost, set(answers)) == (False, {token})
 
 
 def test_a_heartbeat_of_the_lease_before_does_not_end_the_present_one(worker, monkeypatch, eventually):
@@ -132,7 +156,8 @@ def test_an_activity_is_told_that_its_instance_was_terminated_by_another_worker(
     eventually(lambda: stage.contexts[0].is_cancelled())
 
 
-def test_a_defect_in_looking_after_activities_does_not_stop_the_heart(worker, monkeypatch, eventually):
+@pytest.mark.parametrize("name", ["expire", "unwritten_heartbeats", "unended"])
+def test_a_defect_in_looking_after_activities_does_not_stop_the_heart(worker, monkeypatch, eventually, name):
     worker.run_until_idle()
     looks = []
 
@@ -140,6 +165,6 @@ def test_a_defect_in_looking_after_activities_does_not_stop_the_heart(worker, mo
         looks.append(1)
         raise KeyError("defect")
 
-    monkeypatch.setattr(worker.runtime.pool, "expire", defect)
+    monkeypatch.setattr(worker.runtime.pool, name, defect)
     before = WorkerLease.objects.get()
-    eventually(lambda: looks and WorkerLease.objects.get().expires_at > before.expires_at)
+    eventually(lambda: len(looks) > 1 and WorkerLease.objects.get().expires_at > before.expires_at)
