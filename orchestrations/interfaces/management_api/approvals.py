@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from orchestrations.access.permissions import Audience, audience_of
 from orchestrations.errors import HumanTaskNotFound
 from orchestrations.interfaces.management_api.calls import Call
+from orchestrations.interfaces.management_api.parameters import row_number
 from orchestrations.interfaces.management_api.problems import Problem
 from orchestrations.interfaces.management_api.reading import CONTINUATION_HEADER, TOP, page_response
 from orchestrations.interfaces.management_api.rendering import instant_text, json_response
@@ -30,7 +31,7 @@ def answer(call: Call, instance_id: str, number: str) -> HttpResponse:
     A link may be anybody's, so it is not enough where certain people are asked or left out.
     """
     row = call.instance(instance_id)
-    pk = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0
+    pk = row_number(number)
     task = inbox.question_of(row, pk)
     if task is None:
         raise HumanTaskNotFound(pk)

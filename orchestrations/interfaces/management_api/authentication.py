@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from orchestrations.access import api_keys
-from orchestrations.access.api_keys import Verb
+from orchestrations.access.api_keys import KeyHolder, Verb
 from orchestrations.conf import get_config
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
@@ -87,6 +87,11 @@ class Caller:
     def key_id(self) -> int | None:
         """The API key that vouches for links which the caller is given."""
         return None if self.key is None else self.key.pk
+
+    @property
+    def person(self) -> KeyHolder | None:
+        """The holder of the API key, where permissions speak of a user; None for the system key, which opens all."""
+        return None if self.key is None else KeyHolder(self.key)
 
     @property
     def visible(self) -> tuple[str, ...] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -19,12 +18,14 @@ from orchestrations.errors import PayloadRejected
 from orchestrations.interfaces import bodies
 from orchestrations.interfaces.management_api.problems import Problem, bad_argument, bad_json
 from orchestrations.limits import HTTP_WAIT_SECONDS, LIST_PAGE_MAXIMUM, PAYLOAD_BYTES
+from orchestrations.models import WebhookDelivery
 
 Shape = TypeVar("Shape")
-Member = TypeVar("Member", bound=StrEnum)
+Member = TypeVar("Member", bound=str)
 
 STATUS_BY_NAME = {status.value.casefold(): status for status in RuntimeStatus}
 TYPE_BY_NAME = {kind.value.casefold(): kind for kind in EventType}
+STATE_BY_NAME = {state.value.casefold(): state for state in WebhookDelivery.State}
 REASON_PLACEHOLDER = "{text}"
 
 
@@ -38,6 +39,11 @@ def query_parameters(request: HttpRequest) -> dict[str, list[str]]:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def row_number(text: str) -> int:
+    """The number of a row in a path; 0, which no row has, for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 class Query:
@@ -106,6 +112,10 @@ class Query:
         """A number of a history event, or an instant; a 400 for what is neither."""
         text = self.text(name).strip()
         return int(text) if _is_number(text) else self.instant(name)
+
+    def delivery_states(self, name: str = "state") -> tuple[WebhookDelivery.State, ...]:
+        """States of messages to webhooks, as ``statuses`` has statuses."""
+        return self._members(name, STATE_BY_NAME, "state of a message")
 
     def _members(self, name: str, known: Mapping[str, Member], what: str) -> tuple[Member, ...]:
         words = [part.strip() for value in self._parameters.get(name.casefold(), ()) for part in value.split(",")]

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected
+from orchestrations.errors import AnswerRejected, DurableError, PayloadRejected, WebhookRejected
 
 STATUS_OF_CODE = {
     "function_not_registered": 400,
@@ -26,6 +26,9 @@ STATUS_OF_CODE = {
     "answer_rejected": 422,
     "payload_not_kept": 503,
     "payload_unavailable": 503,
+    "webhook_rejected": 400,
+    "webhook_not_found": 404,
+    "webhook_already_exists": 409,
 }
 """An error is as its class, else as the next one above that is listed; what is not listed is this site's fault: 500."""
 
@@ -74,7 +77,19 @@ def problem_of(error: DurableError) -> Problem:
     if status != 400:
         more: dict[str, Any] = {"Errors": error.errors} if isinstance(error, AnswerRejected) else {}
         return Problem(status, str(error), ExceptionMessage=str(error), ExceptionType=error.code, **more)
-    return bad_argument(str(error), error.code, **({"Path": error.path} if isinstance(error, PayloadRejected) else {}))
+    return bad_argument(str(error), error.code, **_places_of(error))
+
+
+def _places_of(error: DurableError) -> dict[str, Any]:
+    """What is wrong where, of what was sent."""
+    if isinstance(error, WebhookRejected):
+        return {"Errors": {_in_camel_case(field): messages for field, messages in error.errors.items()}}
+    return {"Path": error.path} if isinstance(error, PayloadRejected) else {}
+
+
+def _in_camel_case(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def failure_of(error: Exception) -> Problem:

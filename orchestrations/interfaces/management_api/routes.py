@@ -18,11 +18,14 @@ from orchestrations.interfaces.management_api import (
     reading,
     starting,
     streaming,
+    webhooks,
 )
 from orchestrations.interfaces.management_api.problems import Problem
 
 INSTANCE = "instances/{instance_id}"
 ENTITY = "entities/{name}/{key}"
+WEBHOOK = "webhooks/{number}"
+MESSAGE = f"{WEBHOOK}/deliveries/{{message}}"
 ANY_METHOD = ""
 PART = re.compile(r"\{(\w+)\}")
 
@@ -77,6 +80,15 @@ ROUTES = (
     Route("GET", ENTITY, Verb.READ_ENTITY, entities.read),
     Route("POST", ENTITY, Verb.SIGNAL_ENTITY, entities.signal),
     Route("DELETE", ENTITY, Verb.SIGNAL_ENTITY, entities.delete),
+    Route("GET", "webhooks", Verb.READ_WEBHOOKS, webhooks.list_webhooks),
+    Route("POST", "webhooks", Verb.MANAGE_WEBHOOKS, webhooks.create),
+    Route("GET", WEBHOOK, Verb.READ_WEBHOOKS, webhooks.read),
+    Route("PATCH", WEBHOOK, Verb.MANAGE_WEBHOOKS, webhooks.change),
+    Route("DELETE", WEBHOOK, Verb.MANAGE_WEBHOOKS, webhooks.delete),
+    Route("POST", f"{WEBHOOK}/rotateSecret", Verb.MANAGE_WEBHOOKS, webhooks.rotate_secret),
+    Route("GET", f"{WEBHOOK}/deliveries", Verb.READ_WEBHOOKS, webhooks.list_deliveries),
+    Route("GET", MESSAGE, Verb.READ_WEBHOOKS, webhooks.read_delivery),
+    Route("POST", f"{MESSAGE}/resend", Verb.MANAGE_WEBHOOKS, webhooks.resend),
     Route(ANY_METHOD, "makeprimary", Verb.MAKE_PRIMARY, acting.make_primary),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from orchestrations.limits import REASON_LENGTH, TAG_CHARACTERS, TAGS
 
@@ -54,3 +54,72 @@ class Count(Struct, rename="camel", frozen=True):
     """None where they have none."""
     count: int
     is_capped: bool
+
+
+class WebhookChanges(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """What is to be another with a webhook; what is left out stays."""
+
+    name: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    events: list[str] | UnsetType = UNSET
+    hub: str | UnsetType = UNSET
+    """Of which task hub it hears: the site's own, which a new webhook has, or empty for every one."""
+    name_pattern: str | UnsetType = UNSET
+    include_payloads: bool | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+    def values(self) -> dict[str, Any]:
+        """Those that are there."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in given.items() if value is not UNSET}
+
+
+class NewWebhook(WebhookChanges, kw_only=True):
+    """A webhook to be made."""
+
+    name: str
+    url: str
+    events: list[str]
+
+
+class Webhook(Struct, rename="camel", frozen=True):
+    """An outgoing webhook. Its secret is there in the answer to the request that made it, and never again."""
+
+    id: int
+    name: str
+    url: str
+    events: list[str]
+    hub: str
+    name_pattern: str
+    include_payloads: bool
+    enabled: bool
+    failing_since: str | None
+    disabled_reason: str
+    previous_secret_until: str | None
+    created_time: str
+    secret: str | UnsetType = UNSET
+
+
+class Secret(Struct, rename="camel", frozen=True):
+    """A webhook's new secret, and until when the former one counts too."""
+
+    secret: str
+    previous_secret_until: str | None
+
+
+class Delivery(Struct, rename="camel", frozen=True):
+    """A message to a webhook. What it says is there where one is asked for; null for who may not see payloads."""
+
+    id: int
+    message_id: str
+    event: str
+    instance_id: str
+    execution: int
+    state: str
+    attempts: int
+    last_status: int | None
+    last_error: str
+    created_time: str
+    next_attempt_time: str | None
+    delivered_time: str | None
+    message: Any = UNSET

@@ -26,7 +26,7 @@ BODIES = st.binary(max_size=64) | VALUES.map(
 INSTANTS = st.datetimes().map(lambda instant: instant.isoformat())
 NAMES = (
     "timeout pollingInterval showHistory showHistoryOutput showInput instanceIdPrefix createdTimeFrom createdTimeTo "
-    "runtimeStatus RUNTIMESTATUS reason recursive restartWithNewInstanceId op top "
+    "runtimeStatus RUNTIMESTATUS state reason recursive restartWithNewInstanceId op top "
     "lastOperationTimeFrom lastOperationTimeTo from type execution groupBy name tag version taskHub fetchState "
     "includeEntities returnInternalServerErrorOnFailure code"
 )
@@ -67,6 +67,14 @@ ROUTES = [
     ("GET", "entities/{}/{}"),
     ("POST", "entities/{}/{}"),
     ("DELETE", "entities/{}/{}"),
+    ("GET", "webhooks"),
+    ("POST", "webhooks"),
+    ("GET", "webhooks/{}"),
+    ("PATCH", "webhooks/{}"),
+    ("DELETE", "webhooks/{}"),
+    ("POST", "webhooks/{}/rotateSecret"),
+    ("GET", "webhooks/{}/deliveries"),
+    ("POST", "webhooks/{}/deliveries/{}/resend"),
     ("POST", "makeprimary"),
     ("PATCH", "{}/{}"),
 ]
