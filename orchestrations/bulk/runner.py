@@ -31,7 +31,8 @@ logger = logging.getLogger("orchestrations.bulk")
 
 LOOK_SECONDS = 0.2  # between two looks for jobs
 SLICE_SECONDS = 0.3  # of batches, before whoever runs this turns to instances again
-PAUSE_SECONDS = 1.0  # after the database has refused a batch
+PAUSE_SECONDS = 1.0  # after a batch that was refused
+ERROR_LENGTH = 300  # characters
 RESULT = ("state", "cursor", "total", "total_is_capped", "done", "skipped", "failed", "problems", "error", "ended_at")
 
 
@@ -72,15 +73,31 @@ class BulkRunner:
             self._next_look = time.monotonic() + PAUSE_SECONDS
 
     def run_batch(self) -> bool:
-        """Carry out one batch of the job that has waited longest; False where none is free.
+        """Carry out one batch of the job that has waited longest; False where none is free, or that one can't go on.
 
         One that another worker is at is passed over, where the database can do that.
         """
-        with transaction.atomic(using=self._store.using):
-            job = skip_locked(self._open_jobs().order_by("updated_at", "pk")).first()
-            if job is not None and self._take(job):
-                self._advance(job)
+        job = None
+        try:
+            with transaction.atomic(using=self._store.using):
+                job = skip_locked(self._open_jobs().order_by("updated_at", "pk")).first()
+                if job is not None and self._take(job):
+                    self._advance(job)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            if job is None:
+                raise
+            self._put_behind(job, error)
+            return False
         return job is not None
+
+    def _put_behind(self, job: BulkJob, error: Exception) -> None:
+        """Let the others go first: what this release can't do, another one may, or somebody stops the job."""
+        logger.error("Bulk job %d can't go on here; it is tried again later.", job.pk, exc_info=error)
+        told = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        self._open_jobs().filter(pk=job.pk).update(updated_at=self._store.now(), error=told)
+        self._next_look = time.monotonic() + PAUSE_SECONDS
 
     def _open_jobs(self) -> QuerySet[BulkJob]:
         return _open_jobs(self._store)

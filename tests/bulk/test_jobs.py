@@ -347,6 +347,21 @@ def test_a_database_that_is_away_only_delays_a_job(make_job, finish, runner, mon
     assert finish(job).done == 1
 
 
+def test_a_job_that_can_not_go_on_lets_the_others_go_first(make_job, runner):
+    """One of a newer release, say, whose act the workers of this one do not know."""
+    rows.instance("order", status="Running")
+    strange, known = make_job(Action.TERMINATE), make_job(Action.SUSPEND)
+    BulkJob.objects.filter(pk=strange.pk).update(action="fromTheFuture")
+
+    assert not runner.run_batch()
+    assert runner.run_batch()
+
+    strange.refresh_from_db()
+    known.refresh_from_db()
+    assert (strange.state, strange.error) == ("Pending", "ValueError: 'fromTheFuture' is not a valid Action")
+    assert (known.state, known.done) == ("Completed", 1)
+
+
 def test_of_many_problems_the_first_are_kept(make_job, finish, monkeypatch):
     monkeypatch.setattr(running, "BULK_PROBLEMS", 2)
 
