@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, StreamingHttpResponse
 
 from orchestrations.errors import DurableError, InstanceNotFound, PermissionRefused
@@ -159,7 +159,7 @@ async def _told(telling: Telling) -> AsyncGenerator[str, None]:
                     continue
                 if not await watch.changed(KEEP_ALIVE_SECONDS):
                     yield ": still here\n\n"
-            except (DatabaseError, WatchBroken):
+            except (DatabaseError, InterfaceError, WatchBroken):
                 return  # the browser comes again with the id of what it was told last
             if time.monotonic() >= until:
                 return

@@ -9,7 +9,7 @@ import threading
 import pytest
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth.models import User
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections
 from django.test import AsyncClient
 
 from orchestrations.interfaces.dashboard.live import answering, topics, watching
@@ -220,9 +220,10 @@ def test_nobody_looks_when_nobody_watches(monkeypatch):
     assert run(scenario())
 
 
-def test_pages_are_told_to_come_again_when_the_database_is_gone(monkeypatch):
+@pytest.mark.parametrize("error", [DatabaseError("gone"), InterfaceError("already closed"), KeyError("a defect")])
+def test_pages_are_told_to_come_again_when_nothing_can_be_looked_at(monkeypatch, error):
     def refuse(watched):
-        raise DatabaseError("gone")
+        raise error
 
     monkeypatch.setattr(watching, "_read", refuse)
 

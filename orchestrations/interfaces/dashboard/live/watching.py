@@ -9,18 +9,18 @@ from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 
 from orchestrations.interfaces.dashboard.live.topics import Topic, versions
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-FAILURES_BEFORE_THE_END = 3  # looks in a row that the database refused; then the pages are told to come again
+FAILURES_BEFORE_THE_END = 3  # looks in a row that failed; then the pages are told to come again
 
 
 class WatchBroken(Exception):
-    """The database does not answer; nothing is known of what is watched."""
+    """Looking fails, as where the database does not answer; nothing is known of what is watched."""
 
 
 class Watch:
@@ -104,9 +104,11 @@ class Watcher:
             topics = {topic for watch in self._watches for topic in watch.topics}
             try:
                 found = await sync_to_async(_read)(topics)
-            except DatabaseError:
+            except (
+                Exception
+            ):  # of the database mostly; whatever it is, the pages must not wait for what nobody looks for
                 failures += 1
-                logger.warning("Live pages could not be told of changes: the database refused.", exc_info=True)
+                logger.warning("Live pages could not be told of changes.", exc_info=True)
                 if failures >= FAILURES_BEFORE_THE_END:
                     return self._end()
             else:
