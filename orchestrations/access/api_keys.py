@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARK = "dfk_"  # so that a scan for leaked secrets finds them
 SHOWN_CHARACTERS = 12
 RANDOM_BYTES = 32
+SYSTEM_KEY_NAME = "system key"
 
 
 class Verb(StrEnum):
@@ -48,6 +49,7 @@ class Verb(StrEnum):
     SET_TAGS = "setTags"
     READ_WEBHOOKS = "readWebhooks"
     MANAGE_WEBHOOKS = "manageWebhooks"
+    BATCH = "batch"
 
 
 ACTIONS: dict[Verb, tuple[Action, ...]] = {
@@ -70,6 +72,7 @@ ACTIONS: dict[Verb, tuple[Action, ...]] = {
     Verb.SET_TAGS: (Action.SET_TAGS,),
     Verb.READ_WEBHOOKS: (),
     Verb.MANAGE_WEBHOOKS: (),
+    Verb.BATCH: (),  # it goes with the verb of the act
 }
 """Which acts a verb stands for: what a person must hold to give it away, since a key is no way to more."""
 
@@ -86,20 +89,19 @@ PERMISSIONS: dict[Verb, tuple[str, ...]] = {
 """What a person must hold beside these acts, where a verb stands for what is done to other things than instances."""
 
 
-class KeyHolder(AnonymousUser):
+class Program(AnonymousUser):
     """A program that has presented a valid key, where Django and the permissions speak of a user.
 
     It has no Django permission and no group; its rights are the key's alone.
     """
 
-    def __init__(self, key: ApiKey) -> None:
+    def __init__(self, name: str, right: Right) -> None:
         super().__init__()
-        self.key = key
-        actions = frozenset(action.value for verb in key.verbs for action in _actions(verb))
-        setattr(self, KEPT_AS, (Right(actions, key.hub or ANY, key.names),))
+        self._name = name
+        setattr(self, KEPT_AS, (right,))
 
     def __str__(self) -> str:
-        return f"API key {self.key.name}"
+        return self._name
 
     @property
     def is_authenticated(self) -> bool:  # type: ignore[override]
@@ -114,6 +116,22 @@ class KeyHolder(AnonymousUser):
     def get_username(self) -> str:
         """How audit rows call it."""
         return str(self)
+
+
+class KeyHolder(Program):
+    """The holder of an API key."""
+
+    def __init__(self, key: ApiKey) -> None:
+        self.key = key
+        actions = frozenset(action.value for verb in key.verbs for action in _actions(verb))
+        super().__init__(f"API key {key.name}", Right(actions, key.hub or ANY, key.names))
+
+
+class SystemKeyHolder(Program):
+    """The holder of the system key, which opens everything."""
+
+    def __init__(self) -> None:
+        super().__init__(SYSTEM_KEY_NAME, Right(frozenset(action.value for action in Action)))
 
 
 def issue(

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from orchestrations.access import audit
 from orchestrations.access.permissions import Action, can, can_somewhere, names_open_to, require
 from orchestrations.bulk.acts import ACTS, checked_reason
+from orchestrations.bulk.creators import columns_of, is_creator
 from orchestrations.bulk.selections import Selection
 from orchestrations.client.arguments import check_idempotency_key, check_reason
 from orchestrations.client.tagging import tag_details
@@ -81,15 +82,14 @@ def create(
     """
     if not can_somewhere(user, action, hub):
         require(user, action)
-    if user.pk is None:
-        raise PermissionRefused("A bulk job acts with the rights of a user's account. Sign in as one.")
+    creator = columns_of(user)
     reason = checked_reason(action, reason)
     key = check_idempotency_key(request_key)
     using = get_config().database
     store = get_store(hub, using)
     actor = audit.Actor.of(user, via, address)
     with transaction.atomic(using=using):
-        if key is not None and (known := _jobs().filter(created_by=user.pk, request_key=key).first()):
+        if key is not None and (known := _jobs().filter(**creator, request_key=key).first()):
             return known, False
         job = BulkJob(
             hub=hub,
@@ -97,17 +97,17 @@ def create(
             parameters=dict(parameters),
             selection=_within_reach(selection.frozen(store.now()), user, action, hub).to_json(),
             reason=reason,
-            created_by_id=user.pk,
             creator_name=actor.name,
             via=via,
             address=actor.address,
             request_key=key,
+            **creator,
         )
         try:
             with transaction.atomic(using=using):
                 job.save(using=using, force_insert=True)
         except IntegrityError:  # the same request, at the same time
-            return _jobs().get(created_by=user.pk, request_key=key), False
+            return _jobs().get(**creator, request_key=key), False
         audit.record(actor, Deed.MADE_JOB, hub, [""], using, reason=reason, details=_told(job))
         store.notify_workers()
     return _jobs().get(pk=job.pk), True
@@ -136,13 +136,13 @@ def page(
     rows = _jobs().filter(hub=hub).defer("selection", "problems")
     if for_user is not None and not can(for_user, Action.VIEW):
         doable = [action.value for action in ACTS if can(for_user, action)]
-        rows = rows.none() if for_user.pk is None else rows.filter(Q(created_by=for_user.pk) | Q(action__in=doable))
+        rows = rows.filter(Q(**columns_of(for_user)) | Q(action__in=doable))
     return keyset_page(rows, None, cursor=cursor, limit=limit)
 
 
 def may_stop(user: Person, job: BulkJob) -> bool:
     """Whoever made it, and whoever may do what it does."""
-    return user.is_active and (_is_maker(user, job) or can(user, Action(job.action)))
+    return is_creator(user, job) or can(user, Action(job.action))
 
 
 def stop(user: Person, job: BulkJob, *, reason: str = "", via: AuditEntry.Via, address: str | None = None) -> bool:
@@ -174,10 +174,6 @@ def parameters_told(job: BulkJob) -> dict[str, Any]:
 
 def _told(job: BulkJob) -> dict[str, Any]:
     return {"job": job.pk, "act": job.action, **parameters_told(job)}
-
-
-def _is_maker(user: Person, job: BulkJob) -> bool:
-    return user.pk is not None and job.created_by_id == user.pk
 
 
 def _within_reach(selection: Selection, user: Person, action: Action, hub: str) -> Selection:

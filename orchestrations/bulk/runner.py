@@ -12,14 +12,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import QuerySet
 
 from orchestrations.access.permissions import Action, legal_actions
 from orchestrations.bulk.acts import ACTS, refusal
+from orchestrations.bulk.creators import creator_of
 from orchestrations.bulk.selections import COLUMNS, Selection, newest_first
 from orchestrations.client.many import ActingOnMany, Outcomes
+from orchestrations.errors import PermissionRefused
 from orchestrations.limits import BULK_BATCH, BULK_COUNT_CAP, BULK_JOBS_KEPT, BULK_PROBLEMS
 from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.models.bulk_jobs import OPEN_STATES
@@ -34,10 +35,6 @@ SLICE_SECONDS = 0.3  # of batches, before whoever runs this turns to instances a
 PAUSE_SECONDS = 1.0  # after a batch that was refused
 ERROR_LENGTH = 300  # characters
 RESULT = ("state", "cursor", "total", "total_is_capped", "done", "skipped", "failed", "problems", "error", "ended_at")
-
-
-class Refused(Exception):
-    """The job as a whole can't go on; the text says why."""
 
 
 class BulkRunner:
@@ -116,14 +113,14 @@ class BulkRunner:
         job.state, job.error = BulkJob.State.RUNNING, ""
         selection = Selection.from_json(job.selection)
         try:
-            user = self._creator(job)
+            user = creator_of(job)
             if job.total is None:
                 self._count(job, selection)
             instances, missing, is_last = self._next_batch(job, selection)
             self._act(job, user, instances)
             _note(job, ((instance_id, "skipped", "There is no such instance.") for instance_id in missing))
             job.skipped += len(missing)
-        except Refused as refused:
+        except PermissionRefused as refused:
             job.error, is_last = str(refused), False
             self._end(job, BulkJob.State.FAILED)
         if is_last:
@@ -136,14 +133,6 @@ class BulkRunner:
         oldest_kept = ended.order_by("-pk").values_list("pk", flat=True)[BULK_JOBS_KEPT - 1 : BULK_JOBS_KEPT].first()
         if oldest_kept is not None:
             ended.filter(pk__lt=oldest_kept).delete()
-
-    def _creator(self, job: BulkJob) -> Any:
-        """Who made the job, with the rights of this moment. Raises Refused where they may not do it any more."""
-        accounts = get_user_model()._default_manager
-        user = None if job.created_by_id is None else accounts.filter(pk=job.created_by_id).first()
-        if user is None or not user.is_active:
-            raise Refused(f"The account of {job.creator_name!r}, in whose name it acts, is gone or inactive.")
-        return user
 
     # Batches ---------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from orchestrations.limits import HUB_LENGTH, IDEMPOTENCY_KEY_LENGTH
+from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
 from orchestrations.models.clock import Now
 
@@ -25,6 +26,13 @@ class BulkJob(models.Model):
         COMPLETED = "Completed"
         STOPPED = "Stopped"
         FAILED = "Failed"
+
+    class Creator(models.TextChoices):
+        """In whose name it acts: with whose rights."""
+
+        USER = "user"
+        API_KEY = "api_key"
+        SYSTEM_KEY = "system_key"
 
     id = models.BigAutoField(primary_key=True)
     hub = models.CharField(max_length=HUB_LENGTH)
@@ -47,6 +55,10 @@ class BulkJob(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    creator = models.CharField(max_length=10, choices=Creator, default=Creator.USER, db_default=Creator.USER)
+    created_by_key = models.ForeignKey(
+        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, db_index=False, related_name="+"
+    )
     creator_name = models.CharField(max_length=150)
     via = models.CharField(max_length=20, choices=AuditEntry.Via)
     address = models.GenericIPAddressField(null=True, blank=True)
@@ -61,7 +73,13 @@ class BulkJob(models.Model):
 
     class Meta:
         db_table = "durable_bulk_job"
-        constraints = [models.UniqueConstraint(fields=["created_by", "request_key"], name="durable_bulk_job_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["created_by", "request_key"], name="durable_bulk_job_once"),
+            models.UniqueConstraint(fields=["created_by_key", "request_key"], name="durable_bulk_job_key_once"),
+            models.UniqueConstraint(
+                fields=["request_key"], condition=Q(creator="system_key"), name="durable_bulk_job_system_once"
+            ),
+        ]
         indexes = [
             models.Index(fields=["hub", "-id"], name="durable_bulk_job_newest"),
             models.Index(

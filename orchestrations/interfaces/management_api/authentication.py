@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from orchestrations.access import api_keys
-from orchestrations.access.api_keys import KeyHolder, Verb
+from orchestrations.access.api_keys import SYSTEM_KEY_NAME, KeyHolder, Program, SystemKeyHolder, Verb
 from orchestrations.conf import get_config
 from orchestrations.interfaces.management_api.parameters import query_parameters
 from orchestrations.interfaces.management_api.problems import Problem
@@ -81,7 +81,12 @@ class Caller:
         """How audit rows call it."""
         if self.capability is not None:
             return "management link"
-        return "system key" if self.key is None else f"API key {self.key.name}"
+        return SYSTEM_KEY_NAME if self.key is None else f"API key {self.key.name}"
+
+    @property
+    def program(self) -> Program:
+        """The caller where the permissions speak of a user. A link is no program: it has the rights of its key."""
+        return SystemKeyHolder() if self.key is None else KeyHolder(self.key)
 
     @property
     def key_id(self) -> int | None:

@@ -32,7 +32,7 @@ def management_links(
     somebody who may. ``{eventName}`` and ``{text}`` are for the caller to fill in. ``key_id`` is the API key that
     vouches for the links, and ends them with itself; by default it is the system key.
     """
-    instance = f"{_base(request)}/instances/{quote(instance_id, safe='')}"
+    instance = f"{base_url(request)}/instances/{quote(instance_id, safe='')}"
 
     def link(verb: Verb, operation: str = "", parameters: str = "") -> str:
         return f"{instance}{operation}?{parameters}{_query(instance_id, verb, key_id)}"
@@ -68,10 +68,11 @@ def polling_location(request: HttpRequest, instance_id: str, caller: Caller) -> 
     rest = [(name, value) for name, values in request.GET.lists() for value in values if name.casefold() != "code"]
     code = Capability(get_config().task_hub, instance_id, Verb.STATUS, caller.key_id).sign()
     query = urlencode([*rest, *([("code", code)] if code else [])])
-    return f"{_base(request)}/instances/{quote(instance_id, safe='')}?{query}"
+    return f"{base_url(request)}/instances/{quote(instance_id, safe='')}?{query}"
 
 
-def _base(request: HttpRequest | None) -> str:
+def base_url(request: HttpRequest | None) -> str:
+    """Where the API proper begins, without a slash at its end; without a request the path alone."""
     path = reverse("management_api:route", kwargs={"path": ""}).rstrip("/")
     return path if request is None else request.build_absolute_uri(path)
 

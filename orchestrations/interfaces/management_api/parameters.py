@@ -79,8 +79,7 @@ class Query:
         if not text:
             return None
         try:
-            value = datetime.fromisoformat(text)
-            return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
+            return in_utc(datetime.fromisoformat(text))
         except (ValueError, OverflowError) as error:
             raise bad_argument(f"{name!r} is no instant: {text!r:.60}. Write it as 2026-01-31T12:00:00Z.") from error
 
@@ -159,6 +158,11 @@ def read_json(
     except PayloadRejected as error:
         raise bad_json(error) from error
     return None if text is None else SerializedJson(text)
+
+
+def in_utc(instant: datetime) -> datetime:
+    """The instant in UTC; one without a zone is in it."""
+    return instant.replace(tzinfo=UTC) if instant.utcoffset() is None else instant.astimezone(UTC)
 
 
 def decode(text: str, shape: type[Shape]) -> Shape:

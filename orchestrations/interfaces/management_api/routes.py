@@ -12,6 +12,7 @@ from orchestrations.access.api_keys import Verb
 from orchestrations.interfaces.management_api import (
     acting,
     approvals,
+    batches,
     counting,
     entities,
     problems,
@@ -75,6 +76,10 @@ ROUTES = (
     Route("POST", f"{INSTANCE}/resume", Verb.RESUME, acting.resume),
     Route("POST", f"{INSTANCE}/rewind", Verb.REWIND, acting.rewind),
     Route("POST", f"{INSTANCE}/restart", Verb.RESTART, starting.restart),
+    Route("POST", "instances:batch", Verb.BATCH, batches.create),
+    Route("GET", "batches", Verb.BATCH, batches.list_batches),
+    Route("GET", "batches/{number}", Verb.BATCH, batches.read),
+    Route("POST", "batches/{number}/stop", Verb.BATCH, batches.stop),
     Route("GET", "entities", Verb.LIST_ENTITIES, entities.list_entities),
     Route("GET", "entities/{name}", Verb.LIST_ENTITIES, entities.list_entities),
     Route("GET", ENTITY, Verb.READ_ENTITY, entities.read),

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from orchestrations.limits import REASON_LENGTH, TAG_CHARACTERS, TAGS
+from orchestrations.core.status import RuntimeStatus
+from orchestrations.limits import (
+    BULK_IDS,
+    INSTANCE_ID_LENGTH,
+    NAME_LENGTH,
+    REASON_LENGTH,
+    TAG_CHARACTERS,
+    TAGS,
+    VERSION_LENGTH,
+)
 
+ERROR_LINE = 300  # characters of the line that tells of a failure
 TagName = Annotated[str, Meta(max_length=TAG_CHARACTERS)]
 TagChanges = Annotated[dict[TagName, TagName | None], Meta(min_length=1, max_length=TAGS)]
 """Each tag with its value, or null to remove it."""
@@ -45,6 +56,96 @@ class Approval(Struct, rename="camel", frozen=True):
     """Empty while nobody has decided."""
     outcome: str
     closed_time: str | None
+
+
+class BatchFilter(Struct, rename="camel", forbid_unknown_fields=True):
+    """Which instances; what is left out narrows nothing, and ``{}`` is all of them."""
+
+    runtime_status: list[RuntimeStatus] = []
+    name: Annotated[str, Meta(max_length=NAME_LENGTH)] = ""
+    instance_id_prefix: Annotated[str, Meta(max_length=INSTANCE_ID_LENGTH)] = ""
+    parent_instance_id: Annotated[str, Meta(max_length=INSTANCE_ID_LENGTH)] = ""
+    version: Annotated[str, Meta(max_length=VERSION_LENGTH)] | None = None
+    """The empty one finds those without a version."""
+    tags: Annotated[dict[TagName, TagName], Meta(max_length=TAGS)] = {}
+    error: Annotated[str, Meta(max_length=ERROR_LINE)] = ""
+    """Part of the line that tells of a failure."""
+    created_time_from: datetime | None = None
+    created_time_to: datetime | None = None
+    """Exclusive."""
+    roots_only: bool = False
+    """Without sub-orchestrations."""
+
+
+InstanceIds = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=INSTANCE_ID_LENGTH)]], Meta(min_length=1, max_length=BULK_IDS)
+]
+BatchAction = Literal["terminate", "suspend", "resume", "rewind", "restart", "purge"]
+
+
+class BatchBody(Struct, rename="camel", forbid_unknown_fields=True):
+    """An act on many instances: those of a filter, or of a list of ids."""
+
+    action: BatchAction
+    instances: BatchFilter | InstanceIds
+    reason: Annotated[str, Meta(max_length=REASON_LENGTH)] = ""
+    """Why; it takes one to terminate, rewind or purge."""
+    recursive: bool | None = None
+    """Sub-orchestrations too. By default with a termination only; a rewind and a restart have none."""
+    dry_run: bool = False
+    """Only say how many it would reach, and which first."""
+
+
+class Preview(Struct, rename="camel", frozen=True):
+    """What an act would reach."""
+
+    count: int
+    """Instances whose status allows the act, counted to a cap."""
+    is_capped: bool
+    left_out: int | None
+    """Chosen instances in another status; null where not all were counted."""
+    first_instance_ids: list[str]
+
+
+class BatchSummary(Struct, rename="camel", frozen=True, kw_only=True):
+    """A bulk job, and how far it has come."""
+
+    id: int
+    url: str
+    action: str
+    """Those of the REST API and the dashboard among them, which have more."""
+    reason: str
+    state: Literal["Pending", "Running", "Completed", "Stopped", "Failed"]
+    total: int | None
+    """Instances chosen; null until the job has begun."""
+    total_is_capped: bool
+    done: int
+    skipped: int
+    failed: int
+    gone: int
+    """Instances that no longer matched when their turn came."""
+    error: str
+    """Why the job as a whole failed; empty otherwise."""
+    created_by: str
+    stopped_by: str
+    created_time: str
+    started_time: str | None
+    ended_time: str | None
+
+
+class BatchProblem(Struct, rename="camel", frozen=True):
+    """An instance that was skipped or failed."""
+
+    instance_id: str
+    outcome: Literal["skipped", "failed"]
+    why: str
+
+
+class Batch(BatchSummary, frozen=True, kw_only=True, rename="camel"):
+    """A bulk job with the first of its problems."""
+
+    recursive: bool
+    problems: list[BatchProblem]
 
 
 class Count(Struct, rename="camel", frozen=True):
