@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ FOLDER = "durable/payloads"  # in the storage, above one folder for each task hu
 ANSWERS = "durable/answers"  # the same for files that came with answers
 INPUTS = "durable/inputs"  # and with starts: nobody deletes these
 PARTS = 256  # folders of a task hub, by the first two digits of files' names
+UPLOAD = re.compile(rf"({ANSWERS}|{INPUTS})/[^/\\]+/[0-9a-f]{{2}}/[0-9a-f]{{32}}-[^/\\]+")
 NAME_KEPT = 60  # characters of the name that a file was sent under, the last ones
 COMPRESSION = 3  # of 9: a third of the time of the default for a few percent more bytes
 BYTES_PER_CHARACTER = 4  # in UTF-8, at most
@@ -91,6 +93,11 @@ def write_upload(hub: str, upload: UploadedFile[Any], top: str) -> str:
             f"The file {sent_as!r} could not be kept: {error}. See to the storage that "
             "DURABLE['LARGE_PAYLOAD_STORAGE'] names."
         ) from error
+
+
+def is_upload(name: str) -> bool:
+    """Whether the name may be one that ``write_upload`` has given, and leads nowhere else in the storage."""
+    return UPLOAD.fullmatch(name) is not None
 
 
 def read(reference: str) -> str:

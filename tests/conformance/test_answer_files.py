@@ -113,6 +113,26 @@ def test_an_activity_reads_the_file_and_a_purge_deletes_it(ask, by, client, work
     assert recorded() == 1
 
 
+@pytest.mark.parametrize("key", ["salaries.csv", "durable/answers/../../salaries.csv", "/etc/hostname", ""])
+def test_a_key_that_somebody_made_up_opens_nothing(client, worker, files, key):
+    """A program that starts an instance, or raises an event, sends whatever JSON it likes."""
+    (files / "durable/answers").mkdir(parents=True)
+    (files / "salaries.csv").write_text("ann,7")
+
+    @activity
+    def read(scan: AnswerFile) -> str:
+        with scan.open() as file:
+            return file.read().decode()
+
+    @orchestrator
+    def reads(context, scan: AnswerFile):
+        return (yield context.call_activity(read, scan))
+
+    client.start_new(reads, "order", {"name": "scan.txt", "size": 1, "content_type": "text/plain", "key": key})
+
+    assert "is no file that came with" in worker.run_until_ended("order").failure_details.message
+
+
 def test_it_outlives_the_generation_in_which_it_was_asked_for(ask, by, client, worker, files):
     task = ask()
     by("dana").answer_task(task.pk, report(task, "seen"))

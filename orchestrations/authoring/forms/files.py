@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO, Any
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
@@ -26,7 +27,12 @@ class AnswerFile:
     """Its name in the storage that ``DURABLE["LARGE_PAYLOAD_STORAGE"]`` names."""
 
     def open(self) -> IO[Any]:
-        """The content, for reading in an activity. Raises FileNotFoundError where the storage no longer has it."""
+        """The content, for reading in an activity. Raises FileNotFoundError where the storage no longer has it.
+
+        Raises SuspiciousFileOperation for a key that no upload was given: whoever sends JSON can name any file.
+        """
+        if not payload_files.is_upload(self.key):
+            raise SuspiciousFileOperation(f"{self.key!r:.100} is no file that came with an answer or an input.")
         return _storage().open(self.key, "rb")
 
 
