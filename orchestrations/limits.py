@@ -16,7 +16,7 @@ BULK_BATCH = 100  # instances of one step of a bulk job: one transaction of a fr
 BULK_IDS = 1_000  # instances that a bulk job names one by one; a filter chooses any number
 BULK_COUNT_CAP = 1_000_000  # instances that a bulk job counts as it begins; the count then takes about 0.2 s
 BULK_PREVIEW = 20  # instances that a preview names
-BULK_PROBLEMS = 100  # instances of which a bulk job keeps why they were skipped or failed
+BULK_PROBLEMS = 10_000  # skipped instances, and as many failed ones, of which a bulk job keeps why
 BULK_JOBS_KEPT = 1_000  # ended bulk jobs of a task hub; older ones go, the audit trail stays
 
 PAYLOAD_BYTES = 10 * 1024 * 1024  # one input, output or event; above this a file store is the right place

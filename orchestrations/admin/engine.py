@@ -25,6 +25,7 @@ from orchestrations.interfaces.dashboard.links import entity_url
 from orchestrations.models import (
     ActivityWorkItem,
     BulkJob,
+    BulkProblem,
     Chore,
     ChoreRun,
     CountMark,
@@ -168,6 +169,24 @@ class BulkJobAdmin(NamedAdmin):
     def view_on_site(self, obj: Any) -> str:
         """The dashboard's page of the job, which follows it."""
         return reverse("dashboard:bulk_job", args=[obj.hub, obj.pk])
+
+
+@admin.register(BulkProblem)
+class BulkProblemAdmin(ReadOnlyAdmin):
+    """Instances that bulk jobs did not act on, and why."""
+
+    list_display = ("instance_id", "outcome", "job", "why")
+    list_select_related = ("job",)
+    search_fields = ("job__id",)
+    search_help_text = "The number of a job."
+
+    def found(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Those of the job of that number."""
+        return rows.filter(job=int(term)) if term.isdecimal() and len(term) < 19 else rows.none()
+
+    def view_on_site(self, obj: Any) -> str:
+        """The dashboard's page of the job."""
+        return reverse("dashboard:bulk_job", args=[obj.job.hub, obj.job_id])
 
 
 @admin.register(Chore)

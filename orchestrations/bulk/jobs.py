@@ -19,7 +19,7 @@ from orchestrations.client.tagging import tag_details
 from orchestrations.conf import get_config
 from orchestrations.errors import PermissionRefused
 from orchestrations.limits import COUNT_CAP, LIST_PAGE
-from orchestrations.models import AuditEntry, BulkJob, Instance
+from orchestrations.models import AuditEntry, BulkJob, BulkProblem, Instance
 from orchestrations.models.audit import Deed
 from orchestrations.models.bulk_jobs import OPEN_STATES
 from orchestrations.reading.paging import CappedCount, Page, keyset_page
@@ -27,6 +27,8 @@ from orchestrations.store import get_store
 
 if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
+
+PROBLEMS_TOLD = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,28 @@ def page(
 
     Raises InvalidCursor.
     """
-    rows = _jobs().filter(hub=hub).defer("selection", "problems")
+    rows = _jobs().filter(hub=hub).defer("selection")
     if for_user is not None and not can(for_user, Action.VIEW):
         doable = [action.value for action in ACTS if can(for_user, action)]
         rows = rows.filter(Q(**columns_of(for_user)) | Q(action__in=doable))
     return keyset_page(rows, None, cursor=cursor, limit=limit)
+
+
+def problems(
+    job: BulkJob, outcome: str = "", *, cursor: str | None = None, limit: int = LIST_PAGE
+) -> Page[BulkProblem]:
+    """A page of the instances that were skipped or failed, or those of one ``outcome``, in the order of their turns.
+
+    Raises InvalidCursor.
+    """
+    rows = BulkProblem.objects.using(get_config().database).filter(job=job.pk)
+    rows = rows.filter(outcome=outcome) if outcome else rows
+    return keyset_page(rows, None, cursor=cursor, limit=limit, oldest_first=True)
+
+
+def first_problems(job: BulkJob) -> list[BulkProblem]:
+    """The first of them, which the APIs tell with the job itself."""
+    return problems(job, limit=PROBLEMS_TOLD).items
 
 
 def may_stop(user: Person, job: BulkJob) -> bool:

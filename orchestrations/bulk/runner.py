@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
@@ -22,8 +23,8 @@ from orchestrations.bulk.selections import COLUMNS, Selection, newest_first
 from orchestrations.client.many import ActingOnMany, Outcomes
 from orchestrations.errors import PermissionRefused
 from orchestrations.limits import BULK_BATCH, BULK_COUNT_CAP, BULK_JOBS_KEPT, BULK_PROBLEMS
-from orchestrations.models import AuditEntry, BulkJob, Instance
-from orchestrations.models.bulk_jobs import OPEN_STATES
+from orchestrations.models import AuditEntry, BulkJob, BulkProblem, Instance
+from orchestrations.models.bulk_jobs import OPEN_STATES, WHY_LENGTH
 from orchestrations.reading.paging import Cursor
 from orchestrations.store.contract import Store
 from orchestrations.store.locking import skip_locked
@@ -34,7 +35,8 @@ LOOK_SECONDS = 0.2  # between two looks for jobs
 SLICE_SECONDS = 0.3  # of batches, before whoever runs this turns to instances again
 PAUSE_SECONDS = 1.0  # after a batch that was refused
 ERROR_LENGTH = 300  # characters
-RESULT = ("state", "cursor", "total", "total_is_capped", "done", "skipped", "failed", "problems", "error", "ended_at")
+RESULT = ("state", "cursor", "total", "total_is_capped", "done", "skipped", "failed", "error", "ended_at")
+Outcome = BulkProblem.Outcome
 
 
 class BulkRunner:
@@ -118,8 +120,7 @@ class BulkRunner:
                 self._count(job, selection)
             instances, missing, is_last = self._next_batch(job, selection)
             self._act(job, user, instances)
-            _note(job, ((instance_id, "skipped", "There is no such instance.") for instance_id in missing))
-            job.skipped += len(missing)
+            self._note(job, Outcome.SKIPPED, dict.fromkeys(missing, "There is no such instance."))
         except PermissionRefused as refused:
             job.error, is_last = str(refused), False
             self._end(job, BulkJob.State.FAILED)
@@ -187,11 +188,19 @@ class BulkRunner:
                 outcomes.skipped |= done.skipped
                 outcomes.failed |= done.failed
         job.done += len(outcomes.done)
-        job.skipped += len(outcomes.skipped)
-        job.failed += len(outcomes.failed)
         ids = {instance.pk: instance.instance_id for instance in instances}
-        _note(job, ((ids[pk], "skipped", why) for pk, why in outcomes.skipped.items()))
-        _note(job, ((ids[pk], "failed", why) for pk, why in outcomes.failed.items()))
+        self._note(job, Outcome.SKIPPED, {ids[pk]: why for pk, why in outcomes.skipped.items()})
+        self._note(job, Outcome.FAILED, {ids[pk]: why for pk, why in outcomes.failed.items()})
+
+    def _note(self, job: BulkJob, outcome: BulkProblem.Outcome, reasons: Mapping[str, str]) -> None:
+        """Count instances that came to that, and keep why, up to BULK_PROBLEMS of them in the whole job."""
+        counted = getattr(job, outcome.value)
+        setattr(job, outcome.value, counted + len(reasons))
+        kept = islice(reasons.items(), max(BULK_PROBLEMS - counted, 0))
+        BulkProblem.objects.using(self._store.using).bulk_create(
+            BulkProblem(job=job, outcome=outcome, instance_id=instance_id, why=why[:WHY_LENGTH])
+            for instance_id, why in kept
+        )
 
     def _perform(self, client: ActingOnMany, job: BulkJob, instances: Sequence[Instance]) -> Iterable[Outcomes]:
         """All at once; where that is refused one by one, so that one bad instance fails alone."""
@@ -226,11 +235,3 @@ def _open_jobs(store: Store) -> QuerySet[BulkJob]:
 
 def _with_waits(rows: Any, action: Action) -> Any:
     return rows.prefetch_related("open_waits") if action is Action.RAISE_EVENT else rows
-
-
-def _note(job: BulkJob, problems: Iterable[tuple[str, str, str]]) -> None:
-    """Keep the first problems of the job."""
-    for instance_id, outcome, why in problems:
-        if len(job.problems) >= BULK_PROBLEMS:
-            return
-        job.problems.append({"instance_id": instance_id, "outcome": outcome, "why": why[:300]})

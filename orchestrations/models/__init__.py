@@ -2,7 +2,7 @@
 
 from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
-from orchestrations.models.bulk_jobs import BulkJob
+from orchestrations.models.bulk_jobs import BulkJob, BulkProblem
 from orchestrations.models.chores import Chore, ChoreRun
 from orchestrations.models.counts import CountMark, InstanceCount, MovedEnd
 from orchestrations.models.dead_letters import DeadLetter
@@ -31,6 +31,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "BulkJob",
+    "BulkProblem",
     "Chore",
     "ChoreRun",
     "CountMark",

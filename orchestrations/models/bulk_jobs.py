@@ -6,10 +6,12 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from orchestrations.limits import HUB_LENGTH, IDEMPOTENCY_KEY_LENGTH
+from orchestrations.limits import HUB_LENGTH, IDEMPOTENCY_KEY_LENGTH, INSTANCE_ID_LENGTH
 from orchestrations.models.api_keys import ApiKey
 from orchestrations.models.audit import AuditEntry
 from orchestrations.models.clock import Now
+
+WHY_LENGTH = 300
 
 
 class BulkJob(models.Model):
@@ -49,7 +51,6 @@ class BulkJob(models.Model):
     done = models.IntegerField(default=0)
     skipped = models.IntegerField(default=0, help_text="Their status or a right did not allow it.")
     failed = models.IntegerField(default=0)
-    problems = models.JSONField(default=list, blank=True, help_text="The first that were skipped or failed, and why.")
     error = models.TextField(default="", blank=True, help_text="Why the job as a whole failed.")
 
     created_by = models.ForeignKey(
@@ -108,6 +109,33 @@ class BulkJob(models.Model):
         if self.state != self.State.COMPLETED or self.total is None or self.total_is_capped:
             return 0
         return max(self.total - self.handled, 0)
+
+
+class BulkProblem(models.Model):
+    """An instance that a job did not act on, and why. Of each outcome the first ``BULK_PROBLEMS`` are kept.
+
+    Written with the batch in which it had its turn, and forgotten with the job.
+    """
+
+    class Outcome(models.TextChoices):
+        SKIPPED = "skipped"
+        FAILED = "failed"
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, db_index=False, related_name="problems")
+    instance_id = models.CharField(max_length=INSTANCE_ID_LENGTH)
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    why = models.CharField(max_length=WHY_LENGTH)
+
+    class Meta:
+        db_table = "durable_bulk_problem"
+        indexes = [
+            models.Index(fields=["job", "id"], name="durable_bulk_problem_all"),
+            models.Index(fields=["job", "outcome", "id"], name="durable_bulk_problem_outcome"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id}: {self.outcome}"
 
 
 OPEN_STATES = (BulkJob.State.PENDING, BulkJob.State.RUNNING)

@@ -7,6 +7,7 @@ from django.db.models import Model, QuerySet
 from orchestrations.models import (
     ApiKey,
     BulkJob,
+    BulkProblem,
     Chore,
     ChoreRun,
     CountMark,
@@ -32,6 +33,7 @@ BELONGINGS: dict[type[Model], str] = {
     WebhookReceipt: "webhook__hub",
     OutgoingWebhook: "hub",
     IncomingWebhook: "hub",
+    BulkProblem: "job__hub",
     BulkJob: "hub",
     DeadLetter: "hub",
     Chore: "hub",

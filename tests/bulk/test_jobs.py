@@ -166,7 +166,7 @@ def test_named_instances_that_are_gone_or_ended_are_skipped_with_the_reason(make
     job = finish(make_job(Action.TERMINATE, ids=("running", "ended", "nobody", "@counter@one", "running")))
 
     assert (job.total, job.done, job.skipped) == (4, 1, 3)
-    assert {problem["instance_id"]: problem["why"] for problem in job.problems} == {
+    assert dict(job.problems.values_list("instance_id", "why")) == {
         "ended": "It is Completed.",
         "nobody": "There is no such instance.",
         "@counter@one": "There is no such instance.",
@@ -208,7 +208,7 @@ def test_ended_instances_start_again_under_new_ids(make_job, finish):
     assert (job.done, job.failed) == (1, 1)
     started = Instance.objects.get(status="Pending")
     assert (started.name, json.loads(started.input), started.tags) == ("echo", {"a": 1}, {"team": "a"})
-    assert "gone_from_the_code" in job.problems[0]["why"]
+    assert "gone_from_the_code" in job.problems.get().why
     assert AuditEntry.objects.get(action="restart").details["restarted"] == "one"
 
 
@@ -241,7 +241,7 @@ def test_tags_are_set_and_removed(make_job, finish):
 
     assert Instance.objects.get(instance_id="one").tags == {"team": "a", "owner": "ada"}
     assert (job.done, job.failed) == (1, 1)
-    assert job.problems[0]["instance_id"] == "full"
+    assert job.problems.get().instance_id == "full"
 
 
 # Rights --------------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_a_grant_for_some_names_lets_a_job_reach_those_alone(finish):
         finish(jobs.create(eve, rows.HUB, Action.SUSPEND, selection, **given)[0])
 
     assert told() == ["bill-1", "bill-2", "billing-1"]
-    assert BulkJob.objects.latest("pk").problems[0]["why"] == "There is no such instance."
+    assert BulkJob.objects.latest("pk").problems.get().why == "There is no such instance."
     with pytest.raises(PermissionRefused):
         jobs.create(eve, rows.HUB, Action.RESUME, selection, **given)
 
@@ -327,7 +327,7 @@ def test_one_bad_instance_fails_alone(make_job, finish, monkeypatch):
     job = finish(make_job(Action.SUSPEND))
 
     assert (job.state, job.done, job.failed) == ("Completed", 2, 1)
-    assert job.problems == [{"instance_id": "bad", "outcome": "failed", "why": "invalid input"}]
+    assert job.problems.values_list("instance_id", "outcome", "why").get() == ("bad", "failed", "invalid input")
     assert told() == ["fine", "good"]
 
 
@@ -362,13 +362,53 @@ def test_a_job_that_can_not_go_on_lets_the_others_go_first(make_job, runner):
     assert (known.state, known.done) == ("Completed", 1)
 
 
-def test_of_many_problems_the_first_are_kept(make_job, finish, monkeypatch):
-    monkeypatch.setattr(running, "BULK_PROBLEMS", 2)
+def test_of_many_problems_the_first_of_each_outcome_are_kept(make_job, finish, monkeypatch):
+    monkeypatch.setattr(running, "BULK_BATCH", 2)
+    monkeypatch.setattr(running, "BULK_PROBLEMS", 3)
+    for number in range(4):
+        rows.instance(f"bad-{number}")
 
-    job = finish(make_job(Action.SUSPEND, ids=("a", "b", "c")))
+    def refuse(*arguments: object, **options: object) -> object:
+        raise DataError("invalid input")
 
-    assert job.skipped == 3
-    assert [problem["instance_id"] for problem in job.problems] == ["a", "b"]
+    monkeypatch.setattr(ActingOnMany, "control_many", refuse)
+    ids = ("a", "b", "bad-0", "c", "bad-1", "bad-2", "d", "bad-3", "e")
+    job = finish(make_job(Action.SUSPEND, ids=ids))
+
+    assert (job.skipped, job.failed) == (5, 4)
+    assert list(job.problems.filter(outcome="skipped").values_list("instance_id", flat=True)) == ["a", "b", "c"]
+    failed = list(job.problems.filter(outcome="failed").values_list("instance_id", flat=True))
+    assert failed == ["bad-0", "bad-1", "bad-2"]
+
+
+def test_problems_come_by_pages_and_by_outcome(make_job, finish):
+    job = finish(make_job(Action.SUSPEND, ids=tuple(f"i-{number}" for number in range(7))))
+
+    first = jobs.problems(job, limit=3)
+    second = jobs.problems(job, limit=3, cursor=first.next_cursor)
+    third = jobs.problems(job, limit=3, cursor=second.next_cursor)
+    back = jobs.problems(job, limit=3, cursor=third.previous_cursor)
+
+    told = [[row.instance_id for row in page.items] for page in (first, second, third, back)]
+    assert told == [["i-0", "i-1", "i-2"], ["i-3", "i-4", "i-5"], ["i-6"], ["i-3", "i-4", "i-5"]]
+    assert (first.previous_cursor, third.next_cursor) == (None, None)
+    assert jobs.problems(job, "failed").items == []
+    assert len(jobs.problems(job, "skipped").items) == 7
+
+
+def test_a_batch_that_is_done_again_tells_no_problem_twice(make_job, finish, runner, monkeypatch):
+    job = make_job(Action.SUSPEND, ids=("a", "b"))
+
+    def die(*arguments: object, **options: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(BulkJob, "save", die)
+        with pytest.raises(OperationalError):
+            runner.run_batch()
+
+    assert finish(job).skipped == 2
+    assert list(job.problems.values_list("instance_id", flat=True)) == ["a", "b"]
 
 
 def test_old_jobs_make_room(make_job, finish, monkeypatch):

@@ -17,6 +17,7 @@ from orchestrations.models import (
     ActivityWorkItem,
     AuditEntry,
     BulkJob,
+    BulkProblem,
     DeadLetter,
     HistoryEvent,
     InboxMessage,
@@ -563,18 +564,22 @@ def more() -> None:
     admin = User.objects.get(username="admin")
     SavedView.objects.create(hub=HUB, name="Failed today", query="status:failed created:-24h", owner=admin)
     chosen = Selection(InstanceFilter(statuses=(RuntimeStatus.RUNNING,), name="order_flow", created_to=now)).to_json()
-    problem = {"instance_id": "ref-88", "outcome": "skipped", "why": "It is Completed."}
     for state, done, columns in (
         ("Running", 700, {}),
-        ("Completed", 1_237, {"skipped": 3, "problems": [problem], "ended_at": now}),
+        ("Completed", 1_097, {"skipped": 140, "failed": 3, "ended_at": now}),
         ("Stopped", 500, {"stopped_by": "dana", "ended_at": now}),
         ("Failed", 0, {"error": "The filter can't be read any more.", "ended_at": now}),
     ):
-        BulkJob.objects.create(
+        job = BulkJob.objects.create(
             hub=HUB, action="terminate", selection=chosen, reason="the batch was started twice", state=state,
             parameters={"recursive": True}, total=1_240, done=done, created_by=admin, creator_name="admin",
             via="Dashboard", started_at=now - timedelta(seconds=40), **columns,
         )  # fmt: skip
+        BulkProblem.objects.bulk_create(
+            BulkProblem(job=job, instance_id=f"ref-{number}", outcome=outcome, why=why)
+            for outcome, why in (("skipped", "It is Completed."), ("failed", "The database refused it."))
+            for number in range(columns.get(outcome, 0))
+        )
     refund = ask("rf-20", "Refund 410.00 EUR to Acme GmbH", form=Refund, name="refund", quorum_approve=2, approvals=1)
     vote(refund, "dana", "approve", "Checked with the shop.")
     say(refund, "dana", "Please look at the second line.")

@@ -16,6 +16,7 @@ from orchestrations.interfaces.api.serializers import (
     Asked,
     Flag,
     Json,
+    PageQuery,
     Payload,
     Text,
 )
@@ -28,7 +29,7 @@ from orchestrations.limits import (
     TAGS,
     VERSION_LENGTH,
 )
-from orchestrations.models import BulkJob
+from orchestrations.models import BulkJob, BulkProblem
 
 TAG_CHANGES = {
     "type": "object",
@@ -215,11 +216,17 @@ class PreviewAnswer(serializers.Serializer[Any]):
     first_instance_ids = serializers.ListField(child=serializers.CharField())
 
 
+class ProblemQuery(PageQuery):
+    """Which of a job's problems."""
+
+    outcome = serializers.ChoiceField(BulkProblem.Outcome.values, required=False, help_text="Those alone.")
+
+
 class Problem(serializers.Serializer[Any]):
     """An instance that was skipped or failed."""
 
     instance_id = serializers.CharField()
-    outcome = serializers.ChoiceField(["skipped", "failed"])
+    outcome = serializers.ChoiceField(BulkProblem.Outcome.values)
     why = serializers.CharField()
 
 
@@ -246,10 +253,18 @@ class BatchSummary(serializers.Serializer[Any]):
 
 
 class BatchDetail(BatchSummary):
-    """A bulk job with the first of its problems."""
+    """A bulk job with the first 100 of its problems."""
 
     parameters = Json()
     problems = Problem(many=True)
+
+
+class ProblemPage(serializers.Serializer[Any]):
+    """One page of a job's problems, in the order of their turns."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = Problem(many=True)
 
 
 class BatchPage(serializers.Serializer[Any]):

@@ -258,6 +258,9 @@ EXAMPLES: dict[str, Example] = {
         },
     ),
     "get_batch": Example({200: BATCH}),
+    "list_batch_problems": Example(
+        {200: page({"instance_id": ORDER, "outcome": "skipped", "why": "It is Completed."})}, query="outcome=skipped"
+    ),
     "stop_batch": Example({200: {**BATCH, "state": "Stopped", "stopped_by": "ada"}}),
     "list_waits": Example({200: [WAIT]}),
     "list_approvals": Example({200: page(APPROVAL)}, query="tab=mine"),

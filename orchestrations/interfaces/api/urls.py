@@ -46,6 +46,7 @@ urlpatterns = [
     path(f"{ONE}tags/", batches.Tags.as_view(), name="instance_tags"),
     path("batches/", batches.Batches.as_view(), name="batches"),
     path("batches/<int:batch_id>/", batches.Batch.as_view(), name="batch"),
+    path("batches/<int:batch_id>/problems/", batches.BatchProblems.as_view(), name="batch_problems"),
     path("batches/<int:batch_id>/stop/", batches.StopBatch.as_view(), name="stop_batch"),
     path("waits/", approvals.Waits.as_view(), name="waits"),
     path("approvals/", approvals.Approvals.as_view(), name="approvals"),

@@ -154,5 +154,8 @@ def _summary(call: Call, job: BulkJob) -> dict[str, Any]:
 
 
 def _batch(call: Call, job: BulkJob) -> Batch:
-    problems = [BatchProblem(**problem) for problem in job.problems]
+    problems = [
+        BatchProblem(row.instance_id, row.outcome, row.why)  # type: ignore[arg-type]  # the column has these choices
+        for row in jobs.first_problems(job)
+    ]
     return Batch(**_summary(call, job), recursive=bool(job.parameters.get("recursive")), problems=problems)

@@ -11,8 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from orchestrations.bulk.runner import BulkRunner
+from orchestrations.bulk.selections import Selection
 from orchestrations.core.events import EventType
-from orchestrations.models import AuditEntry, BulkJob, Grant, InboxMessage, Instance, LargePayload
+from orchestrations.models import AuditEntry, BulkJob, BulkProblem, Grant, InboxMessage, Instance, LargePayload
 from orchestrations.store import get_store
 from tests import rows
 
@@ -339,7 +340,7 @@ def test_a_job_leads_to_its_acts_in_the_audit_trail(admin_client):
     assert f'href="/hubs/default/bulk/{second.pk}/"' not in of_first
     assert "/i/one/" in of_first and "/i/two/" not in of_first
     exported = admin_client.get("/hubs/default/audit/export.ndjson", {"job": first.pk}).getvalue()
-    assert exported.count(b"\n") == 2
+    assert exported.count(b"\n") == 3  # with the line that says that it is whole
 
 
 def test_what_was_not_done_is_listed_with_the_reason(operator):
@@ -352,6 +353,50 @@ def test_what_was_not_done_is_listed_with_the_reason(operator):
     page = operator.get(f"{BULK}{BulkJob.objects.get().pk}/").text
 
     assert "It is Completed." in page
+
+
+def with_problems(skipped: int, failed: int, state: str = "Completed") -> BulkJob:
+    selection = Selection.of_ids(["one"]).to_json()
+    job = BulkJob.objects.create(
+        hub="default", action="suspend", selection=selection, state=state, skipped=skipped, failed=failed, total=999,
+        creator_name="operator", via="Dashboard",
+    )  # fmt: skip
+    for outcome, number in (("skipped", skipped), ("failed", failed)):
+        BulkProblem.objects.bulk_create(
+            BulkProblem(job=job, instance_id=f"{outcome}-{n:03}", outcome=outcome, why=f"<b>{outcome}</b>")
+            for n in range(number)
+        )
+    return job
+
+
+def listed(page: str) -> list[str]:
+    return re.findall(r'<tr id="problem-\d+"><td class="mono id"><a href="[^"]+">([^<]+)</a>', page)
+
+
+def test_all_that_was_not_done_is_reached_by_pages_and_by_outcome(operator):
+    address = f"{BULK}{with_problems(skipped=130, failed=3).pk}/"
+
+    pages = [operator.get(address).text]
+    while later := re.search(r'href="([^"#]+)#problems" rel="next"', pages[-1]):
+        pages.append(operator.get(html.unescape(later[1])).text)
+
+    everything = [name for page in pages for name in listed(page)]
+    assert everything == [f"skipped-{n:03}" for n in range(130)] + [f"failed-{n:03}" for n in range(3)]
+    assert len(pages) == 3
+    assert listed(operator.get(address, {"outcome": "failed"}).text) == [f"failed-{n:03}" for n in range(3)]
+    assert "All <strong>133</strong>" in pages[0]
+    assert "<b>" not in pages[0]
+    assert operator.get(address, {"outcome": "lost"}).status_code == 404
+    assert operator.get(address, {"cursor": "made-up"}).status_code == 404
+
+
+def test_a_running_job_keeps_to_the_page_that_is_read(operator):
+    address = f"{BULK}{with_problems(skipped=60, failed=2, state='Running').pk}/"
+
+    page = operator.get(address, {"outcome": "failed"}).text
+    again = operator.get(html.unescape(re.search(r'hx-get="([^"]+live/[^"]*)"', page)[1]), headers=HTMX).text
+
+    assert listed(again) == listed(page) == ["failed-000", "failed-001"]
 
 
 def test_a_job_is_stopped_once(operator):

@@ -25,7 +25,7 @@ from orchestrations.interfaces.api.problems import Conflict
 from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
 from orchestrations.interfaces.api.views.instances import instance_filter
-from orchestrations.models import AuditEntry, BulkJob
+from orchestrations.models import AuditEntry, BulkJob, BulkProblem
 
 SUMMARY = (
     "id",
@@ -126,6 +126,27 @@ class Batch(HubView):
         return Response(_detail(request, _find(self, batch_id), payloads=self.sees_all_payloads))
 
 
+class BatchProblems(HubView):
+    """The instances that a bulk job did not act on."""
+
+    @needs(Action.VIEW, narrowed=True)
+    @extend_schema(
+        operation_id="list_batch_problems",
+        parameters=[batch_serializers.ProblemQuery],
+        responses={200: batch_serializers.ProblemPage, **problems(400, 403, 404)},
+    )
+    def get(self, request: Request, batch_id: int) -> Response:
+        """A page of the instances that were skipped or failed, and why, in the order of their turns.
+
+        Of each outcome the first 10,000 are kept.
+        """
+        asked = self.asked(batch_serializers.ProblemQuery)
+        page = jobs.problems(
+            _find(self, batch_id), asked.get("outcome", ""), cursor=asked.get("cursor"), limit=asked["limit"]
+        )
+        return page_response(request, page, _problem)
+
+
 class StopBatch(HubView):
     """The end of a bulk job before its time."""
 
@@ -188,7 +209,12 @@ def _summary(request: Request, job: BulkJob) -> dict[str, Any]:
     }
 
 
+def _problem(row: BulkProblem) -> dict[str, str]:
+    return {"instance_id": row.instance_id, "outcome": row.outcome, "why": row.why}
+
+
 def _detail(request: Request, job: BulkJob, *, payloads: bool) -> dict[str, Any]:
     parameters = job.parameters if payloads else {**job.parameters, "event_data": None}
     kept = {name: value for name, value in parameters.items() if name in job.parameters}
-    return {**_summary(request, job), "parameters": kept, "problems": job.problems}
+    first = jobs.first_problems(job)
+    return {**_summary(request, job), "parameters": kept, "problems": [_problem(row) for row in first]}

@@ -11,6 +11,7 @@ from orchestrations.interfaces.dashboard.links import view_url
 from orchestrations.interfaces.dashboard.presentation.deeds import told
 from orchestrations.interfaces.dashboard.presentation.statuses import BADGES, Badge
 from orchestrations.interfaces.dashboard.presentation.verbs import VERBS
+from orchestrations.limits import BULK_PROBLEMS
 from orchestrations.models import BulkJob
 from orchestrations.search.filters import query_of
 from orchestrations.search.language import write
@@ -49,7 +50,8 @@ def describe(job: BulkJob) -> dict[str, object]:
         "label": shown.label,
         "total": shown.total,
         "summary": _summary(job, shown),
-        "more_problems": max(job.skipped + job.failed - len(job.problems), 0),
+        "problems_kept": BULK_PROBLEMS,
+        "has_more_problems": max(job.skipped, job.failed) > BULK_PROBLEMS,
         "chosen": _chosen(job),
         "parameters": told(parameters_told(job)),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -31,6 +32,7 @@ from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.search.filters import filter_of
 from orchestrations.search.language import QueryError, parse
 
+OUTCOMES = {"": "All", "failed": "Failed", "skipped": "Skipped"}
 BULK_VERBS = {slug: verb for slug, verb in VERBS.items() if verb.action in ACTS}
 
 
@@ -206,12 +208,41 @@ def _context(request: HttpRequest, hub: str, job: BulkJob) -> dict[str, object]:
     return {
         **_where(hub),
         **describe(job),
+        **_problems(request, job),
         "may_stop": not job.is_over and jobs.may_stop(person(request), job),
         "version": topics.version(topics.bulk_job(job.pk)),
         "tick_url": reverse("dashboard:bulk_tick", args=where),
-        "live_url": reverse("dashboard:bulk_live", args=where),
+        "live_url": f"{reverse('dashboard:bulk_live', args=where)}?{_part(request)}",
         "stop_url": reverse("dashboard:bulk_stop", args=where),
     }
+
+
+def _problems(request: HttpRequest, job: BulkJob) -> dict[str, object]:
+    """A page of what was skipped or failed, all of it or by the ``outcome`` that the address names."""
+    outcome = request.GET.get("outcome", "")
+    if outcome not in OUTCOMES:
+        raise Http404("A bulk job has no such outcome.")
+    try:
+        page = jobs.problems(job, outcome, cursor=request.GET.get("cursor"))
+    except InvalidCursor as invalid:
+        raise Http404(str(invalid)) from invalid
+    address = reverse("dashboard:bulk_job", args=[job.hub, job.pk])
+    counts = {"": job.skipped + job.failed, "skipped": job.skipped, "failed": job.failed}
+    return {
+        "problems": page.items,
+        "outcomes": [
+            {"label": label, "count": counts[one], "url": f"{address}?outcome={one}", "is_current": one == outcome}
+            for one, label in OUTCOMES.items()
+        ],
+        "earlier": page.previous_cursor and f"{address}?{_part(request, page.previous_cursor)}",
+        "later": page.next_cursor and f"{address}?{_part(request, page.next_cursor)}",
+    }
+
+
+def _part(request: HttpRequest, cursor: str = "") -> str:
+    """Which of the job's problems are shown, for an address: those of this request, or those at the cursor."""
+    asked = {"outcome": request.GET.get("outcome"), "cursor": cursor or request.GET.get("cursor")}
+    return urlencode({name: value for name, value in asked.items() if value})
 
 
 def _where(hub: str) -> dict[str, object]:
