@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
 
 PROBLEMS_TOLD = 100
+NEWER_COUNTED = 99  # jobs made while a page is read; more are "99+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,31 @@ def page(
 
     Raises InvalidCursor.
     """
+    return keyset_page(_known_to(for_user, hub), None, cursor=cursor, limit=limit)
+
+
+def again(hub: str, pks: Collection[int], for_user: Person) -> list[BulkJob]:
+    """Those of the jobs that ``for_user`` may know of, as they stand now, newest first."""
+    return list(_known_to(for_user, hub).filter(pk__in=pks).order_by("-pk"))
+
+
+def newest(hub: str) -> int:
+    """The key of the hub's newest job; 0 where there is none."""
+    return _jobs().filter(hub=hub).order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def count_newer(hub: str, known: int, for_user: Person) -> CappedCount:
+    """How many jobs that ``for_user`` may know of were made after that one."""
+    newer = _known_to(for_user, hub).filter(pk__gt=known).order_by().values("pk")
+    return CappedCount.of(newer[: NEWER_COUNTED + 1].count(), NEWER_COUNTED)
+
+
+def _known_to(user: Person | None, hub: str) -> QuerySet[BulkJob]:
     rows = _jobs().filter(hub=hub).defer("selection")
-    if for_user is not None and not can(for_user, Action.VIEW):
-        doable = [action.value for action in ACTS if can(for_user, action)]
-        rows = rows.filter(Q(**columns_of(for_user)) | Q(action__in=doable))
-    return keyset_page(rows, None, cursor=cursor, limit=limit)
+    if user is None or can(user, Action.VIEW):
+        return rows
+    doable = [action.value for action in ACTS if can(user, action)]
+    return rows.filter(Q(**columns_of(user)) | Q(action__in=doable))
 
 
 def problems(

@@ -12,11 +12,12 @@ from django.db.models import Q, QuerySet
 from orchestrations.conf import get_config
 from orchestrations.limits import LIST_PAGE
 from orchestrations.models import AuditEntry
-from orchestrations.reading.paging import Page, keyset_page
+from orchestrations.reading.paging import CappedCount, Page, keyset_page
 from orchestrations.search.filters import storable
 from orchestrations.search.names import LAST_CHARACTER
 
 CHUNK = 1_000  # rows read at once for an export
+NEWER_COUNTED = 99  # acts that came while a page is read; more are "99+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ def list_entries(
 ) -> Page[AuditEntry]:
     """A page of acts, the latest first. Raises InvalidCursor."""
     return keyset_page(_filtered(hub, where), "at", cursor=cursor, limit=limit)
+
+
+def newest_act(hub: str) -> int:
+    """The key of the newest entry; 0 where there is none."""
+    keys = AuditEntry.objects.using(get_config().database).filter(hub=hub).order_by("-pk").values_list("pk", flat=True)
+    return keys.first() or 0
+
+
+def count_newer(hub: str, where: AuditFilter, newest: int) -> CappedCount:
+    """How many acts of the filter came after the entry of that key."""
+    newer = _filtered(hub, where).filter(pk__gt=newest).order_by().values("pk")
+    return CappedCount.of(newer[: NEWER_COUNTED + 1].count(), NEWER_COUNTED)
 
 
 def all_entries(hub: str, where: AuditFilter) -> Iterator[AuditEntry]:

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from durable_admin.samples.approval import Expense, settle_expense
 from orchestrations import OrchestrationClient
-from orchestrations.models import AuditEntry, Instance
+from orchestrations.models import AuditEntry, BulkJob, Entity, InboxMessage, Instance
+from tests import rows
 from tests.e2e import scenes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +52,48 @@ def test_new_instances_are_counted_and_shown_when_asked(people, open_page):
     button.click()
     expect(row(page, "second")).to_be_visible()
     expect(button).to_have_count(0)
+
+
+def test_new_acts_are_counted_on_the_audit_page_and_leave_the_filter_alone(people, open_page):
+    scenes.purged("old-order")
+    page = open_page("admin", "/hubs/default/audit/")
+    page.get_by_label("Who").type("da")
+
+    scenes.purged("other-order")
+
+    button = page.get_by_role("link", name="Show 2 new acts")
+    expect(button).to_be_visible()
+    expect(page.get_by_label("Who")).to_have_value("da")
+    expect(page.get_by_role("row")).to_have_count(3)
+    button.click()
+    expect(page.get_by_role("row")).to_have_count(5)
+
+
+def test_the_list_of_jobs_follows_them_without_a_reload(people, open_page):
+    job = BulkJob.objects.create(
+        hub="default", action="suspend", selection='{"ids": ["one"]}', state="Running", total=40, done=7,
+        creator_name="admin", via="Dashboard",
+    )  # fmt: skip
+    page = open_page("admin", "/hubs/default/bulk/")
+    link = page.get_by_role("link", name="Suspend (")
+    link.focus()
+
+    BulkJob.objects.filter(pk=job.pk).update(done=40, state="Completed", batches=2)
+
+    expect(page.get_by_role("cell", name="40 of 40")).to_be_visible()
+    expect(link).to_be_focused()
+
+
+def test_the_page_of_an_entity_follows_it_without_a_reload(people, open_page):
+    row = rows.entity("@counter@north", '{"count": 1}')
+    page = open_page("admin", "/hubs/default/entities/counter/north/")
+    expect(page.locator("pre")).to_contain_text('"count": 1')
+
+    Entity.objects.filter(pk=row.pk).update(state='{"count": 2}', last_operation_at=timezone.now())
+    expect(page.locator("pre")).to_contain_text('"count": 2')
+
+    InboxMessage.objects.create(hub="default", instance=row.instance, type="EntityOperationSignaled", name="add")
+    expect(page.get_by_role("cell", name="Signal add")).to_be_visible()
 
 
 def test_who_approves_sees_the_instance_finish(people, engine, open_page):

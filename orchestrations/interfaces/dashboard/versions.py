@@ -63,6 +63,16 @@ def newest_version(newest: int | None) -> str:
     return digest([newest])
 
 
+def jobs_version(newest: int, states: Iterable[tuple[int, str, int]]) -> str:
+    """What changes when a list of bulk jobs does, or its hub has a newer one; key, state and batches of each."""
+    return digest((newest, *sorted(states)))
+
+
+def entity_version(last_operation_at: datetime, locked_by: str, backlog: int) -> str:
+    """What changes with each batch of an entity's operations, and with its lock."""
+    return digest((last_operation_at.isoformat(), locked_by, backlog))
+
+
 def with_coming(rows: QuerySet[Instance]) -> QuerySet[Instance]:
     """The rows with ``coming``: the newest control message on its way to each, None where there is none."""
     newest = InboxMessage.objects.filter(instance_id=OuterRef("pk"), type__in=CONTROL_TYPES).order_by("-pk")

@@ -156,7 +156,7 @@ def test_it_costs_the_same_queries_for_one_act_and_for_fifty(auditor, django_ass
     for _ in range(count):
         act()
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         auditor.get(AUDIT)
 
 
@@ -208,7 +208,40 @@ def test_no_cell_of_an_export_is_a_formula(auditor, reason):
     assert next(csv.DictReader(io.StringIO(text)))["reason"] == f"'{reason}"
 
 
-@pytest.mark.parametrize("path", ["", "export.csv"])
+def test_a_first_page_hears_of_new_acts_of_its_filter(auditor, acts):
+    page = auditor.get(AUDIT, {"who": "dana"}).text
+    tick, newer, watched = (
+        html.unescape(re.search(rf'id="newer"[^>]*{name}="([^"]+)"', page)[1])
+        for name in ("data-tick", "hx-get", "data-watch")
+    )
+    assert auditor.get(tick, {"v": watched}).status_code == 204
+
+    act(actor_name="erin")
+    assert auditor.get(tick, {"v": watched})["HX-Trigger"] == '{"dash:newer": {}}'
+    assert "Show" not in auditor.get(newer).text
+    act(actor_name="dana")
+    again = auditor.get(newer).text
+
+    assert "Show 1 new act<" in again and f'href="{AUDIT}?who=dana"' in again
+    assert auditor.get(tick, {"v": re.search(r'data-watch="([^"]+)"', again)[1]}).status_code == 204
+
+
+def test_an_older_page_stays_as_it_is(auditor):
+    for number in range(60):
+        act(minutes=number)
+    older = html.unescape(re.search(r'href="([^"]+)" rel="next"', auditor.get(AUDIT).text)[1])
+
+    assert "data-tick" not in auditor.get(older).text
+
+
+def test_new_acts_are_counted_up_to_a_bound(auditor, acts, monkeypatch):
+    monkeypatch.setattr(audit_trail, "NEWER_COUNTED", 2)
+
+    assert "Show 2+ new acts<" in auditor.get(f"{AUDIT}newer/", {"newest": "0"}).text
+    assert auditor.get(f"{AUDIT}newer/", {"newest": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "export.csv", "newer/", "tick/"])
 def test_it_needs_a_permission_of_its_own(viewer, path):
     response = viewer.get(AUDIT + path)
 

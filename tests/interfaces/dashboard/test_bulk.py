@@ -431,6 +431,40 @@ def test_jobs_are_listed_with_few_queries(operator, viewer, django_assert_max_nu
     assert viewer.get(BULK, {"cursor": "made-up"}).status_code == 404
 
 
+def test_the_list_of_jobs_hears_of_their_progress_and_of_new_ones(operator, approver):
+    rows.instance("one")
+    made(operator)
+    page = operator.get(BULK).text
+    tick, live, watched = (
+        html.unescape(re.search(rf'id="jobs"[^>]*{name}="([^"]+)"', page)[1])
+        for name in ("data-tick", "hx-get", "data-watch")
+    )
+    assert operator.get(f"{tick}&v={watched}").status_code == 204
+
+    work()
+    made(operator)
+
+    assert operator.get(f"{tick}&v={watched}")["HX-Trigger"] == '{"dash:jobs": {}}'
+    again = operator.get(live, headers=HTMX).text
+    assert "<html" not in again
+    assert "Show 1 new job<" in again
+    assert (again.count("Suspend ("), again.count("Completed")) == (1, 1)
+    watched = re.search(r'data-watch="([^"]+)"', again)[1]
+    assert operator.get(f"{tick}&v={watched}").status_code == 204
+    assert approver.get(live).status_code == 403
+
+
+def test_who_is_shown_own_jobs_alone_hears_of_no_others(approver, operator):
+    narrowed(approver, "view", "suspend", names="echo")
+    live = html.unescape(re.search(r'id="jobs"[^>]*hx-get="([^"]+)"', approver.get(BULK).text)[1])
+    rows.instance("one")
+    job = made(operator)
+
+    again = approver.get(live.replace("ids=", f"ids={job.pk}")).text
+
+    assert "Suspend (" not in again and "new job" not in again
+
+
 def test_a_preview_costs_few_queries(operator, django_assert_max_num_queries):
     for number in range(30):
         rows.instance(f"order-{number}", minutes=number)

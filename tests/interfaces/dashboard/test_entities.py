@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -64,8 +65,9 @@ def test_an_entity_shows_its_state_lock_queue_and_who_asked(operator, django_ass
     InboxMessage.objects.create(
         hub=row.hub,
         instance=row.instance,
-        type="EntitySignaled",
+        type="EntityOperationSignaled",
         name="add",
+        attributes=json.dumps({"owner": "order-8"}),
         created_at=rows.NOON,
         visible_at=rows.NOON,
     )
@@ -78,13 +80,58 @@ def test_an_entity_shows_its_state_lock_queue_and_who_asked(operator, django_ass
         details={"operation": "add"},
     )
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         page = operator.get(f"{LIST}counter/north~7E1/").text
 
     assert "&quot;count&quot;: 41" in page
     assert 'href="/hubs/default/i/order-7/"' in page and "2 messages wait for it" in page
-    assert "EntitySignaled" in page
+    assert 'Signal <span class="mono">add</span>' in page
+    assert '<a href="/hubs/default/i/order-8/">order-8</a>' in page and ">next<" in page
     assert "ada" in page
+
+
+@pytest.mark.parametrize(
+    ("event", "columns", "words"),
+    [
+        ("EntityOperationCalled", {"attributes": '{"owner": "@other@1"}'}, ("Call", ">@other@1<", ">next<")),
+        (
+            "EntityLockRequested",
+            {"name": None, "visible_at": None},
+            ("Asks for the lock", "—", "when the lock is free"),
+        ),
+        ("EntityOperationSignaled", {"attributes": '{"by": "<b>eve</b>"}'}, ("Signal", "&lt;b&gt;eve&lt;/b&gt;")),
+        ("EntityOperationSignaled", {"visible_at": rows.NOON.replace(year=2999)}, ("2999-03-01",)),
+    ],
+)
+def test_what_waits_for_it_says_who_sent_it_and_when_its_turn_is(operator, event, columns, words):
+    row = rows.entity("@counter@one", "1")
+    InboxMessage.objects.create(hub=row.hub, instance=row.instance, type=event, **{"name": "add", **columns})
+
+    page = operator.get(f"{LIST}counter/one/").text
+
+    queue = page.partition('id="entity-queue"')[2].partition("</table>")[0]
+    assert all(word in queue for word in words)
+
+
+@pytest.mark.parametrize("key", ["one", ""])
+def test_its_page_hears_of_operations_and_of_what_is_sent_to_it(operator, viewer, approver, key):
+    row = rows.entity(f"@counter@{key}", "1")
+    page = operator.get(f"{LIST}counter/{f'{key}/' if key else ''}").text
+    tick, live, watched = (
+        re.search(rf'id="entity"[^>]*{name}="([^"]+)"', page)[1] for name in ("data-tick", "hx-get", "data-watch")
+    )
+    assert operator.get(tick, {"v": watched}).status_code == 204
+
+    InboxMessage.objects.create(hub=row.hub, instance=row.instance, type="EntityOperationSignaled", name="add")
+    assert operator.get(tick, {"v": watched})["HX-Trigger"] == '{"dash:arrivals": {}}'
+    InboxMessage.objects.all().delete()
+    Entity.objects.update(state="42", last_operation_at=rows.NOON.replace(hour=13))
+    assert operator.get(tick, {"v": watched})["HX-Trigger"] == '{"dash:entity": {}}'
+
+    part = operator.get(live, headers={"HX-Request": "true"}).text
+    assert ">42</pre>" in part and "<html" not in part
+    assert "42" not in viewer.get(live).text
+    assert [approver.get(address).status_code for address in (tick, live)] == [403, 403]
 
 
 def test_its_state_is_for_who_may_see_payloads(viewer):

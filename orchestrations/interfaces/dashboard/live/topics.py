@@ -19,7 +19,9 @@ from orchestrations.interfaces.dashboard.versions import (
     approvals_version,
     arrivals_version,
     digest,
+    entity_version,
     instance_version,
+    jobs_version,
     newest_version,
     rows_version,
     state_version,
@@ -27,7 +29,8 @@ from orchestrations.interfaces.dashboard.versions import (
     waits_version,
     with_coming,
 )
-from orchestrations.models import BulkJob, HumanComment, HumanTask, InboxMessage, Instance
+from orchestrations.models import BulkJob, Entity, HumanComment, HumanTask, InboxMessage, Instance
+from orchestrations.reading.audit_trail import newest_act
 from orchestrations.reading.queries import newest_instance
 
 KEYS_IN_ONE_STATEMENT = 1_000
@@ -78,6 +81,21 @@ def approvals(hub: str) -> Topic:
 def bulk_job(pk: int) -> Topic:
     """How far a bulk job has come."""
     return Topic("bulk_job", pk)
+
+
+def bulk_jobs(hub: str, pks: Iterable[int]) -> Topic:
+    """How far those bulk jobs have come, and whether the hub has newer ones."""
+    return Topic("bulk_jobs", (hub, tuple(pks)))
+
+
+def entity(pk: int) -> Topic:
+    """The state and the lock of an entity, by the key of its instance."""
+    return Topic("entity", pk)
+
+
+def acts(hub: str) -> Topic:
+    """The newest entry of the hub's audit trail."""
+    return Topic("acts", hub)
 
 
 def region(key: tuple[str, ...]) -> Topic:
@@ -177,6 +195,29 @@ def _read_bulk_jobs(pks: Collection[int]) -> dict[int, str]:
     return found | {pk: digest((state, batches)) for pk, state, batches in rows.values_list("pk", "state", "batches")}
 
 
+def _read_lists_of_jobs(lists: Collection[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
+    jobs = BulkJob.objects.using(get_config().database)
+    found = dict.fromkeys(lists, "")
+    for hub, shown in lists:
+        states = jobs.filter(hub=hub, pk__in=shown).values_list("pk", "state", "batches")
+        newest = jobs.filter(hub=hub).order_by("-pk").values_list("pk", flat=True).first() or 0
+        found[hub, shown] = jobs_version(newest, states)
+    return found
+
+
+def _read_entities(pks: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = dict.fromkeys(pks, "")
+    for some in _batches(pks):
+        rows = Entity.objects.using(get_config().database).filter(instance_id__in=some)
+        for row in rows.only("instance_id", "last_operation_at", "locked_by", "backlog"):
+            found[row.instance_id] = entity_version(row.last_operation_at, row.locked_by, row.backlog)
+    return found
+
+
+def _read_acts(hubs: Collection[str]) -> dict[str, str]:
+    return {hub: newest_version(newest_act(hub)) for hub in hubs}
+
+
 READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
     # "region" is added by the boards, which import this module.
     "rows": _read_rows,
@@ -187,6 +228,9 @@ READERS: dict[str, Callable[[Collection[Any]], Mapping[Any, str]]] = {
     "approvals": _read_approvals,
     "task": _read_tasks,
     "bulk_job": _read_bulk_jobs,
+    "bulk_jobs": _read_lists_of_jobs,
+    "entity": _read_entities,
+    "acts": _read_acts,
 }
 
 

@@ -17,7 +17,7 @@ from orchestrations.interfaces.dashboard.access import is_partial, person, signe
 from orchestrations.interfaces.dashboard.human import bulk, inbox
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer as answer_tick
-from orchestrations.limits import LIST_PAGE
+from orchestrations.interfaces.dashboard.shown_rows import keys_in
 from orchestrations.models import HumanTask
 from orchestrations.reading import queries
 from orchestrations.reading.paging import CappedCount
@@ -59,8 +59,8 @@ def rows(request: HttpRequest) -> HttpResponse:
     tab = request.GET.get("tab", "mine")
     if tab not in inbox.TABS:
         raise Http404("The inbox has no such tab.")
-    shown = _integers(request.GET.get("ids", ""))
-    newest = next(iter(_integers(request.GET.get("newest", ""))), None)
+    shown = keys_in(request.GET.get("ids", ""))
+    newest = next(iter(keys_in(request.GET.get("newest", ""))), None)
     found = inbox.overview(who, hub, tab, newest)
     context = {
         **_rows(hub, tab, inbox.rows_again(who, hub, tab, shown), found.version, newest),
@@ -94,7 +94,7 @@ def badge(request: HttpRequest) -> HttpResponse:
 @signed_in
 def together(request: HttpRequest) -> HttpResponse:
     """One answer for many questions of one form: first what they are, then the sending, then what became of each."""
-    chosen = bulk.choose(request, _integers(",".join(request.POST.getlist("task"))))
+    chosen = bulk.choose(request, keys_in(",".join(request.POST.getlist("task"))))
     context = {"hub": get_config().task_hub, "section": "approvals", "chosen": chosen}
     if chosen.problem:
         return render(request, "dashboard/approvals/together.html", context, status=422)
@@ -158,7 +158,3 @@ def _tabs(tab: str, counts: dict[str, CappedCount]) -> dict[str, object]:
 
 def _url(tab: str, **more: str) -> str:
     return f"{reverse('dashboard:approvals')}?{urlencode({'tab': tab, **more})}"
-
-
-def _integers(text: str) -> list[int]:
-    return [int(one) for one in text.split(",")[:LIST_PAGE] if one.isdecimal() and len(one) < 19]

@@ -27,7 +27,8 @@ from orchestrations.interfaces.dashboard.consequences import MEASURED_INSTANCES,
 from orchestrations.interfaces.dashboard.live import answering, topics
 from orchestrations.interfaces.dashboard.presentation.bulk_jobs import describe, show
 from orchestrations.interfaces.dashboard.presentation.verbs import VERBS, Verb
-from orchestrations.limits import LIST_PAGE_MAXIMUM
+from orchestrations.interfaces.dashboard.shown_rows import keys_in
+from orchestrations.interfaces.dashboard.versions import jobs_version
 from orchestrations.models import AuditEntry, BulkJob, Instance
 from orchestrations.search.filters import filter_of
 from orchestrations.search.language import QueryError, parse
@@ -62,18 +63,40 @@ def new(request: HttpRequest, *, hub: str) -> HttpResponse:
 @needs(Action.VIEW, narrowed=True)
 def index(request: HttpRequest, *, hub: str) -> HttpResponse:
     """The jobs of the task hub that the reader may know of, newest first."""
+    newest, cursor = jobs.newest(hub), request.GET.get("cursor")
     try:
-        page = jobs.page(hub, cursor=request.GET.get("cursor"), for_user=person(request))
+        page = jobs.page(hub, cursor=cursor, for_user=person(request))
     except InvalidCursor as invalid:
         raise Http404(str(invalid)) from invalid
     address = reverse("dashboard:bulk", args=[hub])
+    shown = {"ids": ",".join(str(job.pk) for job in page.items)} | ({} if cursor else {"newest": str(newest)})
     context = {
-        **_where(hub),
-        "jobs": [show(job) for job in page.items],
+        **_rows(hub, page.items, newest),
+        **_addresses(hub, urlencode(shown)),
         "newer": page.previous_cursor and f"{address}?cursor={page.previous_cursor}",
         "older": page.next_cursor and f"{address}?cursor={page.next_cursor}",
     }
     return render(request, "dashboard/bulk/index.html", context)
+
+
+@require_GET
+@needs(Action.VIEW, narrowed=True)
+def index_live(request: HttpRequest, *, hub: str) -> HttpResponse:
+    """The jobs that a page shows, as they stand now, and how many were made since."""
+    newest = jobs.newest(hub)
+    shown, known = keys_in(request.GET.get("ids", "")), keys_in(request.GET.get("newest", ""))
+    found = jobs.again(hub, shown, person(request))
+    context = {**_rows(hub, found, newest), **_addresses(hub, request.GET.urlencode())}
+    if known:
+        context["newer_count"] = jobs.count_newer(hub, known[0], person(request))
+    return render(request, "dashboard/bulk/_jobs.html", context)
+
+
+@require_GET
+@needs(Action.VIEW, narrowed=True)
+def index_tick(request: HttpRequest, *, hub: str) -> HttpResponseBase:
+    """Whether any of those jobs has come further, or there are newer ones."""
+    return answering.answer(request, {"jobs": topics.bulk_jobs(hub, keys_in(request.GET.get("ids", "")))})
 
 
 @require_GET
@@ -126,9 +149,7 @@ def _stop(request: HttpRequest, job: BulkJob, form: RequiredReasonForm) -> bool:
 def _chosen(request: HttpRequest, hub: str, now: datetime) -> tuple[Selection, str]:
     """What the address chooses, and in words: rows by ``pk``, or with ``all`` the instances of the query ``q``."""
     if not request.GET.get("all"):
-        pks = [
-            int(text) for text in request.GET.getlist("pk")[:LIST_PAGE_MAXIMUM] if text.isdecimal() and len(text) < 19
-        ]
+        pks = keys_in(",".join(request.GET.getlist("pk")))
         rows = Instance.objects.using(get_config().database).filter(hub=hub, is_entity=False, pk__in=pks)
         ids = tuple(rows.order_by("-created_at", "-pk").values_list("instance_id", flat=True))
         return Selection(ids=ids), "the selected instances"
@@ -243,6 +264,23 @@ def _part(request: HttpRequest, cursor: str = "") -> str:
     """Which of the job's problems are shown, for an address: those of this request, or those at the cursor."""
     asked = {"outcome": request.GET.get("outcome"), "cursor": cursor or request.GET.get("cursor")}
     return urlencode({name: value for name, value in asked.items() if value})
+
+
+def _rows(hub: str, found: list[BulkJob], newest: int) -> dict[str, object]:
+    """The table of jobs in its version; ``newest`` is from before they were read."""
+    return {
+        **_where(hub),
+        "jobs": [show(job) for job in found],
+        "version": jobs_version(newest, ((job.pk, job.state, job.batches) for job in found)),
+    }
+
+
+def _addresses(hub: str, query: str) -> dict[str, object]:
+    """Where a table of jobs keeps itself up to date, with the jobs that it shows and the newest that it knew of."""
+    return {
+        "live_url": f"{reverse('dashboard:bulk_index_live', args=[hub])}?{query}",
+        "tick_url": f"{reverse('dashboard:bulk_index_tick', args=[hub])}?{query}",
+    }
 
 
 def _where(hub: str) -> dict[str, object]:

@@ -8,8 +8,10 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from orchestrations.access.permissions import Action, Function, can, can_somewhere, names_open_to
@@ -21,8 +23,12 @@ from orchestrations.errors import FunctionNotRegistered, InvalidCursor, PayloadR
 from orchestrations.interfaces.dashboard.access import check_hub, client_of, needs, person, require, signed_in
 from orchestrations.interfaces.dashboard.act_forms import JsonField, RequiredReasonForm
 from orchestrations.interfaces.dashboard.links import entity_url
+from orchestrations.interfaces.dashboard.live import topics
+from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.moment_field import MomentField
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
+from orchestrations.interfaces.dashboard.presentation.queued import queued
+from orchestrations.interfaces.dashboard.versions import entity_version
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models import Entity, InboxMessage
 from orchestrations.reading import queries
@@ -71,6 +77,23 @@ def one(request: HttpRequest, *, hub: str, name: str, key: str = "") -> HttpResp
     """How an entity stands."""
     entity_id, row = _find(request, hub, name, key)
     return render(request, "dashboard/entities/entity.html", _described(request, hub, entity_id, row))
+
+
+@require_GET
+@signed_in
+def live(request: HttpRequest, *, hub: str, name: str, key: str = "") -> HttpResponse:
+    """The same, as it stands now, for a page that is open."""
+    entity_id, row = _find(request, hub, name, key)
+    return render(request, "dashboard/entities/_entity.html", _described(request, hub, entity_id, row))
+
+
+@require_GET
+@signed_in
+def tick(request: HttpRequest, *, hub: str, name: str, key: str = "") -> HttpResponseBase:
+    """Whether the entity did anything, or anything was sent to it."""
+    _, row = _find(request, hub, name, key)
+    watched = {"entity": topics.entity(row.instance_id), "arrivals": topics.arrivals(row.instance_id)}
+    return answer(request, watched)
 
 
 @require_http_methods(["GET", "POST"])
@@ -133,19 +156,24 @@ def _found(request: HttpRequest, hub: str, given: dict[str, object]) -> dict[str
 
 def _described(request: HttpRequest, hub: str, entity_id: EntityId, row: Entity) -> dict[str, object]:
     user, target = person(request), Function(hub, entity_id.name)
+    arrived = topics.version(topics.arrivals(row.instance_id))
     sees_payloads = can(user, Action.VIEW_PAYLOADS, target)
-    queued = InboxMessage.objects.using(get_config().database).filter(instance_id=row.instance_id)
-    owner_is_visible = bool(row.locked_by) and can(user, Action.VIEW)
+    queue = InboxMessage.objects.using(get_config().database).filter(instance_id=row.instance_id).order_by("pk")
+    queue = queue.only("hub", "type", "name", "attributes", "created_at", "visible_at")[:QUEUED_SHOWN]
+    sees_all, now = can(user, Action.VIEW), timezone.now()
     return {
         **_where(hub),
         "entity_id": entity_id,
         "row": row,
         "state": read_payload(lambda: row.state) if sees_payloads else None,
         "sees_payloads": sees_payloads,
-        "owner_is_visible": owner_is_visible,
-        "queued": list(queued.order_by("pk").only("type", "name", "created_at", "visible_at")[:QUEUED_SHOWN]),
+        "owner_is_visible": bool(row.locked_by) and sees_all,
+        "queued": [queued(message, now, links=sees_all) for message in queue],
         "entries": queries.audit(hub, str(entity_id), limit=CALLERS_SHOWN).items,
         "may_signal": can(user, Action.SIGNAL_ENTITY, target),
+        "watch": f"entity:{entity_version(row.last_operation_at, row.locked_by, row.backlog)},arrivals:{arrived}",
+        "live_url": entity_url(hub, entity_id, "dashboard:entity_live"),
+        "tick_url": entity_url(hub, entity_id, "dashboard:entity_tick"),
         "signal_url": entity_url(hub, entity_id, "dashboard:entity_signal"),
     }
 

@@ -17,7 +17,8 @@ from orchestrations.interfaces.dashboard.asked import Asked
 from orchestrations.interfaces.dashboard.bounded_reading import database
 from orchestrations.interfaces.dashboard.counting import count
 from orchestrations.interfaces.dashboard.instance_rows import WRITERS, exported
-from orchestrations.limits import INSTANCES_EXPORTED, LIST_PAGE_MAXIMUM
+from orchestrations.interfaces.dashboard.shown_rows import keys_in
+from orchestrations.limits import INSTANCES_EXPORTED
 from orchestrations.models import Instance
 from orchestrations.reading.queries import InstanceFilter, filter_instances
 from orchestrations.search.language import QueryError
@@ -58,7 +59,7 @@ def instances(request: HttpRequest, *, hub: str, kind: str) -> HttpResponseBase:
 
 def _chosen(request: HttpRequest, hub: str) -> QuerySet[Instance]:
     asked = _asked(request, hub)
-    ticked = [int(pk) for pk in request.GET.getlist("pk")[:LIST_PAGE_MAXIMUM] if pk.isdecimal() and len(pk) < 19]
+    ticked = keys_in(",".join(request.GET.getlist("pk")))
     if ticked:
         return filter_instances(hub, InstanceFilter(visible=asked.visible), using=database()).filter(pk__in=ticked)
     return asked.listing().rows(hub)

@@ -21,7 +21,7 @@ from orchestrations.interfaces.dashboard.listing import rows_again
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.reader import reader_of
-from orchestrations.limits import LIST_PAGE_MAXIMUM
+from orchestrations.interfaces.dashboard.shown_rows import keys_in
 from orchestrations.patterns import matches
 from orchestrations.reading import queries
 from orchestrations.search.language import Query, QueryError, Text, write
@@ -185,5 +185,4 @@ def _asked(request: HttpRequest, hub: str) -> Asked:
 
 def _shown(request: HttpRequest) -> list[int]:
     """The rows that the page shows, by primary key."""
-    given = request.GET.get("ids", "").split(",")[:LIST_PAGE_MAXIMUM]
-    return [int(text) for text in given if text.isdecimal() and len(text) < 19]
+    return keys_in(request.GET.get("ids", ""))
