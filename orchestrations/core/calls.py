@@ -222,6 +222,16 @@ def may_retry(execution: Execution, task: ActionTask, error: TaskFailedError) ->
         return False
 
 
+def wants_another(execution: Execution, task: ActionTask, result: object) -> bool:
+    """Whether the policy takes a result for a failed attempt, and has one left."""
+    policy = task.policy
+    return (
+        policy is not None
+        and policy.rejects(result)
+        and policy.has_left(task.attempt + 1, task.started_at, execution.clock)
+    )
+
+
 def schedule_retry(execution: Execution, task: ActionTask, attempt: int) -> None:
     """Set the timer before that attempt, or dispatch at once where there is no delay."""
     task.attempt = attempt
@@ -282,15 +292,23 @@ def dispatch(execution: Execution, task: ActionTask) -> None:
     _record_dispatch(execution, task)
 
 
-def restart_clocks(execution: Execution, rewound: HistoryEvent) -> None:
-    """Let what is open after a rewind have the time again during which the instance lay failed.
+def record_due_time(execution: Execution, timer: CreateTimer, created: HistoryEvent) -> None:
+    """Have the event of a timer say when it is due now: a rewind or fork may have moved it since it was decided."""
+    task = execution.tasks[timer.task_id]
+    due_at = task.due_at if isinstance(task, TimerTask) else task.retry_at
+    if due_at is not None:
+        created.attributes["fire_at"] = due_at.isoformat()
+
+
+def restart_clocks(execution: Execution, going_on: HistoryEvent) -> None:
+    """Let what is open after a rewind or fork have the time again during which the instance lay failed, or was left.
 
     A timer for a certain moment keeps it. A call that is done again has its whole retry timeout, and what failed for
     want of time all of that time.
     """
-    failed_at = rewound.attributes.get("failed_at")
-    stood_still = rewound.timestamp - datetime.fromisoformat(failed_at) if failed_at else timedelta()
-    again: dict[str, float] = rewound.attributes.get("timeouts_again", {})
+    since = going_on.attributes.get("failed_at") or going_on.attributes.get("left_at")
+    stood_still = going_on.timestamp - datetime.fromisoformat(since) if since else timedelta()
+    again: dict[str, float] = going_on.attributes.get("timeouts_again", {})
     for task_id, task in execution.tasks.items():
         if task.has_ended:
             continue

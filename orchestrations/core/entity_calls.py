@@ -131,8 +131,13 @@ class CriticalSection:
             self.task.complete(self.lock)
 
     def request_again(self) -> None:
-        """After a rewind: the end of the earlier execution has released the entities."""
+        """After a rewind or fork: the end of the earlier execution has released the entities, or they are the origin's.
+
+        A request that the code has decided since its history ends was not sent yet, and is the one that goes out.
+        """
         earlier = self.request_id
+        if any(_requests(action, earlier) for action in self.execution.actions):
+            return
         self.requests += 1
         self.request_id = request_id(self.execution, int(self.task.id or 0))
         self.is_granted = False
@@ -200,6 +205,14 @@ class CriticalSection:
         """An entity that is held is called, not signalled."""
         if entity_id in self.entities:
             raise LockingRulesViolation(f"The entity {entity_id!r} is locked. Call it, or signal it after the block.")
+
+
+def _requests(action: object, request_id: str) -> bool:
+    return (
+        isinstance(action, DeliverEvent)
+        and action.event.type is EventType.ENTITY_LOCK_REQUESTED
+        and action.event.attributes["request_id"] == request_id
+    )
 
 
 def request_id(execution: Execution, task_id: int) -> str:

@@ -9,7 +9,7 @@ from orchestrations.core import calls, matching
 from orchestrations.core.actions import Action
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
-from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.events import HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.status import RuntimeStatus
@@ -41,16 +41,16 @@ def open_execution(
 def advance(execution: Execution, new_events: Sequence[HistoryEvent]) -> Episode:
     """Feed the new events in order to an execution that is in memory.
 
-    After a rewind the actions are those of everything that is open when the last event has been taken, since nothing of
-    the execution that failed is in motion any more.
+    After a rewind or a fork the actions are those of everything that is open when the last event has been taken, since
+    nothing of the execution that failed is in motion any more, and all that is in motion of the origin's is its own.
     """
     episode = Episode(execution)
-    is_rewound = False
+    goes_on = False
     for event in new_events:
         episode.events += execution.apply(event) or _kept_for_a_rewind(episode, event)
-        is_rewound = is_rewound or event.type is EventType.EXECUTION_REWOUND
+        goes_on = goes_on or event.goes_on
     episode.actions = execution.take_actions()
-    if is_rewound:
+    if goes_on:
         one_way = [action for action in episode.actions if calls.is_one_way(action)]
         episode.actions = [*calls.open_actions(execution), *one_way]
     return episode

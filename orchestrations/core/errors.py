@@ -58,3 +58,7 @@ class EpisodeTimeout(BaseException):
 
 class ExecutionDiscarded(BaseException):
     """The context belongs to an execution that is no longer in memory; seen only by code that runs while it unwinds."""
+
+
+class CutRefused(ValueError):
+    """A history can't be forked at that row. The message says why, and which row to take instead."""

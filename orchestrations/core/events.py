@@ -17,6 +17,7 @@ class EventType(StrEnum):
     EXECUTION_SUSPENDED = "ExecutionSuspended"
     EXECUTION_RESUMED = "ExecutionResumed"
     EXECUTION_REWOUND = "ExecutionRewound"
+    EXECUTION_FORKED = "ExecutionForked"
     TASK_SCHEDULED = "TaskScheduled"
     TASK_COMPLETED = "TaskCompleted"
     TASK_FAILED = "TaskFailed"
@@ -53,6 +54,16 @@ DECIDED = frozenset(
 )
 """Events that record a decision of the orchestrator. All others arrived from outside."""
 
+ANSWERED_WHILE_SUSPENDED = frozenset(
+    {
+        EventType.EXECUTION_TERMINATED,
+        EventType.EXECUTION_RESUMED,
+        EventType.EXECUTION_SUSPENDED,
+        EventType.EXECUTION_FORKED,
+    }
+)
+"""Events that an instance does not keep back until it is resumed."""
+
 
 @dataclass(slots=True)
 class HistoryEvent:
@@ -72,6 +83,11 @@ class HistoryEvent:
     attempt: int = 1
     attributes: dict[str, Any] = field(default_factory=dict)
     sequence: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has an execution go on from where its history was cut, deciding what the code now wants to."""
+        return self.type is EventType.EXECUTION_REWOUND or self.type is EventType.EXECUTION_FORKED
 
     @property
     def is_decided(self) -> bool:

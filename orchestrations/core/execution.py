@@ -18,20 +18,21 @@ from typing import Any
 
 import msgspec
 
-from orchestrations.core import calls, coroutines, event_waits, matching, patches
+from orchestrations.core import calls, coroutines, event_waits, matching, patches, takeover
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.composition import WhenAllTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import CriticalSection, call_again
 from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, OrchestrationStateError
-from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.events import ANSWERED_WHILE_SUSPENDED, EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
 from orchestrations.core.patches import Patches
 from orchestrations.core.status import RuntimeStatus
+from orchestrations.core.takeover import Takeovers
 from orchestrations.core.tasks import ActionTask, Task, TimerTask
 from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 
@@ -69,6 +70,7 @@ class Execution:
         self.tasks: dict[int, ActionTask | TimerTask] = {}
         self.external_events = ExternalEvents()
         self.patches = Patches()
+        self.takeovers = Takeovers()
         self.continue_with: CompleteOrchestration | None = None
         self.save_events = True
         self.suspended_by: HistoryEvent | None = None
@@ -91,15 +93,17 @@ class Execution:
     def replay(self, history: Sequence[HistoryEvent], *, rewinding: bool = False) -> None:
         """Bring a fresh execution to where its history ends.
 
-        With ``rewinding`` the code may decide more at the end than is stored: the next event is the rewind, and what
-        the code decides now follows it. Raises NonDeterminismError naming the event, what the history has and what the
-        code did, at which line.
+        With ``rewinding``, and where the history was forked, the code may decide more at the end than is stored: the
+        next event is the rewind or the fork, and what the code decides now follows it. Raises NonDeterminismError
+        naming the event, what the history has and what the code did, at which line.
         """
         self.is_replaying = True
         self.patches.remember(history)
+        self.takeovers.foresee(history, self.facts)
+        is_cut = rewinding or self.takeovers.awaits_fork
         try:
-            expected = self._replay(history, rewinding)
-            if expected and not rewinding:
+            expected = self._replay(history, is_cut)
+            if expected and not is_cut:
                 raise matching.decided_too_much(expected[0], None)
         except BaseException:
             self.discard()
@@ -108,15 +112,15 @@ class Execution:
         self._decided = list(expected)
         self.actions = [decision.action for decision in expected]
 
-    def _replay(self, history: Sequence[HistoryEvent], rewinding: bool) -> deque[Decision]:
+    def _replay(self, history: Sequence[HistoryEvent], is_cut: bool) -> deque[Decision]:
         """Feed stored events, and return what the code decided beyond them."""
         expected: deque[Decision] = deque()
         for index, event in enumerate(history, start=1):
-            self.patches.exhausted_at = self._decisions + len(history) - index if rewinding else None
+            self.patches.exhausted_at = self._decisions + len(history) - index if is_cut else None
             if event.is_decided:
                 self._match(event, expected)
                 continue
-            if expected and event.type is not EventType.EXECUTION_REWOUND:
+            if expected and not event.goes_on:
                 raise matching.decided_too_much(expected[0], event)
             if not matching.accepts(self, event):
                 matching.check_came_late(self, event)
@@ -150,6 +154,8 @@ class Execution:
             decided.sequence = self.last_sequence
             if isinstance(decision.action, ScheduleTask):
                 decision.action.sequence = decided.sequence
+            elif isinstance(decision.action, CreateTimer):
+                calls.record_due_time(self, decision.action, decided)
             appended.append(decided)
         return appended
 
@@ -189,6 +195,8 @@ class Execution:
         self._decided.append(Decision(HistoryEvent(event_type, self.clock, **fields), action, where))
         self._decisions += 1
         self.actions.append(action)
+        self.takeovers.count(event_type)
+        self.takeovers.carry_out(self, self._current)
 
     def perform(self, action: Action) -> None:
         """Ask for an action that leaves no event, such as cancelling a timer."""
@@ -238,6 +246,7 @@ class Execution:
         self._current = sequence
         if event.type is EventType.EXECUTION_STARTED:
             self._learn(event)
+        self.takeovers.carry_out(self, sequence)
         if self.suspended_by is not None and event.type not in ANSWERED_WHILE_SUSPENDED:
             self._held.append(event)
             if event.task_id is not None:
@@ -268,20 +277,11 @@ class Execution:
                 raise
             task.fail(task.failure(FailureDetails.from_exception(error)))
         else:
-            if self._wants_another(task, result):
+            if calls.wants_another(self, task, result):
                 calls.schedule_retry(self, task, task.attempt + 1)
             else:
                 task.complete(result)
         self._resume()
-
-    def _wants_another(self, task: ActionTask, result: object) -> bool:
-        """Whether the policy takes a result for a failed attempt, and has one left."""
-        policy = task.policy
-        return (
-            policy is not None
-            and policy.rejects(result)
-            and policy.has_left(task.attempt + 1, task.started_at, self.clock)
-        )
 
     def _on_task_failed(self, event: HistoryEvent) -> None:
         """Try the call again if its policy says so, else let the orchestrator see the failure."""
@@ -351,6 +351,12 @@ class Execution:
         if self.section is not None:
             self.section.request_again()
         call_again(self, event.attributes.get("calls_again", ()))
+
+    def _on_forked(self, event: HistoryEvent) -> None:
+        """The fork runs, also where the origin was suspended at that place."""
+        takeover.set_in_motion(self, event)
+        if self.suspended_by is not None:
+            self._on_resumed(event)
 
     # The author's code -------------------------------------------------------------------------------------------
 
@@ -471,16 +477,13 @@ class Execution:
         )
 
 
-ANSWERED_WHILE_SUSPENDED = frozenset(
-    {EventType.EXECUTION_TERMINATED, EventType.EXECUTION_RESUMED, EventType.EXECUTION_SUSPENDED}
-)
-
 HANDLERS: dict[EventType, Callable[[Execution, HistoryEvent], None]] = {
     EventType.EXECUTION_STARTED: Execution._on_started,
     EventType.EXECUTION_TERMINATED: Execution._on_terminated,
     EventType.EXECUTION_SUSPENDED: Execution._on_suspended,
     EventType.EXECUTION_RESUMED: Execution._on_resumed,
     EventType.EXECUTION_REWOUND: Execution._on_rewound,
+    EventType.EXECUTION_FORKED: Execution._on_forked,
     EventType.TASK_COMPLETED: Execution._on_task_completed,
     EventType.TASK_FAILED: Execution._on_task_failed,
     EventType.TIMER_FIRED: Execution._on_timer_fired,

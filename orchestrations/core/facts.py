@@ -22,8 +22,14 @@ class InstanceFacts:
     def as_of(self, started: HistoryEvent) -> InstanceFacts:
         """As the beginning of the history has them: a replay sees what the code saw first.
 
-        The row's tags may have been changed meanwhile, and the parent purged.
+        The row's tags may have been changed meanwhile, and the parent purged. A fork's history began as another
+        instance's.
         """
         told = started.attributes
-        parent = told.get("parent", self.parent_instance_id)
-        return replace(self, tags=told.get("tags", self.tags), parent_instance_id=parent)
+        return replace(
+            self,
+            instance_id=told.get("instance_id", self.instance_id),
+            version=told.get("version", self.version),
+            tags=told.get("tags", self.tags),
+            parent_instance_id=told.get("parent", self.parent_instance_id),
+        )

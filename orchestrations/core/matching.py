@@ -99,7 +99,7 @@ def _at(location: Location | None) -> str:
 
 def accepts(execution: Execution, event: HistoryEvent) -> bool:
     """Whether the event means anything to the execution now; a late or repeated one does not."""
-    if event.type is EventType.EXECUTION_REWOUND:
+    if event.goes_on:
         return True
     if execution.completion is not None:
         return False

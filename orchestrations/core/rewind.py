@@ -63,6 +63,8 @@ def rewind(
     else:
         culprits, cut = _culprits(definition, functions, facts, body, end)
         kept, redelivered = _split(body, culprits, cut)
+    is_fork_unseen = any(event.type is EventType.EXECUTION_FORKED for event in redelivered)
+    kept, redelivered = _with_forks(body, kept), [event for event in redelivered if not event.goes_on]
     redelivered += _late_facts(late, kept, culprits)
     for sequence, event in enumerate(kept, start=1):
         event.sequence = sequence
@@ -74,11 +76,20 @@ def rewind(
         "removed": len(history) - len(kept),
         "failed_at": end.timestamp.isoformat(),
     }
-    if calls_again := sorted(_calls_again(execution, late, culprits)):
-        attributes["calls_again"] = calls_again
+    calls_again = set(_calls_again(execution, late, culprits))
+    if is_fork_unseen:  # the operations that the origin had asked for were not asked for anew yet
+        calls_again.update(execution.takeovers.inherited)
+    if calls_again:
+        attributes["calls_again"] = sorted(calls_again)
     if timeouts := {str(failed.action_id): failed.timeout.total_seconds() for failed in culprits if failed.timeout}:
         attributes["timeouts_again"] = timeouts
     return Rewound(execution, kept, redelivered, children, attributes)
+
+
+def _with_forks(body: Sequence[HistoryEvent], kept: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """Keep that the history was copied, also where what is left of it ends before: the instance stays the fork."""
+    known = {event.sequence for event in kept}
+    return [*kept, *(e for e in body if e.type is EventType.EXECUTION_FORKED and e.sequence not in known)]
 
 
 def _without_end(history: Sequence[HistoryEvent]) -> list[HistoryEvent]:
