@@ -107,6 +107,12 @@ class InstanceAlreadyExists(DurableError):
         )
 
 
+class StepRefused(DurableError, ValueError):
+    """An instance can't be run again from that step. The message says why, and which step to take instead."""
+
+    code = "step_refused"
+
+
 class InvalidTransition(DurableError):
     """The instance's status does not allow that operation."""
 

@@ -39,6 +39,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     REWIND = "rewind"
     RESTART = "restart"
+    FORK = "fork"
     PURGE = "purge"
     PURGE_MANY = "purgeMany"
     SIGNAL_ENTITY = "signalEntity"
@@ -62,6 +63,7 @@ ACTIONS: dict[Verb, tuple[Action, ...]] = {
     Verb.RESUME: (Action.RESUME,),
     Verb.REWIND: (Action.REWIND,),
     Verb.RESTART: (Action.RESTART,),
+    Verb.FORK: (Action.FORK,),
     Verb.PURGE: (Action.PURGE,),
     Verb.PURGE_MANY: (Action.PURGE,),
     Verb.SIGNAL_ENTITY: (Action.SIGNAL_ENTITY,),

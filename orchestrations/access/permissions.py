@@ -38,6 +38,7 @@ class Action(StrEnum):
     RESUME = "resume"
     REWIND = "rewind"
     RESTART = "restart"
+    FORK = "fork"
     PURGE = "purge"
     SET_TAGS = "set_tags"
     RETRY_NOW = "retry_now"
@@ -67,6 +68,7 @@ PERMISSIONS: dict[Action, str] = {
     Action.RESUME: "suspend_instance",
     Action.REWIND: "rewind_instance",
     Action.RESTART: "start_instance",
+    Action.FORK: "start_instance",
     Action.PURGE: "purge_instance",
     Action.SET_TAGS: "tag_instance",
     Action.RETRY_NOW: "hasten_task",
@@ -80,9 +82,10 @@ PERMISSIONS: dict[Action, str] = {
     Action.PUBLISH_VIEW: "publish_savedview",
 }
 
-_LIVE = frozenset({Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART, Action.SET_TAGS})
+_ALWAYS = frozenset({Action.RESTART, Action.FORK, Action.SET_TAGS})
+_LIVE = _ALWAYS | {Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE}
 _TASKS = frozenset({Action.RETRY_NOW, Action.SKIP_TIMER, Action.COMPLETE_TASK})
-_ENDED = frozenset({Action.RESTART, Action.PURGE, Action.SET_TAGS})
+_ENDED = _ALWAYS | {Action.PURGE}
 
 LEGAL_ACTIONS: dict[RuntimeStatus, frozenset[Action]] = {
     RuntimeStatus.PENDING: _LIVE | {Action.SUSPEND},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from orchestrations.client.activities import Activities, ActivityFailed
 from orchestrations.client.entities import CleanEntityStorageResult, Entities, EntityQuery, EntityState
+from orchestrations.client.forking import Forking
 from orchestrations.client.hub import SerializedJson
 from orchestrations.client.messages import Messaging
 from orchestrations.client.purging import PurgeHistoryResult, Purging
@@ -28,7 +29,9 @@ __all__ = [
 ]
 
 
-class OrchestrationClient(Starting, Messaging, Tagging, TaskActs, Purging, Reading, Querying, Entities, Activities):
+class OrchestrationClient(
+    Starting, Forking, Messaging, Tagging, TaskActs, Purging, Reading, Querying, Entities, Activities
+):
     """A task hub, seen from outside. Cheap to make; each method has an async twin whose name begins with ``a``.
 
     ``actor`` is the person (a user, or a name such as ``system key``) on whose behalf the client acts; with one, every

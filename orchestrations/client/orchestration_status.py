@@ -47,6 +47,9 @@ class OrchestrationStatus:
     execution: int = 1
     """Grows with continue_as_new, a rewind, and a new start under the same id."""
     parent_instance_id: str | None = None
+    forked_from: str | None = None
+    """The id of the instance that it was forked from, which may be gone, and from which step of that one's history."""
+    forked_step: int | None = None
     scheduled_start_time: datetime | None = None
     started_time: datetime | None = None
     completed_time: datetime | None = None
@@ -71,6 +74,8 @@ class OrchestrationStatus:
             tags=dict(row.tags),
             execution=row.execution,
             parent_instance_id=_parent_id(row),
+            forked_from=row.forked_from,
+            forked_step=row.forked_step,
             scheduled_start_time=row.scheduled_start_at,
             started_time=row.started_at,
             completed_time=row.completed_at,
@@ -137,7 +142,7 @@ class OrchestrationStatus:
             raise OrchestrationFailed(self)
 
     def to_json(self, value: Callable[[str | None], Any] | None = None) -> dict[str, Any]:
-        """The status payload of the HTTP API, with its keys in their order.
+        """The status payload of the HTTP API, with its keys in their order; that of a fork says of what.
 
         ``value`` turns stored JSON text into what the payload holds; by default into plain JSON values.
         """
@@ -152,6 +157,8 @@ class OrchestrationStatus:
             "createdTime": format_time(self.created_time),
             "lastUpdatedTime": format_time(self.last_updated_time),
         }
+        if self.forked_from is not None:
+            payload |= {"forkedFrom": self.forked_from, "forkedStep": self.forked_step}
         return payload if self.history is None else payload | {"historyEvents": self.history}
 
     def _converted(self, text: str | None, expected_type: Any, which: str) -> Any:

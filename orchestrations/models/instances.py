@@ -59,6 +59,16 @@ class Instance(models.Model):
     parent_execution = models.IntegerField(null=True, blank=True)
     parent_task_id = models.IntegerField(null=True, blank=True)
 
+    forked_from = models.CharField(
+        max_length=INSTANCE_ID_LENGTH,
+        null=True,
+        blank=True,
+        help_text="The id of the instance whose history it began with, which may be gone.",
+    )
+    forked_step = models.IntegerField(
+        null=True, blank=True, help_text="The event of that history from which it runs again."
+    )
+
     input = PayloadField(null=True, blank=True)
     first_input = PayloadField(
         null=True, blank=True, help_text="The input of the start, where continue-as-new has replaced it."
@@ -120,6 +130,9 @@ class Instance(models.Model):
             ),
             models.Index(fields=["lease_token"], name="durable_inst_lease", condition=Q(lease_token__isnull=False)),
             models.Index(fields=["parent"], name="durable_inst_parent", condition=Q(parent__isnull=False)),
+            models.Index(
+                fields=["hub", "forked_from"], name="durable_inst_forks", condition=Q(forked_from__isnull=False)
+            ),
         ]
         permissions = [
             ("start_instance", "Can start orchestration instances"),

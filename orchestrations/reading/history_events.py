@@ -35,6 +35,7 @@ CONTROL = frozenset(
         EventType.EXECUTION_SUSPENDED,
         EventType.EXECUTION_RESUMED,
         EventType.EXECUTION_REWOUND,
+        EventType.EXECUTION_FORKED,
     }
 )
 

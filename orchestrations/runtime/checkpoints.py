@@ -110,6 +110,7 @@ class CheckpointBuilder:
 
     def _describe(self, checkpoint: Checkpoint, advance: Advance, execution: Execution) -> None:
         """Where the instance stands now: status, history, what it waits for and at which line."""
+        claimed = advance.held.claimed
         checkpoint.status = execution.status
         checkpoint.custom_status = execution.custom_status
         checkpoint.history = advance.events
@@ -118,10 +119,10 @@ class CheckpointBuilder:
             checkpoint.new_execution = advance.new_execution
             checkpoint.ends_execution = True
             checkpoint.messages += _rewind_children(advance)
-        elif advance.held.claimed.begins and execution.has_started:
+        elif execution.has_started and (claimed.begins or claimed.status == RuntimeStatus.PENDING):  # or was forked
             checkpoint.started_at = self._now
         if not execution.has_started:
-            checkpoint.claimable_at = advance.held.claimed.claimable_at
+            checkpoint.claimable_at = claimed.claimable_at
         waits = describe_waits(execution)
         checkpoint.waits = msgspec.json.encode(waits).decode() if waits else None
         checkpoint.waiting_for = sentence(execution, waits)

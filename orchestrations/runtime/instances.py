@@ -101,7 +101,8 @@ def open_held(held: HeldInstance, loaded: LoadedHistory | None) -> None:
     history = loaded.events if loaded is not None else []
     facts = facts_of(claimed, loaded.input if loaded is not None else None, claimed.execution)
     held.execution = open_execution(code_of(claimed), FUNCTIONS, facts, history)
-    held.recorded_waits = wait_ids(held.execution)
+    is_new_fork = held.execution.takeovers.awaits_fork  # whose waits are in no row yet
+    held.recorded_waits = set() if is_new_fork else wait_ids(held.execution)
 
 
 def wait_ids(execution: Execution) -> set[int]:

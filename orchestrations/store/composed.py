@@ -23,6 +23,7 @@ from orchestrations.store import (
     counting,
     dead_letters,
     entities,
+    forks,
     hub_deletion,
     large_payloads,
     leases,
@@ -49,6 +50,7 @@ from orchestrations.store.contract import (
     OnDuplicate,
     Store,
 )
+from orchestrations.store.fork_contract import NewFork
 from orchestrations.store.lease_contract import Recovery
 from orchestrations.store.locking import in_order, skip_locked
 from orchestrations.store.outbox_contract import NewDeadLetter
@@ -88,6 +90,9 @@ class ComposedStore(Store):
         self, instances: Sequence[NewInstance], on_duplicate: OnDuplicate = OnDuplicate.REPLACE_TERMINAL
     ) -> list[Created]:
         return starts.create_instances(self.tables, large_payloads.kept_instances(self.hub, instances), on_duplicate)
+
+    def create_fork(self, fork: NewFork) -> Created:
+        return forks.create_fork(self.tables, large_payloads.kept_fork(self.hub, fork))
 
     def send(self, messages: Sequence[Message]) -> int:
         kept = large_payloads.kept_messages(self.hub, messages)

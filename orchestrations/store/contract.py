@@ -21,6 +21,7 @@ from enum import StrEnum
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.lifecycle import Transition
+from orchestrations.store.fork_contract import ForkStore
 from orchestrations.store.lease_contract import LeaseStore
 from orchestrations.store.outbox_contract import NewDeadLetter, NewDelivery
 from orchestrations.store.progress_contract import ProgressStore
@@ -326,7 +327,7 @@ class CommitResult:
     lost: set[int] = field(default_factory=set)
 
 
-class Store(LeaseStore, ProgressStore, UpkeepStore):
+class Store(ForkStore, LeaseStore, ProgressStore, UpkeepStore):
     """One task hub in one database. Methods are one transaction each unless the caller has one open already."""
 
     def __init__(self, hub: str, using: str) -> None:

@@ -30,6 +30,7 @@ from orchestrations.store.contract import (
     Message,
     NewInstance,
 )
+from orchestrations.store.fork_contract import NewFork
 from orchestrations.store.tables import BATCH, Tables, chunks
 
 Columns = tuple[tuple[type[models.Model], str, str], ...]
@@ -85,6 +86,19 @@ def kept_checkpoints(hub: str, checkpoints: Sequence[Checkpoint]) -> Sequence[Ch
         _kept_checkpoint(hub, checkpoint, limit) if _has_large(checkpoint, limit) else checkpoint
         for checkpoint in checkpoints
     ]
+
+
+def kept_fork(hub: str, fork: NewFork) -> NewFork:
+    """The same for all that a fork begins with, so that it has files of its own."""
+    limit = get_config().large_payload_bytes
+    files = _Files(hub, limit)
+    return replace(
+        fork,
+        start=replace(fork.start, input=files.text(fork.start.input)),
+        first_input=files.text(fork.first_input),
+        history=[files.event(event) for event in fork.history],
+        messages=[_Files(hub, limit).event(event) for event in fork.messages],
+    )
 
 
 class _Files:

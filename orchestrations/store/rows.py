@@ -127,6 +127,8 @@ BLANK_COLUMNS: dict[str, Any] = {
     "attempts": 0,
     "first_input": None,
     "first_version": None,
+    "forked_from": None,
+    "forked_step": None,
     "output": None,
     "custom_status": None,
     "failure": None,

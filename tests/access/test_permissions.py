@@ -141,8 +141,9 @@ def test_the_raw_event_is_no_way_around_the_question():
 
 
 def test_what_is_legal_in_which_status():
-    live = {Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE, Action.RESTART, Action.SET_TAGS}
-    ended = {Action.RESTART, Action.PURGE, Action.SET_TAGS}
+    always = {Action.RESTART, Action.FORK, Action.SET_TAGS}
+    live = always | {Action.RAISE_EVENT, Action.ANSWER, Action.TERMINATE}
+    ended = always | {Action.PURGE}
     tasks = {Action.RETRY_NOW, Action.SKIP_TIMER, Action.COMPLETE_TASK}
     assert {status: set(permissions.legal_actions(status)) for status in RuntimeStatus} == {
         RuntimeStatus.PENDING: live | {Action.SUSPEND},

@@ -69,6 +69,8 @@ def detail(request: Request, row: Instance, *, payloads: bool) -> dict[str, Any]
     return {
         **summary(request, row),
         "parent_instance_id": row.parent.instance_id if row.parent else None,
+        "forked_from": row.forked_from,
+        "forked_step": row.forked_step,
         "blocked_at": row.blocked_at,
         "waits": json.loads(row.waits or "[]"),
         "actions": sorted(action.value for action in available_actions(request.user, row)),

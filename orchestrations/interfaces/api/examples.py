@@ -12,6 +12,7 @@ SITE = "https://durable.example.com"
 ORDER = "order-1042"
 ADDRESS = f"{SITE}/api/instances/{ORDER}/"
 STARTED = {"instance_id": ORDER, "url": ADDRESS}
+FORKED = {"instance_id": "9e27c0b1a4", "url": f"{SITE}/api/instances/9e27c0b1a4/"}
 REASON = {"reason": "The supplier confirmed by telephone."}
 
 SUMMARY: dict[str, Any] = {
@@ -33,6 +34,8 @@ SUMMARY: dict[str, Any] = {
 DETAIL: dict[str, Any] = {
     **SUMMARY,
     "parent_instance_id": None,
+    "forked_from": None,
+    "forked_step": None,
     "blocked_at": "shop/orchestrations.py:31",
     "waits": [{"kind": "ExternalEvent", "name": "approval", "since": "2026-03-01T12:00:02.407000Z"}],
     "actions": ["raise_event", "suspend", "terminate"],
@@ -240,6 +243,7 @@ EXAMPLES: dict[str, Example] = {
     "suspend_instance": Example(ACCEPTED, REASON),
     "resume_instance": Example(ACCEPTED, REASON),
     "rewind_instance": Example(ACCEPTED, REASON),
+    "fork_instance": Example({201: FORKED, 200: FORKED}, {"step": 4, "reason": "The price was wrong."}),
     "restart_instance": Example({201: {**STARTED, "instance_id": "4b1f2c7d9e"}}, {"with_new_instance_id": True}),
     "retry_task": Example(ACCEPTED, REASON),
     "skip_timer": Example(ACCEPTED, REASON),

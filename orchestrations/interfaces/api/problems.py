@@ -35,6 +35,7 @@ STATUS_OF_CODE = {
     "instance_not_found": status.HTTP_404_NOT_FOUND,
     "instance_already_exists": status.HTTP_409_CONFLICT,
     "invalid_transition": status.HTTP_409_CONFLICT,
+    "step_refused": status.HTTP_409_CONFLICT,
     "task_not_open": status.HTTP_409_CONFLICT,
     "instance_ended": status.HTTP_409_CONFLICT,
     "human_task_not_found": status.HTTP_404_NOT_FOUND,

@@ -247,6 +247,16 @@ class RestartBody(Asked):
     with_new_instance_id = Flag(required=False, default=True)
 
 
+class ForkBody(ReasonBody):
+    """From where an instance is run again, and as what."""
+
+    step = serializers.IntegerField(
+        min_value=1, max_value=999_999_999, help_text="The number of an event in its present history."
+    )
+    new_instance_id = Text(required=False, max_length=INSTANCE_ID_LENGTH, help_text="Made at random unless given.")
+    version = Text(required=False, max_length=VERSION_LENGTH, allow_blank=True, help_text="The same unless given.")
+
+
 class SignalBody(Asked):
     """An operation of an entity, to be carried out later."""
 
@@ -294,6 +304,12 @@ class InstanceDetail(InstanceSummary):
     """An instance as its own address shows it. Payloads are null without the permission to see them."""
 
     parent_instance_id = serializers.CharField(allow_null=True)
+    forked_from = serializers.CharField(
+        allow_null=True, help_text="The id of the instance whose history it began with, which may be gone."
+    )
+    forked_step = serializers.IntegerField(
+        allow_null=True, help_text="The event of that history from which it runs again."
+    )
     blocked_at = serializers.CharField(help_text="File and line at which the orchestrator waits.")
     waits = Json(help_text="What it waits for, and since when.")
     actions = serializers.ListField(child=serializers.CharField(), help_text="What you may do to it now.")

@@ -40,6 +40,7 @@ urlpatterns = [
     path(f"{ONE}resume/", acts.Resume.as_view(), name="resume"),
     path(f"{ONE}rewind/", acts.Rewind.as_view(), name="rewind"),
     path(f"{ONE}restart/", acts.Restart.as_view(), name="restart"),
+    path(f"{ONE}fork/", acts.Fork.as_view(), name="fork"),
     path(f"{ONE}tasks/<int:task_id>/retry/", tasks.RetryTask.as_view(), name="retry_task"),
     path(f"{ONE}tasks/<int:task_id>/skip/", tasks.SkipTimer.as_view(), name="skip_timer"),
     path(f"{ONE}tasks/<int:task_id>/complete/", tasks.CompleteTask.as_view(), name="complete_task"),

@@ -19,6 +19,7 @@ STATUS_OF_CODE = {
     "instance_not_found": 404,
     "instance_already_exists": 409,
     "invalid_transition": 409,
+    "step_refused": 409,
     "instance_ended": 410,
     "permission_refused": 403,
     "human_task_not_found": 404,

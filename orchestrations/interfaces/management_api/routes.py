@@ -76,6 +76,7 @@ ROUTES = (
     Route("POST", f"{INSTANCE}/resume", Verb.RESUME, acting.resume),
     Route("POST", f"{INSTANCE}/rewind", Verb.REWIND, acting.rewind),
     Route("POST", f"{INSTANCE}/restart", Verb.RESTART, starting.restart),
+    Route("POST", f"{INSTANCE}/fork", Verb.FORK, starting.fork),
     Route("POST", "instances:batch", Verb.BATCH, batches.create),
     Route("GET", "batches", Verb.BATCH, batches.list_batches),
     Route("GET", "batches/{number}", Verb.BATCH, batches.read),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.http import HttpResponse
 
 from orchestrations.errors import InstanceNotFound, WaitTimeout
+from orchestrations.interfaces.forks import fork_once
 from orchestrations.interfaces.management_api.calls import Call
 from orchestrations.interfaces.management_api.links import check_status_response, management_links
-from orchestrations.interfaces.management_api.problems import Problem
+from orchestrations.interfaces.management_api.problems import Problem, bad_argument
 from orchestrations.interfaces.management_api.rendering import ended_response
 
 UNKNOWN_INSTANCE = "InstanceId does not match a valid orchestration instance."
@@ -31,6 +32,25 @@ def restart(call: Call, instance_id: str) -> HttpResponse:
     except InstanceNotFound as error:
         raise Problem(400, UNKNOWN_INSTANCE, ExceptionMessage=UNKNOWN_INSTANCE, ExceptionType=error.code) from error
     return _started(call, started, wait_seconds)
+
+
+def fork(call: Call, instance_id: str) -> HttpResponse:
+    """Run the instance again from ``step`` as a new one; ``Idempotency-Key`` makes a repeated request harmless."""
+    wait_seconds = call.query.wait_seconds()
+    step = call.query.number("step")
+    if step is None:
+        raise bad_argument("'step' is missing. Give the number of an event of the instance's present execution.")
+    started = fork_once(
+        call.client,
+        instance_id,
+        step,
+        new_instance_id=call.query.text("newInstanceId") or None,
+        version=call.query.optional("version"),
+        reason=call.query.reason(),
+        key=call.request.headers.get("Idempotency-Key"),
+        caller_id=f"{call.caller.name}/{call.caller.key_id}",
+    )
+    return _started(call, started.instance_id, wait_seconds)
 
 
 def _started(call: Call, instance_id: str, wait_seconds: float | None) -> HttpResponse:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from orchestrations.core.events import EventType
 from orchestrations.models import AuditEntry, InboxMessage, Instance
 from tests import rows
 from tests.interfaces.api.conftest import OPERATOR
@@ -174,6 +175,63 @@ def test_an_ended_instance_is_purged_and_restarted(api):
     assert restarted.status_code == 201
     assert purged.json() == {"instances_deleted": 1}
     assert Instance.objects.get().instance_id == restarted.json()["instance_id"]
+
+
+def begun(**columns):
+    """An instance that has called an activity and had its result."""
+    order = rows.instance("order", input="1", **columns)
+    called = (EventType.TASK_SCHEDULED, {"task_id": 1, "name": "step"})
+    done = (EventType.TASK_COMPLETED, {"task_id": 1, "payload": '"done"'})
+    rows.history(order, (EventType.EXECUTION_STARTED, {}), called, done)
+    return order
+
+
+def test_an_instance_is_run_again_from_a_step(api):
+    begun()
+    forked = api.post(f"{INSTANCES}order/fork/", {"step": 3, "reason": "wrong price"}, format="json")
+
+    assert forked.status_code == 201
+    told = api.get(forked.headers["Location"]).json()
+    assert told["instance_id"] == forked.json()["instance_id"]
+    assert (told["forked_from"], told["forked_step"], told["status"]) == ("order", 3, "Pending")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.instance_id, entry.reason) == ("fork", told["instance_id"], "wrong price")
+
+
+def test_a_repeated_fork_finds_the_first_one(api):
+    begun()
+    asked = [
+        api.post(f"{INSTANCES}order/fork/", {"step": step}, format="json", headers={"Idempotency-Key": "k"})
+        for step in (3, 3, 2)
+    ]
+    assert [answer.status_code for answer in asked] == [201, 200, 201]
+    ids = [answer.json()["instance_id"] for answer in asked]
+    assert ids[0] == ids[1] != ids[2]
+    assert Instance.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "status", "code"),
+    [
+        ("order", {}, 400, "invalid"),
+        ("order", {"step": 0}, 400, "invalid"),
+        ("order", {"step": 4}, 409, "step_refused"),
+        ("order", {"step": 1, "new_instance_id": "order"}, 409, "instance_already_exists"),
+        ("order", {"step": 1, "new_instance_id": "a/b"}, 400, "invalid_instance_id"),
+        ("nobody", {"step": 1}, 404, "instance_not_found"),
+    ],
+)
+def test_what_is_no_fork_is_refused(api, address, body, status, code):
+    begun()
+    answer = api.post(f"{INSTANCES}{address}/fork/", body, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert Instance.objects.count() == 1
+
+
+def test_a_fork_takes_the_right_to_start(caller):
+    begun()
+    assert caller("view_instance").post(f"{INSTANCES}order/fork/", {"step": 3}, format="json").status_code == 403
+    assert Instance.objects.count() == 1
 
 
 def test_a_raw_event_is_no_way_around_the_question(api):

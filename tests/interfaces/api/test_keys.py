@@ -75,6 +75,7 @@ def test_a_wrong_key_is_refused_even_beside_a_valid_session(django_user_model):
         (Verb.RESUME, "post", f"{INSTANCES}order/resume/", 202),
         (Verb.REWIND, "post", f"{INSTANCES}order/rewind/", 409),
         (Verb.RESTART, "post", f"{INSTANCES}order/restart/", 201),
+        (Verb.FORK, "post", f"{INSTANCES}order/fork/", 400),
         (Verb.PURGE, "delete", f"{INSTANCES}order/", 409),
         (Verb.LIST_ENTITIES, "get", "/api/entities/", 200),
         (Verb.READ_ENTITY, "get", "/api/entities/counter/a/", 404),

@@ -113,7 +113,8 @@ def test_an_instance_is_told_whole(api):
     body = api.get(f"{INSTANCES}order/").json()
 
     assert (body["input"], body["output"], body["tags"]) == ({"n": 1}, [2], {"team": "a"})
-    assert body["actions"] == ["purge", "restart"]
+    assert body["actions"] == ["fork", "purge", "restart"]
+    assert (body["forked_from"], body["forked_step"]) == (None, None)
 
 
 def test_payloads_are_a_permission_of_their_own(caller):

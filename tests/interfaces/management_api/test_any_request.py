@@ -26,7 +26,7 @@ BODIES = st.binary(max_size=64) | VALUES.map(
 INSTANTS = st.datetimes().map(lambda instant: instant.isoformat())
 NAMES = (
     "timeout pollingInterval showHistory showHistoryOutput showInput instanceIdPrefix createdTimeFrom createdTimeTo "
-    "runtimeStatus RUNTIMESTATUS state reason recursive restartWithNewInstanceId op top "
+    "runtimeStatus RUNTIMESTATUS state reason recursive restartWithNewInstanceId step newInstanceId op top "
     "lastOperationTimeFrom lastOperationTimeTo from type execution groupBy name tag version taskHub fetchState "
     "includeEntities returnInternalServerErrorOnFailure code"
 )
@@ -62,6 +62,7 @@ ROUTES = [
     ("POST", "instances/{}/resume"),
     ("POST", "instances/{}/rewind"),
     ("POST", "instances/{}/restart"),
+    ("POST", "instances/{}/fork"),
     ("POST", "instances:batch"),
     ("GET", "batches"),
     ("GET", "batches/{}"),

@@ -291,6 +291,7 @@ def test_an_api_key_ends_at_its_names(db):
     assert robot.get("instances/order").status_code == 200
     assert robot.get("instances/secret").status_code == 403
     assert robot.post("instances/secret/restart").status_code == 403
+    assert robot.post("instances/secret/fork?step=1").status_code == 403
     assert robot.post("orchestrators/settle_expense").status_code == 403
     assert robot.get("entities/salary/a").status_code == 403
     assert robot.get("entities/echoes/a").status_code == 404

@@ -10,9 +10,10 @@ import pytest
 from django.db import connection
 from django.test import RequestFactory
 
+from orchestrations.core.events import EventType
 from orchestrations.http import create_check_status_response
 from orchestrations.limits import PAYLOAD_BYTES
-from orchestrations.models import Instance
+from orchestrations.models import AuditEntry, Instance
 from tests import rows
 from tests.interfaces.management_api.conftest import BASE, Caller
 
@@ -270,6 +271,46 @@ def test_an_unknown_instance_can_not_be_restarted(api):
 
     assert response.status_code == 400
     assert response.json()["Message"] == "InstanceId does not match a valid orchestration instance."
+
+
+# Forking
+
+
+def begun():
+    order = rows.instance("order", input="1")
+    rows.history(order, (EventType.EXECUTION_STARTED, {}), (EventType.TASK_SCHEDULED, {"task_id": 1, "name": "step"}))
+
+
+def test_a_fork_answers_with_the_links_of_the_new_instance(api):
+    begun()
+    answer = api.post("instances/order/fork?step=2&reason=why")
+    forked = answer.json()["id"]
+
+    assert answer.status_code == 202
+    assert answer["Location"] == answer.json()["statusQueryGetUri"]
+    status = api.get(f"instances/{forked}").json()
+    assert (status["forkedFrom"], status["forkedStep"], status["input"]) == ("order", 2, 1)
+    assert "forkedFrom" not in api.get("instances/order").json()
+    assert AuditEntry.objects.get().reason == "why"
+
+
+def test_a_fork_may_have_a_chosen_id_and_be_asked_for_twice(api):
+    begun()
+    assert api.post("instances/order/fork?step=2&newInstanceId=mine").json()["id"] == "mine"
+    assert api.post("instances/order/fork?step=2&newInstanceId=mine").status_code == 409
+    twice = [api.post("instances/order/fork?step=2", headers={"Idempotency-Key": "k"}).json()["id"] for _ in "ab"]
+    assert twice[0] == twice[1]
+    assert Instance.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("order/fork", 400), ("order/fork?step=x", 400), ("order/fork?step=0", 409), ("nobody/fork?step=1", 404)],
+)
+def test_what_is_no_fork_is_refused(api, address, status):
+    begun()
+    assert api.post(f"instances/{address}").status_code == status
+    assert Instance.objects.count() == 1
 
 
 # Client functions

@@ -10,8 +10,9 @@ from rest_framework.response import Response
 from orchestrations.access.api_keys import Verb
 from orchestrations.access.permissions import Action
 from orchestrations.interfaces.api import descriptions, serializers
-from orchestrations.interfaces.api.schema import problems
+from orchestrations.interfaces.api.schema import IDEMPOTENCY_KEY, problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
+from orchestrations.interfaces.forks import fork_once
 
 ACCEPTED = {202: OpenApiResponse(description="It is on its way to the instance.")}
 
@@ -97,3 +98,40 @@ class Restart(HubView):
         url = descriptions.instance_url(request, started)
         body = {"instance_id": started, "url": url}
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": url})
+
+
+class Fork(HubView):
+    """Runs an instance again from a step."""
+
+    @needs(Action.FORK, Verb.FORK)
+    @extend_schema(
+        operation_id="fork_instance",
+        parameters=[IDEMPOTENCY_KEY],
+        request=serializers.ForkBody,
+        responses={
+            201: serializers.Started,
+            200: OpenApiResponse(serializers.Started, "It exists already, and nothing was started."),
+            **problems(400, 403, 404, 409, 503),
+        },
+    )
+    def post(self, request: Request, instance_id: str) -> Response:
+        """Run the instance again from a step of its present execution, as a new one; the original is left alone.
+
+        What had ended before that step is not done again. With ``Idempotency-Key`` and without ``new_instance_id``, the
+        id is made of the key, the step and your name: a repeated request finds the instance that the first one started.
+        """
+        given = self.given(serializers.ForkBody)
+        started = fork_once(
+            self.client,
+            instance_id,
+            given["step"],
+            new_instance_id=given.get("new_instance_id"),
+            version=given.get("version"),
+            reason=given["reason"],
+            key=request.headers.get("Idempotency-Key"),
+            caller_id=self.caller_id,
+        )
+        url = descriptions.instance_url(request, started.instance_id)
+        body = {"instance_id": started.instance_id, "url": url}
+        code = status.HTTP_201_CREATED if started.is_new else status.HTTP_200_OK
+        return Response(body, status=code, headers={"Location": url})

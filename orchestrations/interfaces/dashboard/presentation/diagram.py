@@ -45,6 +45,7 @@ FROM_CLIENT = {
     EventType.EXECUTION_RESUMED: "resume",
     EventType.EXECUTION_TERMINATED: "terminate",
     EventType.EXECUTION_REWOUND: "rewind",
+    EventType.EXECUTION_FORKED: "fork",
 }
 
 

@@ -78,6 +78,7 @@ POINTS = {
     EventType.ENTITY_SIGNALED: ("continued", "signaled"),
     EventType.PATCH_APPLIED: ("pending", "patch applied"),
     EventType.EXECUTION_REWOUND: ("continued", "rewound"),
+    EventType.EXECUTION_FORKED: ("continued", "forked"),
     EventType.EXECUTION_TERMINATED: ("terminated", "terminated"),
 }
 """What takes no time: its colour, and the word for it."""
@@ -85,7 +86,11 @@ POINTS = {
 EVENTS = ("Human", "ExternalEvent")  # kinds of waits that no history event tells of
 LEFT_BEHIND = "left behind"  # the state of what was open when the instance ended
 LOCKS = frozenset({EventType.ENTITY_LOCK_REQUESTED.value, EventType.ENTITY_LOCK_GRANTED.value})
-CONTROL = {EventType.EXECUTION_REWOUND: "rewind", EventType.EXECUTION_TERMINATED: "termination"}
+CONTROL = {
+    EventType.EXECUTION_REWOUND: "rewind",
+    EventType.EXECUTION_FORKED: "fork",
+    EventType.EXECUTION_TERMINATED: "termination",
+}
 
 
 class _Gatherer:
