@@ -198,12 +198,6 @@ class InvalidCursor(DurableError, ValueError):
         super().__init__("The page cursor is not one that this list gave out. Go back to the first page.")
 
 
-class LeaseLost(DurableError):
-    """The instance moved on without this worker; nothing of the attempted commit was written for it."""
-
-    code = "lease_lost"
-
-
 class WaitTimeout(DurableError, TimeoutError):
     """A client's wait ended before the instance did; the instance goes on."""
 

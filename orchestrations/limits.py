@@ -53,7 +53,6 @@ COUNTED_NAMES = 200  # orchestrators that one count tells apart, each with an in
 HISTORY_PAGE = 200  # history events of one page
 HISTORY_PAGE_BYTES = PAYLOAD_BYTES  # of the payloads of one page; the next page has the rest
 HISTORY_PREVIEW_CHARACTERS = 500  # of an event's payload, shown in a page of history
-WAITS_SCANNED = 2_000  # open questions looked at for the ones that a person may answer
 STUCK_SCANNED = 1_000  # pieces of waiting work looked at for instances that nobody takes up
 CODE_SCANNED = 500  # pieces of waiting work looked at for code that no worker has
 HISTOGRAM_ROWS = 100_000  # instances that a histogram counts one by one; beyond it takes the counts by minute

@@ -66,14 +66,3 @@ def _kept_for_a_rewind(episode: Episode, event: HistoryEvent) -> list[HistoryEve
     execution.last_sequence += 1
     event.sequence, event.timestamp = execution.last_sequence, max(event.timestamp, execution.clock)
     return [event]
-
-
-def run_episode(
-    definition: OrchestratorDefinition,
-    functions: Functions,
-    facts: InstanceFacts,
-    history: Sequence[HistoryEvent],
-    new_events: Sequence[HistoryEvent],
-) -> Episode:
-    """Replay the history, then feed the new events. The same arguments always give the same episode."""
-    return advance(open_execution(definition, functions, facts, history), new_events)

@@ -14,12 +14,10 @@ from orchestrations.client import OrchestrationClient
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
 from orchestrations.errors import HumanTaskClosed, PayloadUnavailable
-from orchestrations.models import HistoryEvent, HumanTask, HumanVote, InboxMessage, Instance, OpenWait
+from orchestrations.models import HumanTask, HumanVote, InboxMessage, OpenWait
 
 if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
-
-ANSWERS_SEARCHED = 20  # newest events of an instance among which the answer to a question is looked for
 
 
 class QuestionClosed(Exception):
@@ -28,13 +26,12 @@ class QuestionClosed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What somebody answered. ``approved`` is None for an event that is no verdict; ``is_taken`` once it is history."""
+    """What somebody answered. ``approved`` is None for an event that is no verdict."""
 
     by: str
     approved: bool | None
     comment: str
     at: datetime
-    is_taken: bool
 
 
 def answer(client: OrchestrationClient, user: Person, wait: OpenWait, *, approved: bool, comment: str) -> None:
@@ -79,30 +76,18 @@ def on_its_way(wait: OpenWait) -> Answer | None:
         vote = task.humanvotes.filter(username=task.answered_by).first()
         approved = vote is not None and vote.counts_as == HumanVote.CountsAs.APPROVE
         comment = vote.comment if vote is not None else ""
-        return Answer(task.answered_by, approved, comment, task.closed_at or wait.since, is_taken=False)
+        return Answer(task.answered_by, approved, comment, task.closed_at or wait.since)
     rows = InboxMessage.objects.using(get_config().database).filter(
         instance_id=wait.instance_id, type=EventType.EVENT_RAISED.value, idempotency_key=f"event:{answer_key(wait.pk)}"
     )
     message = rows.first()
-    return _answer(message, message.created_at, is_taken=False) if message else None
+    return _answer(message) if message else None
 
 
-def answer_given(instance: Instance) -> Answer | None:
-    """The newest verdict that the instance has received: who answered, for somebody who came second."""
-    rows = HistoryEvent.objects.using(get_config().database).filter(
-        instance_id=instance.pk, execution=instance.execution, type=EventType.EVENT_RAISED.value
-    )
-    for event in rows.order_by("-sequence")[:ANSWERS_SEARCHED]:
-        given = _answer(event, event.timestamp, is_taken=True)
-        if given.approved is not None:
-            return given
-    return None
-
-
-def _answer(row: HistoryEvent | InboxMessage, at: datetime, *, is_taken: bool) -> Answer:
-    told = json_object(row.attributes)
+def _answer(message: InboxMessage) -> Answer:
+    told = json_object(message.attributes)
     try:
-        payload = json_object(row.payload)
+        payload = json_object(message.payload)
     except PayloadUnavailable:  # what can't be read is no verdict that could be shown
         payload = {}
     verdict = payload.get("approved")
@@ -110,8 +95,7 @@ def _answer(row: HistoryEvent | InboxMessage, at: datetime, *, is_taken: bool) -
         by=str(payload.get("by") or told.get("by") or ""),
         approved=verdict if isinstance(verdict, bool) else None,
         comment=str(payload.get("comment") or ""),
-        at=at,
-        is_taken=is_taken,
+        at=message.created_at,
     )
 
 

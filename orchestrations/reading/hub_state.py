@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db.models import Count, Min, Model, Q, QuerySet
+from django.db.models import Count, Min, Model, QuerySet
 
 from orchestrations.authoring.versions import serves
 from orchestrations.conf import get_config
@@ -230,9 +230,3 @@ def held_by(tokens: Collection[int]) -> dict[int, int]:
     """How many instances each lease holds."""
     held = Instance.objects.using(get_config().database).filter(lease_token__in=tokens)
     return dict(held.values_list("lease_token").annotate(count=Count("pk")).order_by())
-
-
-def running_activities(hub: str) -> int:
-    """How many activities workers hold now."""
-    held = ActivityWorkItem.objects.using(get_config().database).filter(Q(lease_token__isnull=False), hub=hub)
-    return held.count()

@@ -14,7 +14,6 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length, Substr
 
 from orchestrations import payload_files
-from orchestrations.access.permissions import can_answer
 from orchestrations.conf import get_config
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType
@@ -26,9 +25,8 @@ from orchestrations.limits import (
     HISTORY_PAGE_BYTES,
     HISTORY_PREVIEW_CHARACTERS,
     LIST_PAGE,
-    WAITS_SCANNED,
 )
-from orchestrations.models import AuditEntry, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, WorkerLease
+from orchestrations.models import AuditEntry, Entity, HistoryEvent, Instance, OpenWait, WorkerLease
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.reading.paging import CappedCount, Page, keyset_page
 from orchestrations.search import names
@@ -39,7 +37,7 @@ from orchestrations.search.marks import LIVE as LIVE
 from orchestrations.search.names import named_like, orchestrations_named
 
 if TYPE_CHECKING:
-    from orchestrations.access.permissions import Person
+    pass
 
 PAYLOAD_COLUMNS = ("input", "output", "custom_status", "failure")
 LARGE_COLUMNS = (*PAYLOAD_COLUMNS, "first_input")
@@ -103,12 +101,6 @@ def newest_instance(hub: str) -> int | None:
     """The key of the hub's newest instance, or None where it has none."""
     rows = Instance.objects.using(get_config().database).filter(ORCHESTRATION, hub=hub)
     return rows.order_by("-created_at", "-pk").values_list("pk", flat=True).first()
-
-
-def newest_message(instance: Instance) -> int | None:
-    """The key of the newest message on its way to the instance, or None where there is none."""
-    rows = InboxMessage.objects.using(get_config().database).filter(instance_id=instance.pk)
-    return rows.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def list_instances(
@@ -306,15 +298,13 @@ def open_waits(
     hub: str,
     *,
     instance: Instance | None = None,
-    asked_only: bool = False,
     visible: tuple[str, ...] | None = None,
     limit: int = LIST_PAGE,
 ) -> list[OpenWait]:
-    """Waits for external events that are open now, the most urgent first; ``asked_only``: those that ask a person.
-
-    ``visible`` as in ``InstanceFilter``.
-    """
-    rows = _waits_by_urgency(hub, instance, asked_only)
+    """Waits for external events that are open now, the most urgent first; ``visible`` as in ``InstanceFilter``."""
+    rows = _waits(hub).order_by(F("due_at").asc(nulls_last=True), "id")
+    if instance is not None:
+        rows = rows.filter(instance_id=instance.pk)
     if visible is not None:
         rows = rows.filter(orchestrations_named(hub, visible, get_config().database, "instance__name"))
     return list(rows[:limit])
@@ -325,33 +315,9 @@ def get_wait(hub: str, pk: int) -> OpenWait | None:
     return _waits(hub).filter(pk=pk).first()
 
 
-def answerable_waits(user: Person, hub: str, limit: int = LIST_PAGE) -> list[OpenWait]:
-    """The open questions that this person may answer, the most urgent first.
-
-    Who is asked is decided row by row; the search stops after WAITS_SCANNED rows, so that a person who may answer
-    nothing costs no more than that.
-    """
-    found: list[OpenWait] = []
-    for wait in _waits_by_urgency(hub, None, asked_only=True)[:WAITS_SCANNED].iterator(chunk_size=200):
-        if can_answer(user, wait):
-            found.append(wait)
-            if len(found) == limit:
-                break
-    return found
-
-
 def _waits(hub: str) -> QuerySet[OpenWait]:
     columns = (f"instance__{column}" for column in (*LARGE_COLUMNS, "waits"))
     return OpenWait.objects.using(get_config().database).filter(hub=hub).select_related("instance").defer(*columns)
-
-
-def _waits_by_urgency(hub: str, instance: Instance | None, asked_only: bool) -> QuerySet[OpenWait]:
-    rows = _waits(hub)
-    if instance is not None:
-        rows = rows.filter(instance_id=instance.pk)
-    if asked_only:
-        rows = rows.exclude(title="")
-    return rows.order_by(F("due_at").asc(nulls_last=True), "id")
 
 
 # Entities ---------------------------------------------------------------------------------------------------------

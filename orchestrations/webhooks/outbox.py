@@ -54,10 +54,6 @@ class Outbox:
             self._read_at = now
         return self._known
 
-    def wanted_events(self) -> set[str]:
-        """The events that some webhook wants to hear of."""
-        return {event for subscription in self.subscriptions() for event in subscription.events}
-
     def deliveries(self, transitions: Iterable[Transition]) -> list[NewDelivery]:
         """What is to be written for these transitions: a message for each webhook that wants to hear of one."""
         return [

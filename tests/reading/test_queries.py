@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.db.models import F
 
@@ -407,26 +406,11 @@ def test_waits_are_listed_by_urgency(waits, django_assert_num_queries):
     assert "input" in found[0].instance.get_deferred_fields()
 
 
-def test_questions_can_be_told_from_other_waits(waits):
-    assert [wait.name for wait in queries.open_waits(HUB, asked_only=True)] == ["soon", "later", "ever"]
-
-
 def test_waits_can_be_those_of_one_instance(waits):
     other = rows.instance("other")
 
     assert queries.open_waits(HUB, instance=other) == []
     assert len(queries.open_waits(HUB, instance=waits["soon"].instance)) == 4
-
-
-def test_a_person_sees_the_questions_for_their_groups(waits, django_assert_max_num_queries):
-    dana = User.objects.create_user("dana")
-    dana.groups.add(Group.objects.create(name="buyers"))
-
-    with django_assert_max_num_queries(4):
-        found = queries.answerable_waits(dana, HUB)
-
-    assert [wait.name for wait in found] == ["soon", "ever"]
-    assert [wait.name for wait in queries.answerable_waits(dana, HUB, limit=1)] == ["soon"]
 
 
 def test_a_wait_that_is_gone_is_none(waits):
