@@ -101,6 +101,7 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
 SESSION_COOKIE_NAME = "durable_session"  # browsers keep one cookie jar for all ports of a host
+AUTHENTICATION_BACKENDS = ["orchestrations.access.backend.HoldingsBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

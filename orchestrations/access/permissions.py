@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.access.grants import rights_of
+from orchestrations.access.grants import holdings_of, rights_of
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PermissionRefused
@@ -230,12 +230,8 @@ UNREADABLE = Audience(permission="orchestrations.unreadable_request")  # no such
 
 
 def group_names(user: Person) -> frozenset[str]:
-    """The names of the person's groups; one query for each user object, whatever the number of questions."""
-    names: frozenset[str] | None = getattr(user, "_durable_group_names", None)
-    if names is None:
-        names = frozenset(user.groups.values_list("name", flat=True)) if user.is_authenticated else frozenset()
-        user._durable_group_names = names  # type: ignore[union-attr]
-    return names
+    """The names of the groups that the person is in; of nobody who is inactive."""
+    return holdings_of(user).groups
 
 
 def can_answer(user: Person, wait: OpenWait) -> bool:

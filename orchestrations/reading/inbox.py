@@ -29,10 +29,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-ANY = "any"
-"""Of the first two parts of an inbox: whatever the person may answer."""
-
-
 class Tab(StrEnum):
     """The parts of an inbox."""
 
@@ -43,7 +39,7 @@ class Tab(StrEnum):
 
 
 def questions(user: Person, hub: str, tab: Tab | str) -> QuerySet[HumanTask]:
-    """The questions of a part of the inbox, or of the first two (ANY), in no order.
+    """The questions of a part of the inbox, in no order.
 
     ``mine`` are put to or assigned to the person by name, ``groups`` to them among others; both without what they have
     answered, put off, or must not answer. ``asked`` are questions that they are left out of, because they asked, and
@@ -53,24 +49,50 @@ def questions(user: Person, hub: str, tab: Tab | str) -> QuerySet[HumanTask]:
     instead of walking all that is open: a union, and no OR.
     """
     rows = HumanTask.objects.using(get_config().database).filter(hub=hub)
-    name = user.get_username()
-    voted = Exists(HumanVote.objects.filter(task=OuterRef("pk"), username=name))
     if tab == Tab.DONE:
-        return rows.filter(voted)
-    audience = AUDIENCE.filter(hub=hub)  # its index begins with the hub
-    left_out = Exists(audience.filter(key=f"{LEFT_OUT}{name}"))
+        return rows.filter(_voted(user))
     if tab == Tab.ASKED:
-        return rows.filter(left_out)
+        return rows.filter(_left_out(user, hub))
     rows = rows.filter(state__in=HumanTask.LIVE)
-    put_off = Exists(HumanFollowUp.objects.filter(task=OuterRef("pk"), user=user.pk, until__gt=timezone.now()))
-    by_name = Exists(audience.filter(key=f"user:{name}"))
+    parts = _parts(user, hub, tab, rows)
+    found = parts[0] if len(parts) == 1 else rows.filter(pk__in=_keys_of(*parts))
+    return _to_do(found, user, hub)
+
+
+def most_urgent(user: Person, hub: str, *, but: int) -> int | None:
+    """The key of the most urgent question in time that the person may answer, other than ``but``."""
+    rows = HumanTask.objects.using(get_config().database).filter(hub=hub, state__in=HumanTask.LIVE)
+    firsts = []
+    for part in [*_parts(user, hub, Tab.MINE, rows), *_parts(user, hub, Tab.GROUPS, rows)]:
+        in_time = _to_do(part, user, hub).filter(urgent_at__gt=timezone.now()).exclude(pk=but)
+        firsts.append(rows.filter(pk__in=in_time.order_by("urgent_at", "pk").values("pk")[:1]))
+    first, *others = (one.values_list("urgent_at", "pk") for one in firsts)
+    return min(first.union(*others), default=(None, None))[1]
+
+
+def _parts(user: Person, hub: str, tab: Tab | str, rows: QuerySet[HumanTask]) -> list[QuerySet[HumanTask]]:
+    """By whom the person is asked: assigned, by name, among others. Each by itself finds its rows quickly."""
+    audience = AUDIENCE.filter(hub=hub)  # its index begins with the hub
+    by_name = Exists(audience.filter(key=f"user:{user.get_username()}"))
     is_free = Q(assignee=None) | Q(quorum_approve__gt=1)
     mine = [rows.filter(assignee_id=user.pk), rows.filter(by_name, is_free)]
     groups = rows if user.is_superuser else rows.filter(Exists(audience.filter(key__in=_keys(user))))
     groups = groups.filter(is_free).exclude(assignee_id=user.pk).exclude(by_name)
-    parts = {Tab.MINE: mine, Tab.GROUPS: [groups], ANY: [*mine, groups]}[tab]
-    found = parts[0] if len(parts) == 1 else rows.filter(pk__in=_keys_of(*parts))
-    return found.exclude(left_out).exclude(put_off).exclude(voted)
+    return {Tab.MINE: mine, Tab.GROUPS: [groups]}[Tab(tab)]
+
+
+def _to_do(rows: QuerySet[HumanTask], user: Person, hub: str) -> QuerySet[HumanTask]:
+    """Without what the person must not answer, has put off, or has answered."""
+    put_off = Exists(HumanFollowUp.objects.filter(task=OuterRef("pk"), user=user.pk, until__gt=timezone.now()))
+    return rows.exclude(_left_out(user, hub)).exclude(put_off).exclude(_voted(user))
+
+
+def _left_out(user: Person, hub: str) -> Exists:
+    return Exists(AUDIENCE.filter(hub=hub, key=f"{LEFT_OUT}{user.get_username()}"))
+
+
+def _voted(user: Person) -> Exists:
+    return Exists(HumanVote.objects.filter(task=OuterRef("pk"), username=user.get_username()))
 
 
 def _keys_of(first: QuerySet[HumanTask], *others: QuerySet[HumanTask]) -> QuerySet[HumanTask, Any]:

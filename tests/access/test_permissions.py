@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 from orchestrations.access import permissions
+from orchestrations.access.backend import HoldingsBackend
 from orchestrations.access.permissions import Action, can, can_answer, can_raise_event
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PermissionRefused
@@ -68,6 +70,20 @@ def test_an_object_level_backend_is_asked(settings):
     assert can(user, Action.TERMINATE, rows.instance("dana-1"))
     assert not can(user, Action.TERMINATE, rows.instance("erin-1"))
     assert not can(user, Action.TERMINATE)
+
+
+@pytest.mark.parametrize("codenames", [{"view_instance"}, ALL, set()])
+def test_permissions_are_those_that_djangos_own_backend_knows(codenames):
+    user = person("dana", *codenames, groups=("buyers",))
+    Group.objects.get(name="buyers").permissions.add(Permission.objects.get(codename="raise_event"))
+
+    for someone in (user, person("root", is_superuser=True), person("gone", *ALL, is_active=False), AnonymousUser()):
+        assert HoldingsBackend().get_all_permissions(someone) == ModelBackend().get_all_permissions(fresh(someone))
+        assert HoldingsBackend().get_all_permissions(someone, rows.instance()) == set()
+
+
+def fresh(user: User | AnonymousUser) -> User | AnonymousUser:
+    return User.objects.get(pk=user.pk) if user.pk else user
 
 
 class OwnInstances:

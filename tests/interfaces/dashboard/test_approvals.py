@@ -168,7 +168,7 @@ def test_the_inbox_costs_the_same_whatever_it_holds(approver, asked):
     with CaptureQueriesContext(connection) as many:
         approver.get("/approvals/")
 
-    assert len(one) == len(many) == 8  # two of the session, four of rights, and two of the inbox
+    assert len(one) == len(many) == 5  # two of the session, one of rights, and two of the inbox
 
 
 def test_rows_change_where_they_stand_and_new_ones_are_only_counted(approver, asked):

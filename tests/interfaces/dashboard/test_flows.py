@@ -189,7 +189,7 @@ def test_the_drawing_has_each_function_once_and_callers_on_the_left():
 
 
 @pytest.mark.parametrize("count", [1, 40])
-@pytest.mark.parametrize(("path", "queries"), [(FLOWS, 12), (one("order"), 19)])
+@pytest.mark.parametrize(("path", "queries"), [(FLOWS, 11), (one("order"), 18)])
 def test_pages_cost_the_same_queries_whatever_there_is(viewer, django_assert_max_num_queries, count, path, queries):
     for number in range(count):
         rows.history(start(), call(1, EventType.TASK_SCHEDULED, f"a-{number}"))

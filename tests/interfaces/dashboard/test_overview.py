@@ -274,7 +274,7 @@ def test_it_costs_the_same_queries_for_one_instance_and_for_thirty(viewer, djang
         viewer.get(OVERVIEW)
 
     asked = [query for query in queries.captured_queries if query["sql"].startswith("SELECT")]
-    assert len(asked) == 36
+    assert len(asked) == 35
     assert not any('"durable_instance"."input"' in query["sql"] for query in asked)
 
 
@@ -337,7 +337,7 @@ def test_a_tick_names_the_regions_that_have_changed(viewer, monkeypatch):
 def test_many_readers_cost_what_one_does(viewer, django_assert_num_queries):
     rows.instance()
     page = viewer.get(OVERVIEW).text
-    own = 4  # the session, the person, and what both may do
+    own = 3  # the session, the person, and what they hold
 
     with django_assert_num_queries(own):
         viewer.get(tick_url(page))

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from orchestrations.interfaces.dashboard.human import told
 from orchestrations.models import AuditEntry, HumanComment, HumanFollowUp, HumanTask, HumanVote, InboxMessage, Instance
 from tests import rows
 from tests.asking import Refund, ask, closed, say, vote
@@ -407,7 +408,23 @@ def test_the_page_costs_the_same_whatever_was_said(approver, task):
     with CaptureQueriesContext(connection) as busy:
         approver.get(url(task))
 
-    assert len(quiet) == len(busy) == 11  # two of the session, four of rights, and five of the question
+    assert len(quiet) == len(busy) == 6  # two of the session, one of rights, and three of the question
+
+
+def test_of_a_long_thread_and_a_long_trail_the_newest_are_shown_in_order(approver, task, monkeypatch):
+    monkeypatch.setattr(told, "THREAD_SHOWN", 2)
+    monkeypatch.setattr(told, "TRAIL_SHOWN", 2)
+    for text in ("first", "second", "third"):
+        say(task, "erin", text)
+        AuditEntry.objects.create(
+            hub=task.hub, instance_id="one", action="commented", actor_name="erin", details={"title": task.title},
+            reason=f"because {text}", via="Dashboard",
+        )  # fmt: skip
+
+    page = approver.get(url(task)).text
+
+    assert re.findall(r'<p class="said">(\w+)</p>', page) == ["second", "third"]
+    assert re.findall(r"because (\w+)", page) == ["second", "third"]
 
 
 def test_the_first_look_of_one_who_is_asked_is_noted(approver, viewer, task):

@@ -102,4 +102,4 @@ def test_it_costs_the_same_queries_for_one_worker_and_for_twenty(viewer, django_
     with django_assert_max_num_queries(30) as queries:
         viewer.get(WORKERS)
 
-    assert len([query for query in queries.captured_queries if query["sql"].startswith("SELECT")]) == 15
+    assert len([query for query in queries.captured_queries if query["sql"].startswith("SELECT")]) == 14

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet, Subquery
-from django.utils import timezone
 
 from orchestrations.access.permissions import may_see_task
 from orchestrations.conf import get_config
@@ -94,8 +93,7 @@ def _count(rows: QuerySet[HumanTask]) -> CountOf:
 
 def next_after(user: Person, task: HumanTask) -> int | None:
     """The most urgent other question that this person may answer now."""
-    rows = inbox.questions(user, task.hub, inbox.ANY).exclude(pk=task.pk).filter(urgent_at__gt=timezone.now())
-    return rows.order_by("urgent_at", "pk").values_list("pk", flat=True).first()
+    return inbox.most_urgent(user, task.hub, but=task.pk)
 
 
 def first_of(hub: str, instance_id: str) -> int | None:

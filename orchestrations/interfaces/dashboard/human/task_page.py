@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.forms import Form
 from django.forms.boundfield import BoundField
@@ -20,36 +20,17 @@ from orchestrations.conf import get_config
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.human import words
 from orchestrations.interfaces.dashboard.human.standing import Standing, standing_of
+from orchestrations.interfaces.dashboard.human.told import Line, told_of
 from orchestrations.interfaces.dashboard.versions import task_version
-from orchestrations.models import AuditEntry, HumanComment, HumanTask, HumanVote
+from orchestrations.models import AuditEntry, HumanTask, HumanVote
 
 if TYPE_CHECKING:
     from orchestrations.access.permissions import Person
 
-SAID: dict[str, str] = {
-    HumanComment.Kind.CLAIMED: "took this on",
-    HumanComment.Kind.RELEASED: "gave this back",
-    HumanComment.Kind.OVERRIDDEN: "overrode this",
-    HumanComment.Kind.ESCALATED: "asked others besides",
-}
-THREAD_SHOWN = 200  # lines of a thread, the newest
-TRAIL_SHOWN = 50  # entries of the audit, the newest
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the thread. ``did`` says what its author did, where it was more than to speak."""
-
-    pk: int
-    username: str
-    did: str
-    text: str
-    at: datetime
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A task with what was said about it, and how the person who asks stands to it."""
+    """A task with its votes, and how the person who asks stands to it."""
 
     task: HumanTask
     votes: list[HumanVote]
@@ -61,6 +42,17 @@ class Question:
     def url(self) -> str:
         """Where its page is."""
         return reverse("dashboard:task", args=[self.task.pk])
+
+
+@dataclass(frozen=True, slots=True)
+class WholeQuestion(Question):
+    """A question with all that its page tells of it."""
+
+    thread: list[Line]
+    trail: list[AuditEntry]
+
+
+AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +75,27 @@ class Ask:
 
 def load(request: HttpRequest, pk: int) -> Question:
     """The task with its votes. Raises Http404 where there is none, and where this person may not know of it."""
+    task = _find(pk)
+    return _shown(question_of(person(request), task, list(task.humanvotes.order_by("pk"))))
+
+
+def load_whole(request: HttpRequest, pk: int) -> WholeQuestion:
+    """The same with what was said and done about it."""
+    task, who, now = _find(pk), person(request), timezone.now()
+    told = told_of(task)
+    standing = standing_of(who, task, told.votes, now)
+    return _shown(WholeQuestion(task, told.votes, standing, who.get_username(), now, told.thread, told.trail))
+
+
+def _find(pk: int) -> HumanTask:
     rows = HumanTask.objects.using(get_config().database).select_related("instance", "assignee")
     task = rows.defer("instance__input", "instance__output").filter(pk=pk).first()
     if task is None:
         raise Http404("There is no such question, or it went with its instance.")
-    question = question_of(person(request), task, list(task.humanvotes.order_by("pk")))
+    return task
+
+
+def _shown(question: AnyQuestion) -> AnyQuestion:
     if not question.standing.may_see:
         raise Http404("That question is not put to you.")
     return question
@@ -108,11 +116,10 @@ def question_of(user: Person, task: HumanTask, votes: list[HumanVote]) -> Questi
     return Question(task, votes, standing_of(user, task, votes, now), user.get_username(), now)
 
 
-def state_of(request: HttpRequest, question: Question) -> dict[str, object]:
+def state_of(request: HttpRequest, question: WholeQuestion) -> dict[str, object]:
     """What changes while the page is open: how the question stands. Holds no form."""
     task, now = question.task, question.now
     closing = words.closing_of(task, question.votes)
-    thread = thread_of(task)
     return {
         "task": task,
         "instance": task.instance,
@@ -135,12 +142,12 @@ def state_of(request: HttpRequest, question: Question) -> dict[str, object]:
         "progress": words.approvals(task),
         "votes": [{"username": v.username, "did": words.did(task, v.outcome), "at": v.at, "comment": v.comment}
                   for v in question.votes],
-        "version": version_of(task, thread),
+        "version": version_of(task, question.thread),
         "task_url": question.url,
         "state_url": reverse("dashboard:task_state", args=[task.pk]),
         "tick_url": reverse("dashboard:task_tick", args=[task.pk]),
         "instance_url": _instance_url(request, task),
-        "thread": thread,
+        "thread": question.thread,
     }  # fmt: skip
 
 
@@ -186,24 +193,6 @@ def quorum_words(task: HumanTask) -> str:
     return (
         f"{task.quorum_approve} of {who} have to approve; {against} reject{'s' if task.quorum_reject == 1 else ''} it."
     )
-
-
-def thread_of(task: HumanTask) -> list[Line]:
-    """What was said and done about the task, oldest first."""
-    newest = task.humancomments.order_by("-pk")[:THREAD_SHOWN]
-    return [Line(line.pk, line.username, _said(line), line.text, line.at) for line in reversed(newest)]
-
-
-def _said(line: HumanComment) -> str:
-    return f"handed this on to {line.to}" if line.kind == HumanComment.Kind.DELEGATED else SAID.get(line.kind, "")
-
-
-def trail_of(task: HumanTask) -> list[AuditEntry]:
-    """The audit of the task, oldest first."""
-    rows = AuditEntry.objects.using(get_config().database).filter(
-        hub=task.hub, instance_id=task.instance.instance_id, details__title=task.title
-    )
-    return list(reversed(rows.order_by("-pk")[:TRAIL_SHOWN]))
 
 
 def version_of(task: HumanTask, thread: list[Line]) -> str:

@@ -18,7 +18,7 @@ from orchestrations.errors import AnswerRejected, DurableError, HumanTaskClosed,
 from orchestrations.interfaces.dashboard.access import client_of, is_partial, no_content, person, signed_in
 from orchestrations.interfaces.dashboard.human import inbox, task_page, words
 from orchestrations.interfaces.dashboard.human.acts import FORMS, Act, CommentForm, act_of, acts_of, perform
-from orchestrations.interfaces.dashboard.human.task_page import Question
+from orchestrations.interfaces.dashboard.human.task_page import Question, WholeQuestion
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer as answer_tick
 from orchestrations.interfaces.dashboard.signing_in import AGAIN, ask_to_sign_in
@@ -38,7 +38,7 @@ def task(request: HttpRequest, *, pk: int) -> HttpResponseBase:
 
 @signed_in
 def _task(request: HttpRequest, *, pk: int) -> HttpResponse:
-    question = task_page.load(request, pk)
+    question = task_page.load_whole(request, pk)
     if request.method == "POST":
         return _answer(request, question)
     if question.standing.is_asked and question.task.seen_at is None:
@@ -50,7 +50,7 @@ def _task(request: HttpRequest, *, pk: int) -> HttpResponse:
 @signed_in
 def state(request: HttpRequest, *, pk: int) -> HttpResponse:
     """How the question stands now, with its thread. Nobody types in any of it, so that no typing is lost."""
-    question = task_page.load(request, pk)
+    question = task_page.load_whole(request, pk)
     context = {**task_page.state_of(request, question), **_acts(request, question), "is_refresh": True}
     return render(request, "dashboard/approvals/_refresh.html", context)
 
@@ -77,7 +77,7 @@ def of_instance(request: HttpRequest, *, hub: str, instance_id: str) -> HttpResp
 @signed_in
 def comment(request: HttpRequest, *, pk: int) -> HttpResponse:
     """Add a line to the thread, which answers nothing, and leaves alone what is typed into the answer beside it."""
-    question = task_page.load(request, pk)
+    question = task_page.load_whole(request, pk)
     form = CommentForm(request.POST)
     if not form.is_valid() and is_partial(request):
         return render(request, "dashboard/approvals/_thread.html", _thread(request, question, form), status=422)
@@ -89,7 +89,7 @@ def comment(request: HttpRequest, *, pk: int) -> HttpResponse:
         raise PermissionDenied(str(refused)) from refused
     if not is_partial(request):
         return HttpResponseRedirect(f"{question.url}#thread")
-    context = {**_thread(request, task_page.load(request, pk), CommentForm()), "is_added": True}
+    context = {**_thread(request, task_page.load_whole(request, pk), CommentForm()), "is_added": True}
     response = render(request, "dashboard/approvals/_thread.html", context)
     return trigger_client_event(response, "dash:done", {"message": "Your comment is added."})
 
@@ -122,7 +122,7 @@ def act(request: HttpRequest, *, pk: int, slug: str) -> HttpResponse:
     return _go(request, question.url if chosen.is_plain else reverse("dashboard:approvals"))
 
 
-def _answer(request: HttpRequest, question: Question) -> HttpResponse:
+def _answer(request: HttpRequest, question: WholeQuestion) -> HttpResponse:
     task = question.task
     form = task_page.form_for(task, request)
     if binding.wants_more_rows(form):
@@ -141,7 +141,7 @@ def _answer(request: HttpRequest, question: Question) -> HttpResponse:
 
 def _show(
     request: HttpRequest,
-    question: Question,
+    question: WholeQuestion,
     form: Form | None = None,
     *,
     status: int = 200,
@@ -160,7 +160,7 @@ def _show(
         "has_next": question.standing.may_answer and inbox.next_after(person(request), question.task) is not None,
         **_acts(request, question),
         **_thread(request, question, comment_form or CommentForm()),
-        "trail": task_page.trail_of(question.task),
+        "trail": question.trail,
         "title_state": "" if status == 200 else "Not sent: ",
     }
     return render(request, "dashboard/approvals/task.html", context, status=status)
@@ -203,7 +203,7 @@ def too_late(request: HttpRequest, question: Question, form: Form | None, refusa
     return render(request, template, context, status=409)
 
 
-def _thread(request: HttpRequest, question: Question, form: CommentForm) -> dict[str, object]:
+def _thread(request: HttpRequest, question: WholeQuestion, form: CommentForm) -> dict[str, object]:
     address = reverse("dashboard:task_comment", args=[question.task.pk])
     return {**task_page.state_of(request, question), "comment_form": form, "comment_url": address}
 
@@ -239,7 +239,7 @@ def _go(request: HttpRequest, address: str) -> HttpResponse:
 
 def _typed_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what was typed once more, to be looked over and sent."""
-    question = task_page.load(request, pk)
+    question = task_page.load_whole(request, pk)
     typed = task_page.form_for(question.task, request)
     binding.leave_unchecked(typed)
     return _show(request, question, typed, signed_in_again=True)
