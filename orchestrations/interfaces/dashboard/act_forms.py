@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from orchestrations.access.permissions import Action
 from orchestrations.authoring import payloads
 from orchestrations.client import SerializedJson
 from orchestrations.client.arguments import check_event_name
@@ -14,7 +15,8 @@ from orchestrations.client.tagging import tag_changes
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH, REASON_LENGTH, TAG_CHARACTERS, TAGS
 
-KEPT_IN_THE_AUDIT = "Kept in the audit trail."
+KEPT_IN_THE_HISTORY = frozenset({Action.SUSPEND, Action.RESUME, Action.REWIND, Action.TERMINATE, Action.COMPLETE_TASK})
+"""Acts whose history event has the reason, too."""
 
 
 class JsonField(forms.CharField):
@@ -54,7 +56,7 @@ class ReasonForm(forms.Form):
         max_length=REASON_LENGTH,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "autofocus": True}),
-        help_text="Kept in the history and in the audit trail.",
+        help_text="Kept in the audit trail.",
     )
 
     def full_clean(self) -> None:
@@ -73,6 +75,12 @@ class ReasonForm(forms.Form):
     def needs_only_reason(self) -> bool:
         """Whether the reason is all that is wrong."""
         return list(self.errors) == ["reason"]
+
+
+def say_where_reason_is_kept(form: forms.Form, action: Action) -> None:
+    """Have the form say it, where it asks for one and the history keeps it, too."""
+    if action in KEPT_IN_THE_HISTORY and "reason" in form.fields:
+        form.fields["reason"].help_text = "Kept in the history and in the audit trail."
 
 
 class FamilyForm(ReasonForm):
@@ -138,10 +146,6 @@ class PurgeForm(ConfirmedForm):
 
     recursive = forms.BooleanField(label="Purge its ended sub-orchestrations too", required=False)
     field_order = ("reason", "recursive", "confirm")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["reason"].help_text = KEPT_IN_THE_AUDIT
 
 
 class RaiseEventForm(forms.Form):

@@ -14,11 +14,11 @@ from orchestrations.access.permissions import Action
 from orchestrations.bulk.acts import ACTS, REASON_NEEDED, checked_parameters
 from orchestrations.errors import PayloadRejected
 from orchestrations.interfaces.dashboard.act_forms import (
-    KEPT_IN_THE_AUDIT,
     ConfirmField,
     JsonField,
     ReasonForm,
     read_tags,
+    say_where_reason_is_kept,
 )
 from orchestrations.limits import IDEMPOTENCY_KEY_LENGTH, NAME_LENGTH
 
@@ -48,8 +48,7 @@ class ManyForm(ReasonForm):
             self.fields["reason"].error_messages["required"] = "Say why: whoever looks at these instances will ask."
         if action in GUARDED:
             self.fields["confirm"] = ConfirmField(label=f"Type {action.value}, to be sure")
-        if action is Action.PURGE:
-            self.fields["reason"].help_text = KEPT_IN_THE_AUDIT
+        say_where_reason_is_kept(self, action)
 
     def _add_parameters(self) -> None:
         takes = ACTS[self.action].parameters

@@ -31,10 +31,16 @@ def _zones() -> Iterator[tuple[str, str]]:
         yield name, name.replace("_", " ")
 
 
+class ZoneField(forms.ChoiceField):
+    """A zone, or that of the site, which is a choice like any other: the label calls it no option."""
+
+    says_optional = False
+
+
 class PreferencesForm(ModelForm):
     """Everything but the columns, which have buttons of their own."""
 
-    time_zone = forms.ChoiceField(choices=_zones, required=False, help_text="In which the dashboard shows times.")
+    time_zone = ZoneField(choices=_zones, required=False, help_text="In which the dashboard shows times.")
 
     class Meta:
         model = Preferences

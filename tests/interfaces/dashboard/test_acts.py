@@ -132,6 +132,7 @@ def test_the_reason_of_a_purge_is_kept_where_the_purge_leaves_something(operator
     rows.instance("one", status="Completed")
 
     assert "Kept in the audit trail." in operator.get(url("purge")).text
+    assert "Kept in the audit trail." in operator.get(url("tags")).text
 
 
 def test_a_purge_tells_what_it_removes(operator):

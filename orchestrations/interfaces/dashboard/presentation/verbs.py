@@ -27,8 +27,8 @@ class Verb:
     """What joins the label to what it is done to, where that is not its object."""
 
     @property
-    def label_of_many(self) -> str:
-        """The label as it stands before a number of instances: ``Terminate``, ``Change tags of``."""
+    def label_before_target(self) -> str:
+        """The label as it stands before an id or a number of instances: ``Terminate``, ``Change tags of``."""
         return f"{self.label} {self.preposition}".rstrip()
 
     @property
@@ -111,6 +111,7 @@ RETRY_NOW = Verb(
     "Retry now",
     "The next attempt is made now.",
     "The next attempt is made now instead of at its time. It counts like any other.",
+    preposition="in",
 )
 SKIP_TIMER = Verb(
     Action.SKIP_TIMER,
@@ -119,6 +120,7 @@ SKIP_TIMER = Verb(
     "The timer fires now.",
     "The timer fires now instead of at its time, and the orchestrator goes on. If it is the deadline of a wait, that "
     "wait times out.",
+    preposition="of",
 )
 COMPLETE = Verb(
     Action.COMPLETE_TASK,
@@ -128,6 +130,7 @@ COMPLETE = Verb(
     "The activity counts as completed with the result that you give. If it runs now, nobody takes its own result.",
     needs_reason=True,
     is_dangerous=True,
+    preposition="in",
 )
 
 BUTTONS = (RAISE, RESUME, SUSPEND, REWIND, RESTART, TAGS, TERMINATE, PURGE)

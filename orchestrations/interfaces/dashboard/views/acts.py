@@ -48,6 +48,7 @@ from orchestrations.interfaces.dashboard.act_forms import (
     RequiredReasonForm,
     TagsForm,
     TerminateForm,
+    say_where_reason_is_kept,
 )
 from orchestrations.interfaces.dashboard.consequences import Surroundings, consequences, surroundings
 from orchestrations.interfaces.dashboard.presentation.verbs import TASK_VERBS, VERBS, WAITS_OF, Verb
@@ -144,7 +145,9 @@ def _form(request: HttpRequest, instance: Instance, verb: Verb, around: Surround
             extra["present"] = instance.tags
         case Action.RAISE_EVENT:
             extra["initial"] = {"name": request.GET.get("name", "")}
-    return FORMS[verb.action](given, **extra)
+    form = FORMS[verb.action](given, **extra)
+    say_where_reason_is_kept(form, verb.action)
+    return form
 
 
 def _raise(client: OrchestrationClient, instance: Instance, form: forms.Form, request: HttpRequest) -> str | None:
