@@ -69,6 +69,10 @@ class ManyForm(ReasonForm):
             )
         own = [name for name in self.fields if name not in ("reason", "token", "seen")]
         self.order_fields([*own, "reason"])
+        typed = [name for name in own if not isinstance(self.fields[name], forms.BooleanField)]
+        if typed and not self.is_bound:  # the page opens at what is typed first
+            self.fields["reason"].widget.attrs.pop("autofocus", None)
+            self.fields[typed[0]].widget.attrs["autofocus"] = True
 
     def clean(self) -> dict[str, Any]:
         """What the act is told, as the job will keep it."""

@@ -160,6 +160,18 @@ def test_what_is_done_to_many_is_one_sentence(operator, action, words):
 
 
 @pytest.mark.parametrize(
+    ("action", "first"),
+    [("tags", "tags"), ("raise", "event_name"), ("suspend", "reason"), ("terminate", "reason")],
+)
+def test_the_form_opens_at_what_is_typed_first(operator, action, first):
+    rows.instance("one")
+
+    page = operator.get(new(action, all=1)).text
+
+    assert re.findall(r'<(?:input|textarea)[^>]* name="(\w+)"[^>]* autofocus', page) == [first]
+
+
+@pytest.mark.parametrize(
     ("total", "handled", "told"),
     [(None, 0, "A worker is about to begin."), (240, 1, "1 of 240 instances has had its turn."),
      (240, 2, "2 of 240 instances have had their turn.")],
