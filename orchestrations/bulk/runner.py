@@ -21,6 +21,7 @@ from orchestrations.bulk.acts import ACTS, refusal
 from orchestrations.bulk.creators import creator_of
 from orchestrations.bulk.selections import COLUMNS, Selection, newest_first
 from orchestrations.client.many import ActingOnMany, Outcomes
+from orchestrations.core.failures import message_of
 from orchestrations.errors import PermissionRefused
 from orchestrations.limits import BULK_BATCH, BULK_COUNT_CAP, BULK_JOBS_KEPT, BULK_PROBLEMS
 from orchestrations.models import AuditEntry, BulkJob, BulkProblem, Instance
@@ -94,7 +95,7 @@ class BulkRunner:
     def _put_behind(self, job: BulkJob, error: Exception) -> None:
         """Let the others go first: what this release can't do, another one may, or somebody stops the job."""
         logger.error("Bulk job %d can't go on here; it is tried again later.", job.pk, exc_info=error)
-        told = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        told = f"{type(error).__name__}: {message_of(error)}"[:ERROR_LENGTH]
         self._open_jobs().filter(pk=job.pk).update(updated_at=self._store.now(), error=told)
         self._next_look = time.monotonic() + PAUSE_SECONDS
 
@@ -217,7 +218,7 @@ class BulkRunner:
             except (OperationalError, InterfaceError):
                 raise
             except Exception as error:
-                yield Outcomes(failed={instance.pk: str(error) or type(error).__name__})
+                yield Outcomes(failed={instance.pk: message_of(error) or type(error).__name__})
 
     def _attempt(self, client: ActingOnMany, job: BulkJob, instances: Sequence[Instance]) -> Outcomes:
         with transaction.atomic(using=self._store.using):

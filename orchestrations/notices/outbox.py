@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from orchestrations.core.failures import message_of
 from orchestrations.models import HumanNotice, Instance
 from orchestrations.models.clock import Now
 from orchestrations.notices.channels import NoAddress, Notice, channel, url_of
@@ -61,9 +62,9 @@ def _send(notice: HumanNotice, using: str, now: datetime) -> bool:
         is_over = notice.attempts >= ATTEMPTS or isinstance(error, LookupError | NoAddress)
         logger.warning("A message to a person could not be sent (attempt %d): %s", notice.attempts, error)
         if is_over:
-            _end(notice, using, str(error) or type(error).__name__)
+            _end(notice, using, message_of(error) or type(error).__name__)
         else:
-            HumanNotice.objects.using(using).filter(pk=notice.pk).update(error=str(error)[:ERROR_LENGTH])
+            HumanNotice.objects.using(using).filter(pk=notice.pk).update(error=message_of(error)[:ERROR_LENGTH])
         return False
     HumanNotice.objects.using(using).filter(pk=notice.pk).update(sent_at=now, send_at=None, error="")
     return True

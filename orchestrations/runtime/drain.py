@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from orchestrations.conf import get_config
 from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
+from orchestrations.core.failures import message_of
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.activity_runs import FinishedActivity
@@ -316,7 +317,7 @@ class Runtime:
         # The dispatcher's edge: a defect of the engine or a replay that takes too long holds up one instance, not all.
         except (Exception, EpisodeTimeout) as error:
             logger.exception("Advancing an instance failed. instance=%s", instance_id)
-            reason = f"the engine failed on it: {type(error).__name__}: {error}"[:300]
+            reason = f"the engine failed on it: {type(error).__name__}: {message_of(error)}"[:300]
             return Advance(held, abandon_reason=reason), None
 
     def _advance_entity(

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, connections
 
+from orchestrations.core.failures import message_of
 from orchestrations.store.contract import Store
 from orchestrations.store.upkeep_contract import Run
 
@@ -65,5 +66,5 @@ class ExclusiveChore(ABC):
             raise
         except Exception as error:  # a storage has errors of its own
             logger.warning("The chore %s failed, and is tried again in a minute: %s", self.name, error)
-            self._trouble = f"{type(error).__name__}: {error}"
+            self._trouble = f"{type(error).__name__}: {message_of(error)}"
             return 0, TAKEN

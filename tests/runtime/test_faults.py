@@ -348,14 +348,14 @@ def test_a_defect_that_one_instance_meets_leaves_the_others_alone(client, worker
 
     def defect(held, *arguments):
         if held.claimed.instance_id == "order-1":
-            raise RecursionError("too deep")
+            raise RecursionError("too deep: \x00\ud800")
         return advance(held, *arguments)
 
     monkeypatch.setattr("orchestrations.runtime.drain.advance_instance", defect)
     worker.run_until_idle()
 
     row = Instance.objects.get(instance_id="order-1")
-    assert row.waiting_for == "the engine failed on it: RecursionError: too deep"
+    assert row.waiting_for == r"the engine failed on it: RecursionError: too deep: \x00\ud800"
     assert (row.lease_token, row.attempts) == (None, 0)
     assert Instance.objects.filter(status="Completed").count() == 2
 
