@@ -53,6 +53,7 @@ PAGES = {
     "purged": "/hubs/default/i/old-order/",
     "terminate": "/hubs/default/i/batch-2026-01-20/do/terminate/",
     "purge": "/hubs/default/i/ref-88/do/purge/",
+    "fork": "/hubs/default/i/ref-88/do/fork/?step=4",
     "raise": "/hubs/default/i/batch-2026-01-20/do/raise/",
     "conflict": "/hubs/default/i/ref-88/do/suspend/",
     "approvals": "/approvals/",

@@ -259,6 +259,8 @@ def retrying(at: datetime, instance_id: str) -> Instance:
     instance = add(
         at,
         instance_id,
+        forked_from="ord-7F3A-0001",
+        forked_step=3,
         waiting_for=f"activity charge_card, attempt 3 of 5, next try {due.isoformat()}",
         waits=json.dumps(
             [

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from orchestrations.bulk.runner import BulkRunner
+from orchestrations.core.events import EventType
 from orchestrations.models import AuditEntry, BulkJob, HistoryEvent, Instance
 from orchestrations.store import get_store
 from tests import rows
@@ -63,6 +64,32 @@ def test_a_termination_without_a_reason_leads_to_the_reason(people, open_page, e
 
     eventually(lambda: HistoryEvent.objects.filter(type="ExecutionTerminated", attributes__contains="duplicate run"))
     assert AuditEntry.objects.get().reason == "duplicate run"
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
+def test_a_step_of_the_history_is_run_again_in_a_new_instance(people, open_page, forgiven, javascript):
+    forgiven.add("status of 409")
+    instance = rows.instance("one", status="Completed", input="1")
+    called, done = (
+        (EventType.TASK_SCHEDULED, {"task_id": 1, "name": "charge"}),
+        (EventType.TASK_COMPLETED, {"task_id": 1}),
+    )
+    rows.history(instance, (EventType.EXECUTION_STARTED, {}), called, done)
+    page = open_page("admin", f"{ONE}history/", javascript=javascript)
+    page.get_by_role("row", name="TaskCompleted").get_by_role("link", name="Re-run from here…").click()
+
+    form = page.get_by_role("dialog") if javascript else page.locator("main")
+    expect(form).to_contain_text("Step 3, TaskCompleted")
+    expect(form).to_contain_text("What was open at that step begins anew: charge.")
+    form.get_by_label("Reason").fill("charged twice")
+    form.get_by_role("button", name="Re-run from here").click()
+
+    expect(page.get_by_role("region", name="Facts")).to_contain_text("Forked from")
+    forked = Instance.objects.get(forked_from="one")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(forked.instance_id)
+    page.goto(f"{ONE}related/")
+    expect(page.get_by_role("link", name=forked.instance_id)).to_be_visible()
+    assert AuditEntry.objects.get().reason == "charged twice"
 
 
 def test_a_purge_asks_for_the_id_counts_the_children_and_leaves_a_stub(people, open_page, forgiven):

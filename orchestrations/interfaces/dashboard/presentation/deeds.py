@@ -16,6 +16,8 @@ WORDS = {
     "was": "was {}",
     "orchestrator": "orchestrator {}",
     "restarted": "again what was {}",
+    "forked": "from {}",
+    "step": "at step {}",
     "task": "task {}",
     "activity": "activity {}",
     "ended": "ended as {}",

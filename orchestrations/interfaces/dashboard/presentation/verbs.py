@@ -77,6 +77,14 @@ RESTART = Verb(
     "A new instance of the same orchestrator starts with the input that this one was first started with, under a new "
     "id. This one stays as it is.",
 )
+FORK = Verb(
+    Action.FORK,
+    "fork",
+    "Re-run from here",
+    "A new instance goes on from that step.",
+    "A new instance goes on from this step under a new id, and its page opens. This one stays as it is.",
+    preposition="in",
+)
 TERMINATE = Verb(
     Action.TERMINATE,
     "terminate",
@@ -135,7 +143,7 @@ COMPLETE = Verb(
 
 BUTTONS = (RAISE, RESUME, SUSPEND, REWIND, RESTART, TAGS, TERMINATE, PURGE)
 TASK_VERBS = (RETRY_NOW, SKIP_TIMER, COMPLETE)
-VERBS = {verb.slug: verb for verb in (*BUTTONS, *TASK_VERBS)}
+VERBS = {verb.slug: verb for verb in (*BUTTONS, FORK, *TASK_VERBS)}
 WAITS_OF = {
     RETRY_NOW: frozenset({"Retry"}),
     SKIP_TIMER: frozenset({"Timer"}),

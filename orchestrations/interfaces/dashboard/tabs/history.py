@@ -18,6 +18,7 @@ from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.interfaces.dashboard.access import person
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
+from orchestrations.interfaces.dashboard.forks import fork_url
 from orchestrations.interfaces.dashboard.presentation import spans
 from orchestrations.interfaces.dashboard.presentation.durations import duration
 from orchestrations.interfaces.dashboard.presentation.events import event_json, present
@@ -127,6 +128,7 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
     return {
         "asked": asked,
         "execution": asked.execution,
+        "fork_url": fork_url(request, instance, asked.execution),
         **RENDERINGS[asked.view](instance, asked, events, about, may_see),
         "is_empty": not events,
         "first": first,

@@ -12,6 +12,7 @@ from orchestrations.access.permissions import Action
 from orchestrations.conf import get_config
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
+from orchestrations.interfaces.dashboard.forks import forks_of
 from orchestrations.interfaces.dashboard.links import target_url
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
 from orchestrations.interfaces.dashboard.tabs.reading import events_of
@@ -22,7 +23,7 @@ EVENTS_READ = 20_000  # of the newest, in which traces of others are looked for
 FOUND = 200  # of each kind
 SENT = (EventType.EVENT_SENT.value,)
 ENTITIES = (EventType.ENTITY_CALLED.value, EventType.ENTITY_SIGNALED.value)
-STARTS = (Action.START.value, Action.RESTART.value)
+STARTS = (Action.START.value, Action.RESTART.value, Action.FORK.value)
 TYPES = (*SENT, *ENTITIES, EventType.EVENT_RAISED.value, EventType.PATCH_APPLIED.value)
 
 
@@ -42,6 +43,7 @@ def gather(request: HttpRequest, instance: Instance, about: Circumstances) -> di
     events = _events(instance)
     return {
         "begun": _begun(instance),
+        "forks": forks_of(instance),
         "executions": queries.executions(instance) if instance.execution > 1 else [],
         "sent": _contacts(instance.hub, (event for event in events if event.type in SENT)),
         "entities": _contacts(instance.hub, (event for event in events if event.type in ENTITIES)),

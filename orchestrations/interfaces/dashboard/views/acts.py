@@ -27,6 +27,7 @@ from orchestrations.errors import (
     PayloadRejected,
     PayloadUnavailable,
     PermissionRefused,
+    StepRefused,
     TaskNotOpen,
 )
 from orchestrations.interfaces import raising
@@ -51,6 +52,7 @@ from orchestrations.interfaces.dashboard.act_forms import (
     say_where_reason_is_kept,
 )
 from orchestrations.interfaces.dashboard.consequences import Surroundings, consequences, surroundings
+from orchestrations.interfaces.dashboard.forks import look_ahead, step_of
 from orchestrations.interfaces.dashboard.presentation.verbs import TASK_VERBS, VERBS, WAITS_OF, Verb
 from orchestrations.interfaces.dashboard.presentation.waits import Wait, read_waits
 from orchestrations.models import HumanTask, Instance, OpenWait
@@ -62,6 +64,7 @@ FORMS: dict[Action, type[forms.Form]] = {
     Action.RESUME: FamilyForm,
     Action.REWIND: RequiredReasonForm,
     Action.RESTART: forms.Form,
+    Action.FORK: ReasonForm,
     Action.TERMINATE: TerminateForm,
     Action.PURGE: PurgeForm,
     Action.SET_TAGS: TagsForm,
@@ -77,6 +80,7 @@ REFUSED = (
     HumanTaskClosed,
     FunctionNotRegistered,
     InstanceAlreadyExists,
+    StepRefused,
 )
 """What the person can do something about, or at least should read where they typed."""
 
@@ -187,6 +191,11 @@ def _restart(client: OrchestrationClient, instance: Instance, form: forms.Form, 
     return reverse("dashboard:instance", args=[instance.hub, client.restart(instance.instance_id)])
 
 
+def _fork(client: OrchestrationClient, instance: Instance, form: forms.Form, request: HttpRequest) -> str | None:
+    forked = client.fork(instance.instance_id, step_of(request), reason=form.cleaned_data["reason"])
+    return reverse("dashboard:instance", args=[instance.hub, forked])
+
+
 def _purge(client: OrchestrationClient, instance: Instance, form: forms.Form, request: HttpRequest) -> str | None:
     given = form.cleaned_data
     client.purge_instance_history(instance.instance_id, recursive=given["recursive"], reason=given["reason"])
@@ -224,6 +233,7 @@ PERFORM: dict[Action, Perform] = {
     Action.RESUME: _resume,
     Action.REWIND: _rewind,
     Action.RESTART: _restart,
+    Action.FORK: _fork,
     Action.TERMINATE: _terminate,
     Action.PURGE: _purge,
     Action.SET_TAGS: _set_tags,
@@ -244,19 +254,22 @@ def _ask(
     status: int = 200,
 ) -> HttpResponse:
     address = reverse("dashboard:act", args=[instance.hub, instance.instance_id, verb.slug])
+    ahead = look_ahead(instance, step_of(request)) if verb.action is Action.FORK else None
+    query = f"?task={wait.task_id}" if wait else f"?step={step_of(request)}" if ahead else ""
     context = {
         "hub": instance.hub,
         "section": "instances",
         "instance": instance,
         "verb": verb,
         "form": form,
-        "action_url": f"{address}?task={wait.task_id}" if wait else address,
-        "consequences": consequences(verb.action, around),
+        "action_url": f"{address}{query}",
+        "ahead": ahead,
+        "consequences": ahead.sentences if ahead else consequences(verb.action, around),
         "wait": wait and wait.sentence(timezone.now()),
         "open_waits": _open_waits(instance) if verb.action is Action.RAISE_EVENT else None,
     }
     template = "dashboard/actions/_form.html" if is_partial(request) else "dashboard/actions/page.html"
-    return render(request, template, context, status=status)
+    return render(request, template, context, status=409 if ahead and ahead.problem else status)
 
 
 def _open_waits(instance: Instance) -> list[tuple[OpenWait, int | None]]:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 from orchestrations.access.permissions import Action, can
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.access import find_instance, is_partial, needs, person
+from orchestrations.interfaces.dashboard.forks import fork_url
 from orchestrations.interfaces.dashboard.presentation.failures import failure_of
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
 from orchestrations.interfaces.dashboard.presentation.redaction import redact
@@ -57,6 +58,7 @@ def _details(request: HttpRequest, instance: Instance, found: HistoryEvent) -> d
         "attributes": shown,
         "causes": [ShownCause(cause, stretches(cause.trace)) for cause in causes],
         "payload": read_payload(lambda: found.payload) if may_see and not causes else None,
+        "fork_url": fork_url(request, instance, found.execution),
         "is_hidden": found.has_payload and not may_see and not causes,
     }
 
