@@ -3,7 +3,7 @@
 Who may look at webhooks, or change them at all, is seen to at each door. Here is what a webhook may not lead to: more
 than whoever keeps it may do or see. A secret that is made is returned once, and can't be read again.
 
-``person`` is whoever acts, and None for the system key, which may do everything.
+``person`` is whoever acts, a program among them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NEEDS = {IncomingWebhook.Act.START.value: Action.START, IncomingWebhook.Act.RAIS
 # Looking ----------------------------------------------------------------------------------------------------------
 
 
-def reach(kind: type[Kind], client: OrchestrationClient, person: Person | None) -> QuerySet[Kind]:
+def reach(kind: type[Kind], client: OrchestrationClient, person: Person) -> QuerySet[Kind]:
     """The webhooks of the client's task hub, among outgoing ones also those of every hub.
 
     A key of one hub has that hub's alone. Raises PermissionRefused for a key that ends at certain names: webhooks
@@ -53,7 +53,7 @@ def reach(kind: type[Kind], client: OrchestrationClient, person: Person | None) 
     return kind._default_manager.using(client.using).filter(hub__in=_hubs(kind, client, person))
 
 
-def find(kind: type[Kind], pk: int, client: OrchestrationClient, person: Person | None) -> Kind:
+def find(kind: type[Kind], pk: int, client: OrchestrationClient, person: Person) -> Kind:
     """The webhook of that number. Raises WebhookNotFound, and PermissionRefused as ``reach`` does."""
     return _one(kind, reach(kind, client, person), pk)
 
@@ -78,7 +78,7 @@ def _one(kind: type[Kind], rows: QuerySet[Kind], pk: int) -> Kind:
     return row
 
 
-def _hubs(kind: type[Webhook], client: OrchestrationClient, person: Person | None) -> tuple[str, ...]:
+def _hubs(kind: type[Webhook], client: OrchestrationClient, person: Person) -> tuple[str, ...]:
     key = person.key if isinstance(person, KeyHolder) else None
     if key is not None and key.names != ANY:
         raise PermissionRefused(f"The API key {key.name!r} ends at {key.names!r}, and webhooks are of all names.")
@@ -90,9 +90,7 @@ def _hubs(kind: type[Webhook], client: OrchestrationClient, person: Person | Non
 
 
 @sensitive_variables("secret")
-def create(
-    client: OrchestrationClient, person: Person | None, webhook: Kind, *, secret: str = "", reason: str = ""
-) -> str:
+def create(client: OrchestrationClient, person: Person, webhook: Kind, *, secret: str = "", reason: str = "") -> str:
     """Save a new webhook, and return the secret that was made for it; nothing where the sender's was given.
 
     Raises WebhookRejected, WebhookExists and PermissionRefused.
@@ -104,7 +102,7 @@ def create(
 @sensitive_variables("secret")
 def change(
     client: OrchestrationClient,
-    person: Person | None,
+    person: Person,
     webhook: Kind,
     values: Mapping[str, Any],
     *,
@@ -128,7 +126,7 @@ def change(
 @sensitive_variables("secret")
 def save(
     client: OrchestrationClient,
-    person: Person | None,
+    person: Person,
     webhook: Webhook,
     changed: Collection[str] = (),
     *,
@@ -237,9 +235,7 @@ def _require_sense(webhook: Webhook, hubs: Collection[str], secret: str = "") ->
         raise WebhookRejected(errors)
 
 
-def _require_rights(person: Person | None, webhook: Webhook, changed: Collection[str]) -> None:
-    if person is None:
-        return
+def _require_rights(person: Person, webhook: Webhook, changed: Collection[str]) -> None:
     if isinstance(webhook, IncomingWebhook):
         require(person, NEEDS[webhook.act])
     elif webhook.include_payloads and not WHAT_IS_SENT.isdisjoint(changed):

@@ -94,11 +94,6 @@ class Caller:
         return None if self.key is None else self.key.pk
 
     @property
-    def person(self) -> KeyHolder | None:
-        """The holder of the API key, where permissions speak of a user; None for the system key, which opens all."""
-        return None if self.key is None else KeyHolder(self.key)
-
-    @property
     def visible(self) -> tuple[str, ...] | None:
         """The names of what the caller may see, as ``queries`` take them; None for all."""
         return None if self.key is None or self.key.names == ANY else (self.key.names,)
@@ -118,12 +113,12 @@ class Caller:
         if self.capability is not None and created_at is not None and not self.capability.covers(created_at):
             raise Problem(403, "This link is of an earlier instance. Another was started under the same id.")
 
-    def require(self, verb: Verb, hub: str, instance_id: str | None) -> None:
-        """Raise a 403 unless the caller may do that. A link opens nothing that its key does not."""
+    def require(self, verb: Verb | None, hub: str, instance_id: str | None) -> None:
+        """Raise a 403 unless the caller may do that, None for any key. A link opens nothing that its key does not."""
         mine = self.capability
         if mine is not None and (mine.hub, mine.instance_id, mine.verb) != (hub, instance_id or "", verb):
             raise Problem(403, "This link allows another operation or another instance. Use a key, or the right link.")
-        if self.key is not None and not api_keys.opens(self.key, verb, hub):
+        if self.key is not None and verb is not None and not api_keys.opens(self.key, verb, hub):
             raise Problem(403, f"The API key {self.key.name!r} does not allow {verb.value!r} in the task hub {hub!r}.")
 
 

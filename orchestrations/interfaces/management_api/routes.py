@@ -14,6 +14,7 @@ from orchestrations.interfaces.management_api import (
     approvals,
     batches,
     counting,
+    documentation,
     entities,
     problems,
     reading,
@@ -35,12 +36,12 @@ PART = re.compile(r"\{(\w+)\}")
 class Route:
     """One line of the table: which method and path, what it does, and who does it.
 
-    Where it has a ``parameter``, the query must name that one.
+    Where it has a ``parameter``, the query must name that one. Without a ``verb`` it is for whoever has a key.
     """
 
     method: str
     path: str
-    verb: Verb
+    verb: Verb | None
     handler: Callable[..., HttpResponseBase]
     parameter: str = ""
     pattern: re.Pattern[str] = field(init=False)
@@ -95,6 +96,7 @@ ROUTES = (
     Route("GET", f"{WEBHOOK}/deliveries", Verb.READ_WEBHOOKS, webhooks.list_deliveries),
     Route("GET", MESSAGE, Verb.READ_WEBHOOKS, webhooks.read_delivery),
     Route("POST", f"{MESSAGE}/resend", Verb.MANAGE_WEBHOOKS, webhooks.resend),
+    Route("GET", "openapi.json", None, documentation.schema),
     Route(ANY_METHOD, "makeprimary", Verb.MAKE_PRIMARY, acting.make_primary),
 )
 

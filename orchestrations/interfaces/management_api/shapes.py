@@ -19,8 +19,15 @@ from orchestrations.limits import (
 )
 
 ERROR_LINE = 300  # characters of the line that tells of a failure
-TagName = Annotated[str, Meta(max_length=TAG_CHARACTERS)]
-TagChanges = Annotated[dict[TagName, TagName | None], Meta(min_length=1, max_length=TAGS)]
+PRINTABLE = {"pattern": "^[^\\x00-\\x1f\\x7f]*$"}  # said in the schema; the client checks it
+STORABLE = {"pattern": "^[^\\x00]*$"}
+Name = Annotated[str, Meta(max_length=NAME_LENGTH, extra_json_schema=STORABLE)]
+Id = Annotated[str, Meta(max_length=INSTANCE_ID_LENGTH, extra_json_schema=STORABLE)]
+TagName = Annotated[str, Meta(max_length=TAG_CHARACTERS, extra_json_schema=PRINTABLE)]
+TagValue = Annotated[str, Meta(max_length=TAG_CHARACTERS, extra_json_schema=STORABLE)]
+TagChanges = Annotated[dict[TagName, TagValue | None], Meta(min_length=1, max_length=TAGS)]
+Reason = Annotated[str, Meta(max_length=REASON_LENGTH, extra_json_schema=STORABLE)]
+Instant = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 """Each tag with its value, or null to remove it."""
 
 
@@ -28,7 +35,7 @@ class AnswerBody(Struct, rename="camel", forbid_unknown_fields=True):
     """An answer, as the question's form wants it, and what is to be said with it."""
 
     answer: Any
-    comment: Annotated[str, Meta(max_length=REASON_LENGTH)] = ""
+    comment: Reason = ""
 
 
 class Approval(Struct, rename="camel", frozen=True):
@@ -62,23 +69,24 @@ class BatchFilter(Struct, rename="camel", forbid_unknown_fields=True):
     """Which instances; what is left out narrows nothing, and ``{}`` is all of them."""
 
     runtime_status: list[RuntimeStatus] = []
-    name: Annotated[str, Meta(max_length=NAME_LENGTH)] = ""
-    instance_id_prefix: Annotated[str, Meta(max_length=INSTANCE_ID_LENGTH)] = ""
-    parent_instance_id: Annotated[str, Meta(max_length=INSTANCE_ID_LENGTH)] = ""
-    version: Annotated[str, Meta(max_length=VERSION_LENGTH)] | None = None
+    name: Name = ""
+    instance_id_prefix: Id = ""
+    parent_instance_id: Id = ""
+    version: Annotated[str, Meta(max_length=VERSION_LENGTH, extra_json_schema=STORABLE)] | None = None
     """The empty one finds those without a version."""
-    tags: Annotated[dict[TagName, TagName], Meta(max_length=TAGS)] = {}
-    error: Annotated[str, Meta(max_length=ERROR_LINE)] = ""
+    tags: Annotated[dict[TagName, TagValue], Meta(max_length=TAGS)] = {}
+    error: Annotated[str, Meta(max_length=ERROR_LINE, extra_json_schema=STORABLE)] = ""
     """Part of the line that tells of a failure."""
-    created_time_from: datetime | None = None
-    created_time_to: datetime | None = None
+    created_time_from: Instant | None = None
+    created_time_to: Instant | None = None
     """Exclusive."""
     roots_only: bool = False
     """Without sub-orchestrations."""
 
 
 InstanceIds = Annotated[
-    list[Annotated[str, Meta(min_length=1, max_length=INSTANCE_ID_LENGTH)]], Meta(min_length=1, max_length=BULK_IDS)
+    list[Annotated[str, Meta(min_length=1, max_length=INSTANCE_ID_LENGTH, extra_json_schema=PRINTABLE)]],
+    Meta(min_length=1, max_length=BULK_IDS),
 ]
 BatchAction = Literal["terminate", "suspend", "resume", "rewind", "restart", "purge"]
 
@@ -88,7 +96,7 @@ class BatchBody(Struct, rename="camel", forbid_unknown_fields=True):
 
     action: BatchAction
     instances: BatchFilter | InstanceIds
-    reason: Annotated[str, Meta(max_length=REASON_LENGTH)] = ""
+    reason: Reason = ""
     """Why; it takes one to terminate, rewind or purge."""
     recursive: bool | None = None
     """Sub-orchestrations too. By default with a termination only; a rewind and a restart have none."""

@@ -81,7 +81,7 @@ def _require_hub(call: Call) -> None:
         )
 
 
-def _require_name(call: Call, verb: Verb, arguments: Mapping[str, str]) -> None:
+def _require_name(call: Call, verb: Verb | None, arguments: Mapping[str, str]) -> None:
     """Raise a 403 where the caller's key is for other names than the route's. Lists narrow themselves."""
     if call.caller.visible is None:
         return

@@ -25,7 +25,7 @@ from orchestrations.reading.paging import keyset_page
 
 def list_webhooks(call: Call) -> HttpResponse:
     """A page of the webhooks that hear of this task hub, or of every one, newest first; the token is as ever."""
-    rows = webhook_keeping.reach(OutgoingWebhook, call.client, call.caller.person)
+    rows = webhook_keeping.reach(OutgoingWebhook, call.client, call.caller.program)
     if name := call.query.text("name"):
         rows = rows.filter(name=name)
     cursor, limit = call.request.headers.get(CONTINUATION_HEADER), call.query.count("top", TOP)
@@ -37,7 +37,7 @@ def create(call: Call) -> HttpResponse:
     """Make a webhook, and tell its secret, this once."""
     given = call.body(NewWebhook, "webhook").values()
     row = OutgoingWebhook(**{"hub": call.client.hub, **given})
-    secret = webhook_keeping.create(call.client, call.caller.person, row, reason=call.query.reason())
+    secret = webhook_keeping.create(call.client, call.caller.program, row, reason=call.query.reason())
     address = call.request.build_absolute_uri(f"{call.request.path.rstrip('/')}/{row.pk}")
     return json_response(_webhook(row, secret), 201, {"Location": iri_to_uri(address)})
 
@@ -50,7 +50,7 @@ def read(call: Call, number: str) -> HttpResponse:
 def change(call: Call, number: str) -> HttpResponse:
     """Change what is sent along; the rest stays."""
     row, given = _find(call, number), call.body(WebhookChanges, "webhook").values()
-    changed = webhook_keeping.change(call.client, call.caller.person, row, given, reason=call.query.reason())
+    changed = webhook_keeping.change(call.client, call.caller.program, row, given, reason=call.query.reason())
     return json_response(_webhook(changed))
 
 
@@ -91,7 +91,7 @@ def resend(call: Call, number: str, message: str) -> HttpResponse:
 
 
 def _find(call: Call, number: str) -> OutgoingWebhook:
-    return webhook_keeping.find(OutgoingWebhook, row_number(number), call.client, call.caller.person)
+    return webhook_keeping.find(OutgoingWebhook, row_number(number), call.client, call.caller.program)
 
 
 def _webhook(row: OutgoingWebhook, secret: str = "") -> Webhook:

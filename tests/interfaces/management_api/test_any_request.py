@@ -80,6 +80,7 @@ ROUTES = [
     ("POST", "webhooks/{}/rotateSecret"),
     ("GET", "webhooks/{}/deliveries"),
     ("POST", "webhooks/{}/deliveries/{}/resend"),
+    ("GET", "openapi.json"),
     ("POST", "makeprimary"),
     ("PATCH", "{}/{}"),
 ]

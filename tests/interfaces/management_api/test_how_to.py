@@ -74,6 +74,7 @@ def test_the_commands(live_server, worker):
     assert [event["EventType"] for event in json.loads(paged)] == ["ExecutionStarted", "ExecutionCompleted"]
     assert json.loads(answers["instances/demo-purchase/tags?reason=audit"])["team"] == "blue"
     assert json.loads(answers["entities/account/lyon"])["balance"] == "5"
+    assert json.loads(answers["openapi.json"])["openapi"] == "3.1.0"
     [job] = json.loads(answers["batches?top=1"])
     assert (job["state"], job["done"]) == ("Completed", 1)
     assert not Instance.objects.filter(instance_id__in=["demo-purchase", "stock-1"]).exists()
