@@ -49,7 +49,9 @@ class DurableConfig:
     batch_size: int = 200
     """Instances claimed at once at most, and thereby the size of a group commit."""
     activity_threads: int = 16
-    """Activities that one worker process runs at once."""
+    """Ordinary activities that one worker process runs at once."""
+    async_activities: int = 500
+    """Asynchronous activities that one worker process runs at once."""
     activity_timeout_seconds: float = 3600.0
     """For one run of an activity that has no timeout of its own."""
     episode_timeout_seconds: float = 10.0

@@ -45,12 +45,22 @@ class NotRecorded(Exception):
 
 
 class ActivityPool:
-    """At most ``threads`` ordinary activities at a time; those that never return are replaced by new threads."""
+    """At most ``threads`` ordinary activities at a time; those that never return are replaced by new threads.
+
+    Beside them at most ``async_activities`` on the event loop, which need no thread.
+    """
 
     def __init__(
-        self, threads: int, timeout_seconds: float, worker: str, record: Recorder, hub: str = "default"
+        self,
+        threads: int,
+        timeout_seconds: float,
+        worker: str,
+        record: Recorder,
+        hub: str = "default",
+        async_activities: int = 500,
     ) -> None:
         self.threads = threads
+        self.async_activities = async_activities
         self._timeout_seconds = timeout_seconds  # of activities that have none of their own
         self._ends = Ends(worker)
         self._hub = hub
@@ -61,6 +71,7 @@ class ActivityPool:
         self._ready = threading.Condition(self._lock)
         self._queue: deque[RunningActivity] = deque()
         self._running: dict[int, RunningActivity] = {}  # by id()
+        self._running_async = 0
         self._finished: deque[FinishedActivity] = deque()
         self._durations = Durations(UNKNOWN_SECONDS, SMOOTHING)
         self._alive = 0
@@ -81,28 +92,50 @@ class ActivityPool:
         return len(self._queue) + len(self._running)
 
     @property
+    def capacity(self) -> int:
+        """How many can run at a time."""
+        return self.threads + self.async_activities
+
+    @property
     def is_busy(self) -> bool:
         """Whether anything runs, waits to run, or has ended and is not yet collected."""
         with self._lock:
             return bool(self._queue or self._running or self._finished)
 
+    def runs_async(self, name: str) -> bool:
+        """Whether activities of that name run on the event loop. Raises FunctionNotRegistered."""
+        definition = registry.activity(name)
+        return definition.is_async and not definition.process
+
     def has_room(self, name: str, planned: int = 0, planned_seconds: float = 0.0) -> bool:
-        """Whether an activity of that name would start soon here, on top of others that are about to be submitted."""
+        """Whether an activity of that name would start soon here.
+
+        On top of those that are about to be submitted and run as it does, on threads or on the event loop.
+        """
         if self.is_reserved:
             return False
-        if self.in_flight + planned < self.threads:
+        if self.runs_async(name):
+            return self._running_async + planned < self.async_activities
+        on_threads = self._on_threads + planned
+        if on_threads < self.threads:
             return True
         backlog = self._backlog + planned_seconds + self._durations.expected(name)
         quick = self.threads - self._slow
-        return backlog < BACKLOG_SECONDS * quick and self.in_flight + planned < MOST_QUEUED
+        return backlog < BACKLOG_SECONDS * quick and on_threads < MOST_QUEUED
 
     @property
     def room(self) -> int:
-        """How many activities of average length could be taken now and still start soon."""
+        """How many activities of average length could be taken now and still start soon, whichever they are."""
         known = self._durations.seconds.values()
         average = max(sum(known) / len(known) if known else UNKNOWN_SECONDS, 0.0001)
         quick = self.threads - self._slow
-        return min(MOST_QUEUED, int(quick * (1 + BACKLOG_SECONDS / average))) - (self.in_flight - self._slow)
+        on_threads = min(MOST_QUEUED, int(quick * (1 + BACKLOG_SECONDS / average))) - (self._on_threads - self._slow)
+        return min(on_threads, self.async_activities - self._running_async)
+
+    @property
+    def _on_threads(self) -> int:
+        """Those of ``in_flight`` that have a thread or wait for one."""
+        return self.in_flight - self._running_async
 
     def expected_seconds(self, name: str) -> float:
         """The running average of that activity's duration here."""
@@ -117,7 +150,7 @@ class ActivityPool:
         except FunctionNotRegistered as error:
             self.refuse(work, error)
             return
-        if definition.is_async and not definition.process:
+        if self.runs_async(work.name):
             self._submit_async(item, definition)
             return
         with self._lock:
@@ -254,7 +287,7 @@ class ActivityPool:
     def _abandon(self, item: RunningActivity) -> None:
         """Expect nothing more of it. Its thread ends with it, and no longer counts."""
         item.give_up()
-        self._running.pop(id(item), None)
+        self._forget(item)
         if not item.is_async:
             self._alive -= 1
         elif self._loop is not None and item.future is not None:
@@ -325,6 +358,12 @@ class ActivityPool:
     def _begin(self, item: RunningActivity) -> None:
         item.begin()
         self._running[id(item)] = item
+        self._running_async += item.is_async
+
+    def _forget(self, item: RunningActivity) -> None:
+        """Count it as running no more; it may have been forgotten before, or never have begun."""
+        if self._running.pop(id(item), None) is not None:
+            self._running_async -= item.is_async
 
     def _run(self, item: RunningActivity) -> None:
         try:
@@ -407,7 +446,7 @@ class ActivityPool:
     def _end(self, item: RunningActivity, finished: FinishedActivity) -> None:
         """Bring what ran to what has ended, in one step: at no moment is its work item in neither (see ``keys``)."""
         with self._lock:
-            self._running.pop(id(item), None)
+            self._forget(item)
             if item.started is not None:
                 self._durations.note(item.work.name, time.monotonic() - item.started)
             if not item.is_abandoned:

@@ -65,7 +65,7 @@ class CheckpointBuilder:
         self._workers = workers
         self._now = now
         self._note = note
-        self._planned = 0
+        self._planned_async = self._planned = 0
         self._planned_seconds = 0.0
 
     def build(self, advance: Advance) -> tuple[Checkpoint, list[ClaimedActivity]]:
@@ -160,6 +160,20 @@ class CheckpointBuilder:
                 checkpoint.messages.append(_message(action, self._now))
         return local
 
+    def _runs_here(self, name: str) -> bool:
+        """Whether this process runs the activity; if so, it is planned."""
+        if not registry.has_activity(name):  # what no worker has is refused by the pool, and fails
+            return not self._workers.have_activity(name)
+        if self._pool.runs_async(name):
+            has_room = self._pool.has_room(name, self._planned_async)
+            self._planned_async += has_room
+            return has_room
+        has_room = self._pool.has_room(name, self._planned, self._planned_seconds)
+        if has_room:
+            self._planned += 1
+            self._planned_seconds += self._pool.expected_seconds(name)
+        return has_room
+
     def _schedule(
         self,
         checkpoint: Checkpoint,
@@ -168,13 +182,8 @@ class CheckpointBuilder:
         action: ScheduleTask,
         local: list[ClaimedActivity],
     ) -> None:
-        if registry.has_activity(action.name):
-            runs_here = self._pool.has_room(action.name, self._planned, self._planned_seconds)
-        else:  # what no worker has is refused by the pool, and fails
-            runs_here = not self._workers.have_activity(action.name)
+        runs_here = self._runs_here(action.name)
         if runs_here:
-            self._planned += 1
-            self._planned_seconds += self._pool.expected_seconds(action.name)
             local.append(
                 ClaimedActivity(
                     instance_pk=claimed.pk,

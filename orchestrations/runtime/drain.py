@@ -82,6 +82,7 @@ class Runtime:
             worker_name(),
             self._record_in_transaction,
             self.store.hub,
+            self.config.async_activities,
         )
         self.workers = LiveWorkers(self.store)
         self.intake = ActivityIntake(self.store, self.pool, self.workers, self.config)

@@ -58,7 +58,7 @@ class LeaseKeeper:
                 host,
                 os.getpid(),
                 self._duration,
-                self._pool.threads,
+                self._pool.capacity,
                 described_functions(),
                 self._config.build,
             )

@@ -19,12 +19,13 @@ from tests.runtime.functions import Stage
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 THREADS = 2
+ASYNC = 3
 LOCK = threading.Lock
 
 
 @pytest.fixture
 def pool(stage: Stage) -> Iterator[ActivityPool]:
-    pool = ActivityPool(THREADS, 60.0, "host:1", lambda finished: True)
+    pool = ActivityPool(THREADS, 60.0, "host:1", lambda finished: True, async_activities=ASYNC)
     yield pool
     stage.gate.set()
     pool.close(5.0)
@@ -226,6 +227,39 @@ def test_beside_a_slow_one_there_is_room_for_what_the_other_threads_can_do(pool,
 
     assert pool.has_room("work", planned=20, planned_seconds=0.02)
     assert 1 <= pool.room <= 101
+
+
+def test_async_activities_have_places_of_their_own(pool, ends, stage, eventually):
+    assert pool.capacity == THREADS + ASYNC
+    for number in range(ASYNC):
+        assert pool.has_room("gated_async", planned=ASYNC - 1 - number)
+        pool.submit(call("gated_async", str(number), task_id=number))
+    eventually(lambda: len(stage.inside) == ASYNC)
+
+    assert not pool.has_room("gated_async")
+    assert pool.room == 0, "what is taken now may be another of them"
+    for number in range(THREADS):
+        assert pool.has_room("gated", planned=THREADS - 1 - number), "the threads are free"
+        pool.submit(call("gated", f"slow {number}", task_id=10 + number))
+    stage.gate.set()
+    ends(ASYNC + THREADS)
+    assert pool.has_room("gated_async", planned=ASYNC - 1)
+    assert pool.room > 0
+
+
+@pytest.mark.parametrize("how", ["in time", "given up", "abandoned"])
+def test_the_place_of_an_async_activity_is_free_however_it_ends(pool, ends, stage, eventually, how):
+    for number in range(ASYNC):
+        pool.submit(call("gated_async", str(number), task_id=number, timeout=0.01 if how == "given up" else None))
+    eventually(lambda: len(stage.inside) == ASYNC)
+    if how == "abandoned":
+        pool.abandon_all()
+    else:
+        stage.gate.set() if how == "in time" else eventually(lambda: pool.expire() or not pool.in_flight)
+        ends(ASYNC)
+
+    assert pool.has_room("gated_async", planned=ASYNC - 1)
+    assert not pool.has_room("gated_async", planned=ASYNC)
 
 
 def test_a_reserved_pool_has_no_room(pool):

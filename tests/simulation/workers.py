@@ -87,7 +87,7 @@ class SteppedWorker:
         runtime = self.runtime = Runtime(self.store, make_pool=self._make_pool)  # type: ignore[arg-type]
         runtime.lease._thread = threading.Thread()  # never started: no heart beats, and none is needed
 
-    def _make_pool(self, threads: int, seconds: float, worker: str, record: Any, hub: str) -> SteppedPool:
+    def _make_pool(self, threads: int, seconds: float, worker: str, record: Any, hub: str, _: int) -> SteppedPool:
         self.pool = SteppedPool(4, 60.0, self.name, record, hub)
         return self.pool
 
