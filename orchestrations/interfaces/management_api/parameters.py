@@ -142,13 +142,13 @@ class Query:
 
 
 def read_json(
-    request: HttpRequest, subject: str, *, holds_json: bool = False, limit: int = PAYLOAD_BYTES
+    request: HttpRequest, subject: str, *, holds_json: bool = False, limit: int | None = None
 ) -> SerializedJson | None:
     """The body as JSON text, or None where it is empty or ``null``; a 400 for anything else.
 
     With ``holds_json`` a body that is a JSON string holds the JSON text that is meant.
     """
-    body = bodies.read(request, limit)
+    body = bodies.read(request, PAYLOAD_BYTES if limit is None else limit)
     if not body.strip():
         return None
     try:
