@@ -23,6 +23,7 @@ PAYLOAD_BYTES = 10 * 1024 * 1024  # one input, output or event; above this a fil
 LARGE_PAYLOAD_BYTES = 256 * 1024  # a longer payload becomes a file; rows of this size still move quickly
 MEMBER_BYTES = 1024 * 1024  # of a member of a request that is no payload; as Python objects it is forty times as much
 PAYLOAD_DEPTH = 64  # nested arrays and objects; decoders recurse
+NUMBER_DIGITS = 4_300  # of one number, with its point and exponent; Python converts no longer integer
 CUSTOM_STATUS_BYTES = 16 * 1024  # UTF-16 bytes, unless the setting says otherwise; every status request loads it
 HEARTBEAT_DETAILS_BYTES = 16 * 1024  # of one activity; every worker's heartbeat writes them again
 

@@ -15,24 +15,24 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from orchestrations.authoring import json_scans
 from orchestrations.authoring.conversions import UnsupportedValue, to_encodable
-from orchestrations.limits import PAYLOAD_BYTES, PAYLOAD_DEPTH
+from orchestrations.limits import NUMBER_DIGITS, PAYLOAD_BYTES, PAYLOAD_DEPTH
 
-PATH_BYTES = 1_000_000  # of text that is searched for a path; what lies beyond is reported at the root
+PATH_BYTES = 250_000  # of text that is searched for a path, token by token; what lies beyond is reported at the root
 PATH_KEY_CHARACTERS = 60  # of one key, shown in a path; keys are as long as the sender likes
-INTEGER_DIGITS = 4_300  # that Python converts; more take quadratic time
-FLOAT_DIGITS = 200  # a number of fewer digits and an exponent below 100 is surely in the range of a float
 
 # Possessive, and a string that is never closed matches up to the end: no input makes these backtrack or start over.
 STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-STRINGS = re.compile(STRING, re.DOTALL)
 STRUCTURE = re.compile(STRING + rb"|[\[\]{},:]", re.DOTALL)
 NUMBERS = re.compile(STRING + rb"|-?[0-9][0-9.eE+-]*", re.DOTALL)
-LARGE_NUMBER = re.compile(rb"(?<![0-9.])[0-9.]{%d}|[eE]\+?[0-9]{3}" % FLOAT_DIGITS)
-LONE_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*+\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
-ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
-OPENING = frozenset(b"[{")
-NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# Matched from the beginning, escape by escape: a search for these would look back at every byte.
+LONE_SURROGATE = re.compile(
+    rb"(?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]|\\(?!u[dD][89abAB]).)*+"
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2})",
+    re.DOTALL,
+)
+ESCAPED_NUL = re.compile(rb"(?:[^\\]++|\\(?!u0000).)*+(\\u0000)", re.DOTALL)
 BYTE = re.compile(r" \(byte (\d+)\)$")
 
 
@@ -59,7 +59,7 @@ NUL = Problem("holds the character U+0000", "Remove it; PostgreSQL can't store i
 SURROGATE = Problem("holds half of a surrogate pair, which is no character", "Replace it; UTF-8 can't express it.")
 NOT_UTF8 = Problem("is not UTF-8", "Send one JSON value in UTF-8.")
 NOT_FINITE = Problem("holds NaN or an infinite number, which JSON does not have", "Pass None or a string instead.")
-TOO_LONG_INTEGER = Problem(f"holds an integer of more than {INTEGER_DIGITS:,} digits", "Pass it as a string.")
+TOO_LONG_INTEGER = Problem(f"holds an integer of more than {NUMBER_DIGITS:,} digits", "Pass it as a string.")
 TOO_LARGE_NUMBER = Problem("holds a number that is out of range", "Send it as a string.")
 TOO_DEEP = Problem(f"is nested deeper than {PAYLOAD_DEPTH} levels or contains itself", "Flatten it.")
 
@@ -106,8 +106,8 @@ def malformed(text: bytes, error: msgspec.DecodeError) -> Fault:
     """Return the fault that a JSON parser's error stands for."""
     if not text.strip():
         return Fault("$", "is empty", "Send one JSON value, such as null.")
-    if surrogate := LONE_SURROGATE.search(text):
-        return SURROGATE.at(path_at(text, surrogate.start()))
+    if surrogate := LONE_SURROGATE.match(text):
+        return SURROGATE.at(path_at(text, surrogate.start(1)))
     message = str(error)
     match = BYTE.search(message)
     offset = int(match[1]) if match else len(text)
@@ -119,20 +119,15 @@ def is_too_deep(text: bytes) -> bool:
     """Whether well-formed JSON text nests deeper than PAYLOAD_DEPTH. Exact, and nearly free for small texts."""
     if text.count(b"[") + text.count(b"{") <= PAYLOAD_DEPTH:
         return False
-    depth = 0
-    for bracket in STRINGS.sub(b"", text).translate(None, NOT_BRACKETS):
-        depth += 1 if bracket in OPENING else -1
-        if depth > PAYLOAD_DEPTH:
-            return True
-    return False
+    return json_scans.nests_deeper(text, PAYLOAD_DEPTH)
 
 
 def offset_of_nul(text: bytes) -> int | None:
     """Where the text holds an escaped U+0000, as opposed to an escaped backslash followed by "u0000"."""
     if b"\\u0000" not in text:
         return None
-    match = ESCAPED_NUL.search(text)
-    return match.start() if match else None
+    match = ESCAPED_NUL.match(text)
+    return match.start(1) if match else None
 
 
 def path_at(text: bytes, offset: int) -> str:
@@ -173,7 +168,7 @@ def _follow(containers: list[int | str | None], mark: bytes, previous: bytes) ->
 
 def _offset_too_deep(text: bytes) -> int:
     depth = 0
-    for token in STRUCTURE.finditer(text):
+    for token in STRUCTURE.finditer(text, 0, PATH_BYTES):
         if token[0] in b"[{":
             depth += 1
             if depth > PAYLOAD_DEPTH:
@@ -185,16 +180,14 @@ def _offset_too_deep(text: bytes) -> int:
 
 def _offset_of_large_number(text: bytes) -> int | None:
     """Where a number is that no reader of ours could decode; strings that only look like it don't count."""
-    if not LARGE_NUMBER.search(text):
+    if not json_scans.has_number_out_of_range(text):
         return None
-    for token in NUMBERS.finditer(text):
-        if token[0][:1] == b'"' or not LARGE_NUMBER.search(token[0]):
-            continue
-        number = token[0]
-        is_integer = number.lstrip(b"-").isdigit()
-        if len(number.lstrip(b"-")) > INTEGER_DIGITS if is_integer else math.isinf(float(number)):
+    for token in NUMBERS.finditer(text, 0, PATH_BYTES):
+        if token.end() == PATH_BYTES:  # there may be more of it
+            break
+        if token[0][:1] != b'"' and json_scans.is_out_of_range(token[0]):
             return token.start()
-    return None
+    return len(text)
 
 
 # Values -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 
 import msgspec
@@ -11,9 +12,9 @@ from django.db import connection
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from orchestrations.authoring import faults, payloads
+from orchestrations.authoring import faults, json_scans, payloads
 from orchestrations.errors import PayloadRejected
-from orchestrations.limits import PAYLOAD_BYTES, PAYLOAD_DEPTH
+from orchestrations.limits import NUMBER_DIGITS, PAYLOAD_BYTES, PAYLOAD_DEPTH
 from orchestrations.models import Instance
 from tests.authoring.strategies import VALUES
 
@@ -133,6 +134,60 @@ def test_refused_text_is_refused_with_its_path(text, path, problem):
     assert problem in str(error)
 
 
+DIGITS = st.sampled_from([1, 2, 8, 9, 10, 11, 17, 18, 19, 199, 200, 308, 309, 310, 4_300, 4_301])
+NUMBERS = st.builds(
+    lambda minus, digit, count, fraction, mark, exponent: f"{minus}{digit * count}{fraction}{mark}{exponent}",
+    st.sampled_from(["", "-"]),
+    st.sampled_from("179"),
+    DIGITS,
+    st.sampled_from(["", ".5", f".{'9' * 200}", ".7976931348623157", ".7976931348623159"]),
+    st.sampled_from(["e", "E", "e+", "e-", "E+"]),
+    st.sampled_from([0, 1, 99, 100, 108, 109, 298, 299, 300, 307, 308, 309, 1_000, "0308", "0099"]),
+) | st.builds(lambda digit, count: digit * count, st.sampled_from("19"), DIGITS)
+AROUND = st.sampled_from(
+    ["[{}]", '{{"a":{}}}', '[1,{},"1e400"]', '["\\\\",{}]', '["a\\"",{},[]]', "{}", "[true,[{}],{{}}]"]
+)
+
+
+def is_in_range(number: str) -> bool:
+    digits = number.lstrip("-")
+    return len(digits) <= NUMBER_DIGITS and (digits.isdigit() or math.isfinite(float(digits)))
+
+
+@given(NUMBERS, AROUND)
+@settings(max_examples=1_000, deadline=None)
+def test_a_number_is_refused_exactly_where_it_is_out_of_range(number, around):
+    text = around.format(number)
+    if is_in_range(number):
+        assert payloads.check_text(text, SUBJECT) == text
+    else:
+        assert "out of range" in str(rejection(text))
+
+
+@given(st.lists(st.integers(0, 70), max_size=30), st.sampled_from(["[", "{"]))
+@example([64], "[")
+@example([63, 65, 1], "{")
+@example([1] * 500 + [65], "[")
+@settings(deadline=None)
+def test_nesting_is_refused_exactly_where_it_is_too_deep(depths, kind):
+    tower = {"[": ("[", "]"), "{": ('{"[":', "}")}[kind]
+    parts = [tower[0] * depth + '"]"' + tower[1] * depth for depth in depths]
+    text = f"[{','.join(parts)}]"
+    if max(depths, default=0) + 1 > PAYLOAD_DEPTH:
+        assert "nested deeper" in str(rejection(text))
+    else:
+        assert payloads.check_text(text, SUBJECT) == text
+
+
+@pytest.mark.parametrize("lead", range(json_scans.PART_BYTES - 6, json_scans.PART_BYTES + 6))
+@pytest.mark.parametrize("string", ['"1e400"', '"\\\\"', '"\\""', '""'])
+def test_strings_are_told_from_numbers_where_the_text_is_cut(lead, string):
+    strings = f'["{"x" * (lead - 3)}",{string},"{"y" * json_scans.PART_BYTES}",'
+
+    assert payloads.check_text(f"{strings}1e308]", SUBJECT)
+    assert "out of range" in str(rejection(f"{strings}1e309]"))
+
+
 def test_a_payload_beyond_the_limit_is_refused():
     assert "10,485,761 bytes" in str(rejection('"' + "x" * (PAYLOAD_BYTES - 1) + '"'))
 
@@ -153,6 +208,15 @@ HOSTILE = {
     "an open string of escapes": '"' + '\\"' * (PAYLOAD_BYTES // 2 - 10),
     "backslashes before a NUL": '"' + "\\\\" * (PAYLOAD_BYTES // 2 - 10) + '\\u0000"',
     "a hundred megabytes": "1" * 100_000_000,
+    "floats, and one out of range": "[" + "1e100," * 1_600_000 + "1e400]",
+    "different floats, and one out of range": f"[{','.join(f'{n}e299' for n in range(900_000))},1e400]",
+    "floats at the end of the range": "[" + "1.7976931348623157e+308," * 430_000 + "1e400]",
+    "long integers, and one out of range": "[" + f"{'9' * 310}," * 33_000 + "1e400]",
+    "strings like numbers, and one number": "[" + '"1e400",' * 1_300_000 + "1e400]",
+    "empty strings, and a number": "[" + '"",' * 3_300_000 + "1e400]",
+    "empty arrays, and one too deep": "[" + "[]," * 3_300_000 + "[" * 70 + "]" * 70 + "]",
+    "arrays nearly too deep": "[" + f"{'[' * 60 + ']' * 60}," * 86_000 + "1e400]",
+    "pairs of surrogates, and half of one": '["' + "\\ud83d\\ude00" * 850_000 + '\\ud83d"]',
 }
 
 

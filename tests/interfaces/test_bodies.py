@@ -221,6 +221,7 @@ def _names(count: int) -> bytes:
 
 
 HOSTILE = {
+    "a million floats, and one out of range": b"[" + b"1e100," * 1_600_000 + b"1e400]",
     "a million members": b'{"orchestrator":"echo",' + _names(900_000) + b"}",
     "a million tags": b'{"orchestrator":"echo","tags":{' + _names(900_000) + b"}}",
     "ten thousand tags": b'{"orchestrator":"echo","tags":{' + _names(10_000) + b"}}",
