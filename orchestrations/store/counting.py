@@ -21,7 +21,7 @@ from orchestrations.models import CountMark, Instance, InstanceCount, MovedEnd
 from orchestrations.models.counts import HOUR, MINUTE
 from orchestrations.models.instances import ORCHESTRATION
 from orchestrations.store.contract import Checkpoint
-from orchestrations.store.locking import skip_locked
+from orchestrations.store.locking import locked, skip_locked
 from orchestrations.store.tables import BATCH, Tables, chunks
 from orchestrations.store.upkeep_contract import Counted
 
@@ -63,10 +63,7 @@ def keep_ends(tables: Tables, rows: QuerySet[Instance]) -> None:
     not_counted = Q(mark=None) | Q(completed_at=None) | Q(completed_at__gte=F("mark"))
     ends = rows.using(tables.using).filter(ORCHESTRATION, hub=tables.hub, status__in=TERMINAL)
     ends = ends.annotate(mark=Subquery(mark[:1])).filter(not_counted).order_by("pk")
-    features = tables.connection.features
-    if features.has_select_for_update:
-        ends = ends.select_for_update(no_key=features.has_select_for_no_key_update)
-    found = list(ends.values_list("status", "completed_at", "name", "created_at"))
+    found = list(locked(ends).values_list("status", "completed_at", "name", "created_at"))
     if found:
         now = tables.now()
         _write_down(

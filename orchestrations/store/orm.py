@@ -42,7 +42,7 @@ from orchestrations.store.contract import (
     LoadedHistory,
     NewInstance,
 )
-from orchestrations.store.locking import in_order, skip_locked
+from orchestrations.store.locking import in_order, locked, skip_locked
 from orchestrations.store.rows import Row
 from orchestrations.store.tables import BATCH, AttemptKey, EventKey, Fenced, Tables, Target, TaskKey, chunks
 
@@ -185,9 +185,9 @@ class OrmTables(Tables):
                 instance_id=pk, execution=execution, task_id=task_id, attempt=attempt, lease_token=token
             )
             with self.atomic():
-                locked = [item.pk for item in (skip_locked(items) if skips_locked else items)]
+                chosen = [item.pk for item in (skip_locked(items) if skips_locked else items)]
                 changes = dict(zip(columns, values, strict=True))
-                if items.filter(pk__in=locked).update(heartbeat_at=Now(), **changes):
+                if items.filter(pk__in=chosen).update(heartbeat_at=Now(), **changes):
                     updated.add((pk, execution, task_id, attempt))
         return updated
 
@@ -195,9 +195,8 @@ class OrmTables(Tables):
         return [row.pk for row in self._ended(pk__in=pks)]
 
     def _ended(self, **condition: Any) -> QuerySet[Instance]:
-        ended = self.instances().filter(status__in=TERMINAL, **condition).order_by("pk").only("pk", "instance_id")
-        features = self.connection.features
-        return ended.select_for_update(no_key=features.has_select_for_no_key_update)
+        ended = self.instances().filter(status__in=TERMINAL, **condition)
+        return locked(ended.order_by("pk").only("pk", "instance_id"))
 
     def _insert_unless_taken(self, row: models.Model) -> bool:
         try:
