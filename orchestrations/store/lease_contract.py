@@ -44,7 +44,7 @@ class LeaseStore(ABC):
 
     @abstractmethod
     def close_lease(self, token: int) -> None:
-        """Free all that the token holds, at once, and forget it."""
+        """Free all that the token holds, at once, and forget it. Activities are uncounted: their worker lives."""
 
     @abstractmethod
     def recover(self) -> Recovery:

@@ -33,13 +33,15 @@ def renew(using: str, token: int, expires_at: datetime, in_flight: int) -> bool:
 
 
 def close(hub: str, using: str, token: int, now: datetime) -> None:
-    """Forget the lease and free what it holds; interrupted activities may run again at once."""
+    """Forget the lease and free what it holds; activities, of which nobody died, may run again at once."""
     with transaction.atomic(using):
         WorkerLease.objects.using(using).filter(token=token).delete()
         _free_instances(hub, using, [token])
         held = ActivityWorkItem.objects.using(using).filter(hub=hub, lease_token=token)
         for batch in chunks(in_order(held), BATCH):
-            held.filter(pk__in=batch).update(lease_token=None, started_at=None, visible_at=now)
+            held.filter(pk__in=batch).update(
+                lease_token=None, started_at=None, visible_at=now, dispatches=one_less("dispatches")
+            )
 
 
 def disown(hub: str, using: str, token: int, keep: Collection[ActivityKey], now: datetime) -> None:

@@ -156,6 +156,19 @@ def test_an_activity_is_told_that_its_instance_was_terminated_by_another_worker(
     eventually(lambda: stage.contexts[0].is_cancelled())
 
 
+def test_what_is_interrupted_by_workers_that_stop_is_not_given_up(make_worker, client, stage, settings):
+    """Nobody has died of it: it takes longer than the pauses between deployments."""
+    settings.DURABLE = {**settings.DURABLE, "DISPATCH_ATTEMPTS": 1, "STOP_SECONDS": 0.01}
+    client.start_new(functions.calls, "order", ["gated", 1])
+    for count in range(1, 4):
+        stopped = make_worker()
+        stopped.runtime.drain(0.0, gives_way=lambda count=count: len(stage.inside) == count)
+        stopped.stop()
+    stage.gate.set()
+
+    assert make_worker().run_until_ended("order").output == 1
+
+
 @pytest.mark.parametrize("name", ["expire", "unwritten_heartbeats", "unended"])
 def test_a_defect_in_looking_after_activities_does_not_stop_the_heart(worker, monkeypatch, eventually, name):
     worker.run_until_idle()

@@ -58,7 +58,7 @@ def test_a_closed_lease_frees_everything_at_once(store, running, start, token, o
 
     other = open_lease("other:1")
     assert claim(other).instance_id == "order-2"
-    assert [work.task_id for work in store.claim_activities(other, 10)] == [0]
+    assert [(work.task_id, work.dispatches) for work in store.claim_activities(other, 10)] == [(0, 1)]
 
 
 def test_what_a_worker_does_not_know_of_is_freed_and_not_counted_against_anybody(store, running, start, token, claim):
