@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from orchestrations.access.permissions import Action, can
 from orchestrations.admin.acting import CONFIRMED, Chosen, ask, client_of, tell
 from orchestrations.admin.looking import HubFilter, ReadOnlyAdmin, by_period, newest
-from orchestrations.client.dead_letters import put_back
+from orchestrations.client.dead_letters import action_of, put_back
 from orchestrations.errors import DurableError
 from orchestrations.interfaces.dashboard.act_forms import RequiredReasonForm
 from orchestrations.limits import LIST_PAGE_MAXIMUM
@@ -78,7 +78,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             )
         done, refused = 0, []
         for dead in chosen:
-            needed = Action.SIGNAL_ENTITY if dead.kind == DeadLetter.Kind.OPERATION else Action.REWIND
+            needed = action_of(dead)
             if not can(request.user, needed):
                 refused.append(f"{dead}: that needs the permission {needed.permission}.")
                 continue

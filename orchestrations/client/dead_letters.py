@@ -6,17 +6,31 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from orchestrations.access.audit import record_each
+from orchestrations.access.permissions import Action
 from orchestrations.client.hub import SerializedJson
 from orchestrations.errors import DeadLetterSettled
 from orchestrations.models import DeadLetter, Instance
+from orchestrations.models.audit import Deed
 from orchestrations.models.clock import Now
 
 if TYPE_CHECKING:
     from orchestrations.client import OrchestrationClient
 
 
+WORK: dict[str, str] = {DeadLetter.Kind.ACTIVITY: "activity", DeadLetter.Kind.OPERATION: "operation"}
+"""How the audit trail's details call a piece of work."""
+
+
+def action_of(dead: DeadLetter) -> Action:
+    """What somebody must be allowed to do to put it back."""
+    return Action.SIGNAL_ENTITY if dead.kind == DeadLetter.Kind.OPERATION else Action.REWIND
+
+
 def put_back(client: OrchestrationClient, dead: DeadLetter, reason: str) -> None:
     """Rewind the instance that failed of it, or send the entity's operation again as a signal; in one transaction.
+
+    The audit trail tells of it with the ``reason``, beside the rewind or the signal.
 
     Raises DeadLetterSettled where it was put back already, its instance has gone on since, or its input was not kept;
     InvalidTransition and InstanceEnded where the instance has not failed (it has handled the failure, say); and
@@ -26,6 +40,9 @@ def put_back(client: OrchestrationClient, dead: DeadLetter, reason: str) -> None
         rows = DeadLetter.objects.using(client.using).filter(pk=dead.pk, put_back_at__isnull=True)
         if not rows.update(put_back_at=Now(), put_back_by=client.actor.name if client.actor else ""):
             raise DeadLetterSettled(f"{dead} was put back already. Look at what has become of it.")
+        if client.actor is not None:
+            told = {dead.instance_id: {WORK.get(dead.kind, "orchestrator"): dead.name}}
+            record_each(client.actor, Deed.PUT_BACK, client.hub, told, client.using, reason=reason)
         if dead.kind == DeadLetter.Kind.OPERATION:
             _send_again(client, dead)
             return

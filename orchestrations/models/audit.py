@@ -39,6 +39,7 @@ class Deed(models.TextChoices):
     DELETED_WEBHOOK = "deleted_webhook", "deleted a webhook"
     ROTATED_SECRET = "rotated_secret", "gave a webhook a new secret"
     SENT_AGAIN = "sent_again", "had a webhook's message sent again"
+    PUT_BACK = "put_back", "put a dead letter back"
     DELETED_HUB = "deleted_hub", "deleted the task hub"
 
 

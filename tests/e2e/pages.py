@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrations.models import BulkJob, HumanTask, SavedView
+from orchestrations.models import BulkJob, DeadLetter, HumanTask, SavedView
 
 PAGES = {
     "overview": "/hubs/default/",
@@ -69,6 +69,8 @@ PAGES = {
     "bulk": "/hubs/default/bulk/",
     "bulk-new": "/hubs/default/bulk/new/?action=terminate&q=status:running&all=1",
     "bulk-purge": "/hubs/default/bulk/new/?action=purge&q=&all=1",
+    "dead-letters": "/hubs/default/dead-letters/",
+    "dead-letters-put-back": "/hubs/default/dead-letters/?tab=put-back",
     "suspend": "/hubs/default/i/batch-2026-01-20/do/suspend/",
     "tags": "/hubs/default/i/ord-7F3A-0002/do/tags/",
     "complete-task": "/hubs/default/i/mon-31/do/complete-task/?task=9",
@@ -86,6 +88,7 @@ def addresses() -> dict[str, str]:
     return {
         **PAGES,
         **jobs,
+        "dead-letter": f"/hubs/default/dead-letters/{DeadLetter.objects.get().pk}/",
         **tasks,
         "question-override": f"/approvals/{two_votes.pk}/override/",
         "question-delegate": f"/approvals/{two_votes.pk}/do/delegate/",

@@ -256,7 +256,7 @@ def navigation(page: str) -> dict[str, str]:
 
 EVERYBODY = {"Approvals", "Preferences"}
 NARROWED = {"Instances", "Entities", "Bulk jobs"}
-WHOLE = NARROWED | {"Overview", "Flows", "Workers", "Retention"}
+WHOLE = NARROWED | {"Overview", "Flows", "Workers", "Dead letters", "Retention"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.interfaces.dashboard.links import admin_url, list_url, target_url
-from orchestrations.models import DeadLetter, OutgoingWebhook, WorkerLease
+from orchestrations.models import OutgoingWebhook, WorkerLease
 from orchestrations.reading import hub_state, queries
 from orchestrations.reading.hub_state import Backlog, Found
 from orchestrations.search.language import Mark, Query
@@ -132,8 +132,8 @@ def _dead(hub: str) -> list[Concern]:
     ]
     pieces = "piece" if found.count.value == 1 else "pieces"
     title = f"{found.count} {pieces} of work given up, because the workers died of it"
-    url = admin_url(DeadLetter, hub=hub, waiting=1)
-    return [Concern("failed", "alert", title, url=url, link="Dead letters", items=items, to_admin=True)]
+    url = reverse("dashboard:dead_letters", args=[hub])
+    return [Concern("failed", "alert", title, url=url, link="Dead letters", items=items)]
 
 
 def _webhooks(hub: str) -> list[Concern]:
