@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrations.models import Instance, OpenWait, Timer
 from orchestrations.store import get_store
-from tests.simulation import programs
+from tests.simulation import model, programs, strategies
 from tests.simulation.programs import Ledger
 
 ROUNDS = 300  # none of the programs needs as many
@@ -29,7 +29,8 @@ def go_on(client, worker, raised: dict[tuple[int, str], int]) -> None:
     worker.run_until_idle()
     store = get_store()
     Timer.objects.filter(state="Pending").update(due_at=store.now())
-    for wait in OpenWait.objects.filter(instance__status="Running").select_related("instance").order_by("pk"):
+    waits = OpenWait.objects.filter(name__in=strategies.NAMES, instance__status="Running")
+    for wait in waits.select_related("instance").order_by("pk"):
         key = (wait.instance_id, wait.name.casefold())
         raised[key] = raised.get(key, 0) + 1
         client.raise_event(wait.instance.instance_id, wait.name.upper(), raised[key])
@@ -58,21 +59,21 @@ def run_to_the_end(client, worker, instance_id: str, ledger: Ledger, choose) -> 
     max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(programs.programs, st.data())
+@given(strategies.programs, st.data())
 def test_mended_and_rewound_it_returns_what_it_would_have_and_nothing_is_done_twice(
     client, worker, ledger, program, data
 ):
-    parts = programs.labelled(programs.without_child_retries(program), "")
-    breakable = sorted(programs.labels(parts))
+    parts = strategies.labelled(strategies.without_child_retries(program), "")
+    breakable = sorted(model.labels(parts))
     ledger.broken = set(data.draw(st.lists(st.sampled_from(breakable), unique=True)) if breakable else [])
     ledger.done.clear()
     instance_id = f"any-{next(numbers)}-"
     client.start_new(programs.simulated, instance_id, programs.given(parts))
     output = run_to_the_end(client, worker, instance_id, ledger, lambda size: data.draw(st.integers(0, size - 1)))
 
-    assert output == programs.expected(parts)
+    assert output == model.Instance(parts).output
     repeated = {label for label, times in ledger.done.items() if times > 1}
-    assert repeated <= set(programs.compensations(parts))
+    assert repeated <= set(model.compensations(parts))
     mine = Instance.objects.filter(instance_id__startswith=instance_id)
     assert set(mine.values_list("status", flat=True)) == {"Completed"}
     client.purge_instance_history(instance_id, recursive=True)

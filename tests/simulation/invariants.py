@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 
 from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
 from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer
+from tests.simulation import programs
 
 ENDS = {
     EventType.TASK_COMPLETED,
@@ -16,6 +18,7 @@ ENDS = {
     EventType.TIMER_FIRED,
     EventType.SUB_ORCHESTRATION_COMPLETED,
     EventType.ENTITY_COMPLETED,
+    EventType.ENTITY_FAILED,
 }
 
 
@@ -52,6 +55,8 @@ def entries() -> list[str]:
 
 def _check_history(pk: int, execution: int, events: list[HistoryEvent]) -> None:
     where = f"instance {pk}, execution {execution}"
+    if execution > 1 and events[0].type == EventType.EVENT_RAISED:
+        programs.ledger.seen.add("continued with buffered events")
     assert [event.sequence for event in events] == list(range(1, len(events) + 1)), f"a gap: {where}"
     times = [event.timestamp for event in events if event.type != EventType.EVENT_RAISED]
     assert times == sorted(times), f"time runs backwards: {where}"
@@ -59,6 +64,23 @@ def _check_history(pk: int, execution: int, events: list[HistoryEvent]) -> None:
     assert all(count == 1 for count in once.values()), f"a task ended twice: {where} {once}"
     ends = [event for event in events if event.type == EventType.EXECUTION_COMPLETED]
     assert len(ends) <= 1, f"ended twice: {where}"
+    due = {
+        (event.task_id, event.attempt): json.loads(event.attributes or "{}")["fire_at"]
+        for event in events
+        if event.type == EventType.TIMER_CREATED
+    }
+    for event in events:
+        if event.type == EventType.TIMER_FIRED:
+            fire_at = datetime.fromisoformat(due[event.task_id, event.attempt])
+            assert event.timestamp >= fire_at, f"a timer fired too early: {where} {event.task_id}"
+
+
+def check_idle() -> None:
+    """Raise AssertionError where something is left in motion although everything has come to its end."""
+    locked = list(Entity.objects.exclude(locked_by="").values_list("instance__instance_id", "locked_by"))
+    assert not locked, f"locks that nobody releases: {locked}"
+    waiting = InboxMessage.objects.filter(instance__is_entity=True)
+    assert not waiting.exists(), f"operations that are never begun: {list(waiting)}"
 
 
 def _check_row(row: Instance, events: list[HistoryEvent]) -> None:
@@ -81,6 +103,8 @@ def _check_external_events(row: Instance, kept: Iterable[HistoryEvent | InboxMes
     for event in kept:
         if event.type == EventType.EVENT_RAISED:
             numbers[(event.name or "").casefold()].append(json.loads(event.payload or "0"))
+    for name in [name for name in numbers if name.startswith(programs.WORD)]:
+        assert len(numbers.pop(name)) == 1, f"{row.instance_id}: {name} was sent once"
     for name, count in accepted.items():
         found = numbers.pop(name, [])
         first = found[0] if found and has_gone_on else count + 1 if has_gone_on else 1

@@ -1,14 +1,20 @@
-"""Random orchestrations as JSON, an orchestrator that runs them, and what each must return if nothing fails for good.
+"""Random orchestrations as JSON, and the orchestrator that runs them. What each must return, ``model`` says.
 
 A program is the input of the orchestrator ``simulated``: parts, of which each is run by a generation of its own. A part
 is a tree of these nodes, each a list whose first element says what it is:
 
     ["call", label, retries]     an activity, which fails while its label is broken
     ["child", [part, ...], retries]  a sub-orchestration with a program of its own
-    ["ask", label]               an operation of an entity, and its result
-    ["signal", label]            the same without waiting for it
+    ["ask", label]               an operation of an entity, which fails while its label is broken, and its result
+    ["signal", label]            an operation that does not fail, without waiting for it
+    ["hold", label]              a critical section with both entities, in which things are done that fail while broken
     ["pause"]                    a timer of an hour
     ["listen", name]             the next external event of that name; the machine numbers them
+    ["expect", name]             the same, and a failure if it does not come within an hour
+    ["remind", how, name]        the same, with a look at the clock every hour: see ``_remind``
+    ["quiet"]                    an event that nobody raises, for an hour
+    ["hear", label]              an event that a sub-orchestration sends, and the end of that
+    ["tell", label]              what that one does: the event for its parent
     ["all", [node, ...]]         these at the same time
     ["race", [node, ...]]        the first of these to end, and then all of them
     ["steps", [node, ...]]       one after another
@@ -17,6 +23,8 @@ is a tree of these nodes, each a list whose first element says what it is:
     ["gather", [node, ...]]      each awaited by itself, and a group of what failed
     ["handle", label, node]      an activity that always fails, and what is done instead
     ["crash", label]             the orchestrator's own code is at fault while the label is broken
+    ["show", label]              the label as custom status, and what stood there before
+    ["look", label]              what the orchestrator is told of itself
 """
 
 from __future__ import annotations
@@ -25,10 +33,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import count
 from typing import Any
-
-from hypothesis import strategies as st
 
 from orchestrations import (
     EntityContext,
@@ -45,14 +50,20 @@ from orchestrations.core.tasks import Task
 
 HOUR = timedelta(hours=1)
 RETRIES = RetryPolicy(first_retry_interval=HOUR, max_number_of_attempts=2)
+NEWEST = "2.0"  # the code's version
+TALLIES = [EntityId("simulated_tally", "1"), EntityId("simulated_tally", "0")]
+WORD = "word "  # what the names of events between orchestrations begin with
+REMINDERS = ("dead", "cancelled", "kept", "timeout", "default")
 
 
 class Ledger:
-    """Which labels are broken now, and how often each was done."""
+    """Which labels are broken now, how often each was done, and what has been seen to happen."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.done: Counter[str] = Counter()
+        self.looked: set[str] = set()  # labels that code came to while it was not replaying
+        self.seen: set[str] = set()
 
 
 ledger = Ledger()
@@ -62,7 +73,7 @@ class BrokenError(Exception):
     """What fails because its label is broken."""
 
 
-FAILURES = (TaskFailedError, BrokenError, ExceptionGroup)
+FAILURES = (TaskFailedError, TimeoutError, BrokenError, ExceptionGroup)
 
 with registry.preserved():
 
@@ -75,11 +86,18 @@ with registry.preserved():
 
     @entity(name="simulated_tally")
     def tally(context: EntityContext) -> None:
-        """Notes what it is told: a label, and an id that no other operation has."""
-        context.set_state([*context.get_state(lambda: []), context.get_input()])
-        context.set_result(label_of(context.get_input()))
+        """Notes what it is told: a label, and an id that no other operation has. Or counts its notes."""
+        notes = context.get_state(lambda: [])
+        if context.operation_name == "count":
+            context.set_result(len(notes))
+            return
+        label = label_of(context.get_input())
+        context.set_state([*notes, context.get_input()])
+        if label in ledger.broken:
+            raise BrokenError(f"{label} is broken")
+        context.set_result(label)
 
-    @orchestrator(name="simulated")
+    @orchestrator(name="simulated", version=NEWEST)
     def simulated(context: OrchestrationContext, given: dict[str, Any]):
         result = yield from _run(context, given["parts"][0])
         results = [*given["results"], result]
@@ -91,7 +109,7 @@ with registry.preserved():
 
 @contextmanager
 def registered() -> Iterator[Ledger]:
-    """Register both for the length of one test, with nothing broken."""
+    """Register all three for the length of one test, with nothing broken."""
     ledger.__init__()
     with registry.preserved():
         registry.add_activity(work.durable)
@@ -106,16 +124,30 @@ def given(parts: list[Any]) -> dict[str, Any]:
 
 
 def label_of(entry: str) -> str:
-    """The label of what the entity has noted."""
+    """The label of what an entity has noted, or of what a sub-orchestration tells."""
     return entry.partition("|")[0]
+
+
+def alone(label: str) -> str:
+    """The label of what a critical section tells an entity between two counts.
+
+    It is never broken: a rewind to there would lock the entities anew, and others might come in between.
+    """
+    return f"{label} alone"
+
+
+def inside(label: str) -> str:
+    """The label of what a critical section tells an entity in the end: it may be broken, too."""
+    return f"{label} inside"
 
 
 def _entry(context: OrchestrationContext, label: str) -> tuple[EntityId, str]:
     """One of two entities, and what it is told."""
-    return EntityId("simulated_tally", str(len(label) % 2)), f"{label}|{context.new_uuid()}"
+    return TALLIES[len(label) % 2], f"{label}|{context.new_uuid()}"
 
 
 def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
+    ledger.seen.add(node[0])
     match node:
         case ["steps", children]:
             results = []
@@ -126,14 +158,14 @@ def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
             return (yield from _catch(context, node))
         case ["gather", children]:
             return (yield from _gather([_task(context, child) for child in children]))
-        case ["crash", label]:
-            return _crash(label)
-        case ["signal", label]:
-            entity_id, told = _entry(context, label)
-            context.signal_entity(entity_id, "note", told)
-            return label
         case ["race", children]:
             return (yield from _race(context, [_task(context, child) for child in children]))
+        case ["remind", how, name]:
+            return (yield from _remind(context, how, name))
+        case ["hold", label]:
+            return (yield from _hold(context, label))
+        case ["crash" | "signal" | "tell" | "show" | "look" as kind, label]:
+            return AT_ONCE[kind](context, label)
         case _:
             return (yield _task(context, node))
 
@@ -179,16 +211,93 @@ def _gather(tasks: list[Task]) -> Iterator[Any]:
     return results
 
 
-def _crash(label: str) -> str:
-    return label if label not in ledger.broken else {}[f"{label} is broken"]
-
-
 def _race(context: OrchestrationContext, tasks: list[Task]) -> Iterator[Any]:
     yield context.task_any(tasks)
     return (yield context.task_all(tasks))
 
 
+def _remind(context: OrchestrationContext, how: str, name: str) -> Iterator[Any]:
+    """The next event of the name, however often an hour passes without it.
+
+    What has waited is then left to itself (dead), given up (cancelled) or awaited again (kept); or the wait itself ends
+    with a TimeoutError or with its default.
+    """
+    wait = None
+    while True:
+        since = context.current_utc_datetime
+        match how:
+            case "timeout":
+                try:
+                    return (yield context.wait_for_external_event(name, timeout=HOUR))
+                except TimeoutError:
+                    pass
+            case "default":
+                number = yield context.wait_for_external_event(name, timeout=HOUR, default=0)
+                if number:
+                    return number
+            case _:
+                wait = wait if wait is not None and how == "kept" else context.wait_for_external_event(name)
+                timer = context.create_timer(HOUR)
+                if (yield context.task_any([wait, timer])) is wait:
+                    timer.cancel()
+                    return wait.result
+                assert how != "cancelled" or wait.cancel(), "a wait that had lost could not be cancelled"
+        assert context.current_utc_datetime >= since + HOUR, f"{how}: reminded too early"
+        ledger.seen.add(f"{how} wait")
+
+
+def _hold(context: OrchestrationContext, label: str) -> Iterator[Any]:
+    """Nobody else's operation comes between the two counts; then work is done and noted, still under the lock."""
+    entity_id, told = _entry(context, alone(label))
+    with (yield context.lock_entities(TALLIES if len(label) % 3 else TALLIES[::-1])):
+        before = yield context.call_entity(entity_id, "count")
+        yield context.call_entity(entity_id, "note", told)
+        after = yield context.call_entity(entity_id, "count")
+        assert after == before + 1, "another came into the critical section"
+        yield context.call_activity(work, label)
+        entity_id, told = _entry(context, inside(label))
+        yield context.call_entity(entity_id, "note", told)
+    return label
+
+
+def _crash(context: OrchestrationContext, label: str) -> str:
+    return label if label not in ledger.broken else {}[f"{label} is broken"]
+
+
+def _signal(context: OrchestrationContext, label: str) -> str:
+    entity_id, told = _entry(context, label)
+    context.signal_entity(entity_id, "note", told)
+    return label
+
+
+def _tell(context: OrchestrationContext, label: str) -> str:
+    context.send_event(context.parent_instance_id, word(label), label_of(label))
+    return label_of(label)
+
+
+def word(label: str) -> str:
+    """The name of the event that only a ``tell`` of that label sends."""
+    return f"{WORD}{label}"
+
+
+def _show(context: OrchestrationContext, label: str) -> list[Any]:
+    before = context.custom_status
+    context.set_custom_status(label)
+    return [before, label]
+
+
+def _look(context: OrchestrationContext, label: str) -> list[Any]:
+    if not context.is_replaying:
+        ledger.looked.add(label)
+    parent = context.parent_instance_id
+    return [context.name, context.version, parent is not None and context.instance_id.startswith(f"{parent}:")]
+
+
+AT_ONCE = {"crash": _crash, "signal": _signal, "tell": _tell, "show": _show, "look": _look}
+
+
 def _task(context: OrchestrationContext, node: list[Any]) -> Task:
+    ledger.seen.add(node[0])
     match node:
         case ["call", label, retries]:
             return context.call_activity(work, label, retry=RETRIES if retries else None)
@@ -201,141 +310,14 @@ def _task(context: OrchestrationContext, node: list[Any]) -> Task:
             return context.create_timer(HOUR)
         case ["listen", name]:
             return context.wait_for_external_event(name)
+        case ["expect", name]:
+            return context.wait_for_external_event(name, timeout=HOUR)
+        case ["quiet"]:
+            return context.wait_for_external_event("nobody", timeout=HOUR, default="silence")
+        case ["hear", label]:
+            told = f"{label}|{context.new_uuid()}"
+            teller = context.call_sub_orchestrator(simulated, given([["tell", told]]))
+            return context.task_all([context.wait_for_external_event(word(told)), teller])
         case ["all", children]:
             return context.task_all([_task(context, child) for child in children])
     raise ValueError(node)
-
-
-# The model -----------------------------------------------------------------------------------------------------------
-
-
-def expected(parts: list[Any]) -> list[Any]:
-    """What an instance with this program returns: each event of a name is taken once, in the order of raising."""
-    taken: Counter[str] = Counter()
-    return [_value(part, taken) for part in parts]
-
-
-def _value(node: list[Any], taken: Counter[str]) -> Any:
-    match node:
-        case ["call", label, _] | ["crash", label] | ["ask", label] | ["signal", label]:
-            return label
-        case ["child", parts, _]:
-            return expected(parts)
-        case ["pause"]:
-            return None
-        case ["listen", name]:
-            taken[name.casefold()] += 1
-            return taken[name.casefold()]
-        case ["all" | "steps" | "race" | "gather", children]:
-            return [_value(child, taken) for child in children]
-        case ["undo" | "judge", body, _]:
-            return _value(body, taken)
-        case ["handle", _, instead]:
-            return _value(instead, taken)
-    raise ValueError(node)
-
-
-def labels(node: Any) -> Iterator[str]:
-    """Every label that may be broken, in a node, a part or a program."""
-    match node:
-        case ["call", str(label), _] | ["crash", str(label)] if not label.startswith("never"):
-            yield label
-        case list():
-            for inner in node:
-                yield from labels(inner)
-
-
-def noted(node: Any) -> Iterator[str]:
-    """The labels that an entity must have noted once the node has run to its end."""
-    match node:
-        case ["ask" | "signal", str(label)]:
-            yield label
-        case ["undo" | "judge", body, _]:
-            yield from noted(body)
-        case list():
-            for inner in node:
-                yield from noted(inner)
-
-
-def compensations(node: Any) -> Iterator[str]:
-    """The labels of what is done only because something failed, and may be done for each failure."""
-    match node:
-        case ["undo" | "judge", body, handler]:
-            yield from compensations(body)
-            yield from labels(handler)
-        case list():
-            for inner in node:
-                yield from compensations(inner)
-
-
-# Strategies ----------------------------------------------------------------------------------------------------------
-
-calls = st.builds(lambda retries: ["call", "", retries], st.booleans())
-listens = st.builds(lambda name: ["listen", name], st.sampled_from(["go", "Go", "stop"]))
-pauses = st.just(["pause"])
-asks = st.just(["ask", ""])
-signals = st.just(["signal", ""])
-crashes = st.just(["crash", ""])
-
-
-def _node(kind: str) -> Any:
-    return lambda *parts: [kind, *parts]
-
-
-def parts_of(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """Programs of one or two generations."""
-    return st.lists(nodes, min_size=1, max_size=2)
-
-
-leaves = calls | listens | pauses | asks
-tasks = st.recursive(
-    leaves,
-    lambda inner: (
-        st.builds(_node("all"), st.lists(inner, min_size=1, max_size=3))
-        | st.builds(_node("child"), parts_of(inner), st.booleans())
-    ),
-    max_leaves=4,
-)
-nodes = st.recursive(
-    tasks
-    | crashes
-    | signals
-    | st.builds(_node("race"), st.lists(tasks, min_size=1, max_size=3))
-    | st.builds(_node("gather"), st.lists(tasks, min_size=1, max_size=3))
-    | st.builds(_node("handle"), st.just("never"), leaves),
-    lambda inner: (
-        st.builds(_node("steps"), st.lists(inner, min_size=1, max_size=3))
-        | st.builds(_node("undo"), inner, leaves)
-        | st.builds(_node("judge"), inner, leaves)
-    ),
-    max_leaves=6,
-)
-
-
-def without_child_retries(node: Any) -> Any:
-    """The same with each child tried once: one that is tried again does its work anew, in an instance of its own."""
-    match node:
-        case ["child", parts, bool()]:
-            return ["child", without_child_retries(parts), False]
-        case list():
-            return [without_child_retries(inner) for inner in node]
-    return node
-
-
-def labelled(node: Any, prefix: str, numbers: Iterator[int] | None = None) -> Any:
-    """The same with a label of its own for each call and each crash."""
-    numbers = numbers if numbers is not None else count(1)
-    match node:
-        case ["call", str(), retries]:
-            return ["call", f"{prefix}{next(numbers)}", retries]
-        case ["crash" | "ask" | "signal" as kind, str()]:
-            return [kind, f"{prefix}{next(numbers)}"]
-        case ["handle", str(), instead]:
-            return ["handle", f"never {prefix}{next(numbers)}", labelled(instead, prefix, numbers)]
-        case list():
-            return [labelled(inner, prefix, numbers) for inner in node]
-    return node
-
-
-programs = parts_of(nodes)
-"""Programs whose labels are all empty: give each its own with ``labelled``."""
