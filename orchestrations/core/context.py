@@ -64,7 +64,10 @@ class OrchestrationContext:
 
     @property
     def parent_instance_id(self) -> str | None:
-        """The parent's id, or None for an instance that is nobody's child."""
+        """The parent's id, or None for an instance that is nobody's child.
+
+        Also None in an execution that began after the parent was purged.
+        """
         return self._execution.facts.parent_instance_id
 
     @property
