@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from hypothesis import strategies as st
@@ -30,11 +31,16 @@ RETRIES = {
 
 @dataclass(frozen=True)
 class Call:
-    """Call an activity or a sub-orchestration."""
+    """Call an activity or a sub-orchestration.
+
+    ``number`` says which call of the program it is, and is its input: ids of tasks depend on what has happened. A wait
+    for an event that came early, for one, makes no timer.
+    """
 
     name: str
     retry: str = "none"
     is_child: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,7 @@ programs = st.recursive(
 
 def orchestrator_of(program: Node, seen: list[tuple[str, Any]], broken: set[str] | None = None) -> Callable[..., Any]:
     """An orchestrator that runs the program. ``seen`` gets (name, value) of each external event that it looked at."""
+    program = _numbered(program, count(1))
 
     def orchestrator(context: Any) -> Iterator[Task]:
         seen.clear()
@@ -180,6 +187,17 @@ def orchestrator_of(program: Node, seen: list[tuple[str, Any]], broken: set[str]
         return result
 
     return orchestrator
+
+
+def _numbered(node: Any, numbers: Iterator[int]) -> Any:
+    """The same program with a number of its own for each call."""
+    if isinstance(node, Call):
+        return replace(node, number=next(numbers))
+    if isinstance(node, tuple):
+        return tuple(_numbered(inner, numbers) for inner in node)
+    if is_dataclass(node):
+        return replace(node, **{part.name: _numbered(getattr(node, part.name), numbers) for part in fields(node)})
+    return node
 
 
 def _run(context: Any, node: Node, seen: list[tuple[str, Any]], broken: set[str]) -> Iterator[Any]:
@@ -250,10 +268,10 @@ def _collect(context: Any, children: tuple[Node, ...], at_once: bool, seen: list
 
 def _task(context: Any, node: Node) -> Task:
     match node:
-        case Call(name, retry, True):
-            return context.call_sub_orchestrator(name, retry=RETRIES[retry])
-        case Call(name, retry):
-            return context.call_activity(name, retry=RETRIES[retry])
+        case Call(name, retry, True, number):
+            return context.call_sub_orchestrator(name, number, retry=RETRIES[retry])
+        case Call(name, retry, False, number):
+            return context.call_activity(name, number, retry=RETRIES[retry])
         case Http(name, polls, retry, seconds):
             return context.call_http("GET", f"https://{name}.test/{polls}", retry=RETRIES[retry], timeout=seconds)
         case Pause(seconds):
@@ -315,7 +333,7 @@ class World:
             return fired(task_id, task.attempt)
         if task.name == HTTP_ACTIVITY and not fails:
             return done(task_id, _http_answer(task).to_json(), task.attempt)
-        value = f"{task.name}{task_id}"
+        value = f"{task.name}{task.input}"
         if task.child_id is not None:
             return child_failed(task_id) if fails else child_done(task_id, value)
         return failed(task_id, attempt=task.attempt) if fails else done(task_id, value, task.attempt)
