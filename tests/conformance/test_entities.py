@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connections
 
-from orchestrations import EntityId, OrchestrationClient
+from orchestrations import EntityId, OrchestrationClient, orchestrator
 from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
 from tests.conformance import entity_functions
 from tests.conformance.entity_functions import Purse, purse
@@ -281,6 +281,19 @@ def test_a_lock_goes_when_its_owner_ends(client, worker, state, how):
 
     assert state(purse("a")) == 1
     assert not Entity.objects.exclude(locked_by="").exists()
+
+
+def test_who_holds_a_lock_may_start_what_nobody_waits_for(client, run):
+    @orchestrator
+    def starts_under_a_lock(context):
+        with (yield context.lock_entities([COUNTER])):
+            started = context.start_new(functions.chain, 1, "aside")
+            yield context.call_entity(COUNTER, "add", 1)
+        return started
+
+    assert run(starts_under_a_lock).output == "aside"
+    assert client.get_status("aside").output == [0]
+    assert client.get_status("aside").parent_instance_id is None
 
 
 @pytest.mark.parametrize("is_gone", [False, True], ids=["while it waits", "before a worker has seen it"])

@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from orchestrations import InstanceNotFound, orchestrator
+from orchestrations import EntityId, InstanceNotFound, orchestrator
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InvalidCursor
-from orchestrations.models import Instance
+from orchestrations.models import Entity, Instance
 from orchestrations.reading.queries import InstanceFilter, list_instances
+from tests.conformance import entity_functions
 from tests.runtime import functions
 
 TICK = timedelta(microseconds=1)
@@ -179,6 +180,24 @@ def test_a_purge_takes_what_its_window_holds(client, moments):
     left = {status.instance_id for status in client.get_status_all()}
     assert left == {one for one, *_ in moments} - set(inside)
     assert client.purge_instance_history_by(start, end).instances_deleted == 0
+
+
+@pytest.mark.parametrize("digits", [0, 345_000, 345_678])
+def test_a_window_of_entities_last_operations_is_no_other(client, worker, digits):
+    with entity_functions.registered():
+        for key in ("a", "b", "c"):
+            client.signal_entity(EntityId("counter", key), "add", 1)
+        worker.run_until_idle()
+    start = datetime(2026, 3, 1, 12, 0, 0, digits, tzinfo=UTC)
+    for number, key in enumerate(("a", "b", "c")):
+        Entity.objects.filter(key=key).update(last_operation_at=start + number * TICK)
+
+    def within(**window):
+        return [entity.entity_id.key for entity in client.list_entities("counter", **window).items]
+
+    assert within(last_operation_from=start + TICK) == ["c", "b"]
+    assert within(last_operation_to=start + TICK) == ["a"]
+    assert within(last_operation_from=start + TICK, last_operation_to=start + 2 * TICK) == ["b"]
 
 
 # Purging by filter --------------------------------------------------------------------------------------------------
