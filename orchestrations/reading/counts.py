@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from orchestrations.conf import get_config
 from orchestrations.core.status import RuntimeStatus
-from orchestrations.limits import COUNT_CAP, COUNTED_NAMES
+from orchestrations.limits import COUNT_CAP, COUNTED_NAMES, PATTERN_NAMES
+from orchestrations.patterns import matches
 from orchestrations.reading.paging import CappedCount, CountOf
 from orchestrations.search.filters import InstanceFilter, filter_instances
 from orchestrations.search.names import orchestrator_names
@@ -33,9 +34,9 @@ def status_counts(
 def name_counts(hub: str, where: InstanceFilter, *, cap: int = COUNT_CAP) -> dict[str, CappedCount]:
     """How many instances there are of each orchestrator, each counted to the cap, by name.
 
-    Of more than COUNTED_NAMES orchestrators the first by name. Those without an instance are left out.
+    Of more than COUNTED_NAMES visible orchestrators the first by name. Those without an instance are left out.
     """
-    names = [where.name] if where.name else orchestrator_names(hub, get_config().database, COUNTED_NAMES)
+    names = [where.name] if where.name else _visible_names(hub, where.visible)[:COUNTED_NAMES]
     counts = _counted(hub, {name: replace(where, name=name) for name in names}, cap)
     return {name: count for name, count in counts.items() if count.value}
 
@@ -51,6 +52,11 @@ def version_counts(hub: str, where: InstanceFilter, *, cap: int = COUNT_CAP) -> 
 def tag_counts(hub: str, where: InstanceFilter, tag: str, *, cap: int = COUNT_CAP) -> dict[str | None, CappedCount]:
     """How many instances there are with each value of the tag, None for those without it. As ``version_counts``."""
     return _among_newest(hub, where, "tags", cap, tag)
+
+
+def _visible_names(hub: str, patterns: tuple[str, ...] | None) -> list[str]:
+    names = orchestrator_names(hub, get_config().database, PATTERN_NAMES)
+    return [name for name in names if patterns is None or any(matches(one, name) for one in patterns)]
 
 
 def _counted(hub: str, filters: Mapping[Group, InstanceFilter], cap: int) -> dict[Group, CappedCount]:

@@ -99,6 +99,14 @@ def test_lists_and_purges_keep_to_the_same_filter(api, some):
     assert api.get("instances/a2").status_code == 200
 
 
+def test_the_orchestrators_of_other_names_take_no_place_from_a_keys_own(some, monkeypatch):
+    monkeypatch.setattr(counts, "COUNTED_NAMES", 1)
+    echoes = Caller(api_keys.issue("echoes", [Verb.LIST], names="echo")[1])
+
+    assert told(echoes.get("instances/count?groupBy=name")) == {"echo": 1}
+    assert told(Caller().get("instances/count?groupBy=name")) == {"bill": 2}
+
+
 def test_more_orchestrators_than_one_statement_counts_are_all_counted(api):
     for number in range(counts.COUNTED_AT_ONCE + 5):
         rows.instance(name=f"flow-{number:03}")
