@@ -126,3 +126,10 @@ def test_a_name_of_a_task_is_only_text(operator, one):
 def test_an_earlier_execution_is_not_run_again(operator, one):
     Instance.objects.update(execution=2)
     assert "fork/?step" not in operator.get(f"{HISTORY}?execution=1").text
+
+
+def test_the_admin_shows_where_it_came_from(admin_client, one):
+    fork = rows.instance("fork", forked_from="one", forked_step=6)
+    shown = words(admin_client.get(f"/admin/orchestrations/instance/{fork.pk}/change/"))
+    assert "Forked from: one" in shown
+    assert "Forked step: 6" in shown
