@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from durable_admin.samples.approval import Expense, settle_expense
 from orchestrations import OrchestrationClient
@@ -215,6 +215,36 @@ def test_a_paused_page_asks_nothing(people, open_page):
     page.get_by_role("button", name="Paused").click()
     page.clock.run_for(2_000)
     expect(row(page, "first")).to_contain_text("Completed")
+
+
+@pytest.mark.parametrize("path", [LIST, "/hubs/default/", "/hubs/default/i/first/", "/approvals/"])
+def test_a_hidden_page_asks_nothing_and_catches_up(people, open_page, path):
+    instance = scenes.add(timezone.now(), "first")
+    page = open_page("admin", path)
+    page.clock.install()
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    show(page, hidden=True)
+    Instance.objects.filter(pk=instance.pk).update(status="Completed", last_updated_at=timezone.now())
+
+    page.clock.run_for(30_000)
+    assert asked == []
+    with page.expect_request(lambda request: "tick/" in request.url):
+        show(page, hidden=False)
+        page.clock.run_for(100)
+
+
+def show(page: Page, *, hidden: bool) -> None:
+    """What happens when another window of the browser is looked at, or this one again."""
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
 
 
 def test_a_page_asks_less_often_only_after_ten_minutes_without_a_touch(people, open_page):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
+from orchestrations.models import HumanTask, Instance
+from tests.asking import ask, say
 from tests.e2e import scenes
 from tests.e2e.looks import faults, on_one_database, overflow, problems
 from tests.e2e.pages import addresses
@@ -52,6 +55,31 @@ def test_an_open_dialog_is_accessible(site, open_page, dark):
     assert not faults(page)
 
 
+@on_one_database
+def test_pages_that_have_changed_by_themselves_are_accessible_and_fit(site, open_page):
+    question = HumanTask.objects.get(instance__instance_id="ord-7F3A-0001")
+    list_, one = open_page("admin", "/hubs/default/instances/"), open_page("admin", "/hubs/default/i/mon-31/")
+    inbox, asked = open_page("admin", "/approvals/"), open_page("admin", f"/approvals/{question.pk}/")
+    overview = open_page("admin", "/hubs/default/")
+
+    now = timezone.now()
+    for instance_id in ("mon-31", "ord-7F3A-0002"):
+        Instance.objects.filter(instance_id=instance_id).update(
+            status="Completed", waits=None, completed_at=now, last_updated_at=now
+        )
+    ask(scenes.add(now, "ord-new"), "Approve order ord-new")
+    say(question, "dana", "I have asked their accountant.")
+
+    expect(list_.locator("#rows tr", has_text="ord-7F3A-0002")).to_contain_text("Completed")
+    expect(list_.get_by_role("link", name="Show 1 new instance")).to_be_visible()
+    expect(one.locator("#head .badge")).to_have_text("Completed")
+    expect(inbox.get_by_role("link", name="Show 1 new question")).to_be_visible()
+    expect(asked.locator("#thread")).to_contain_text("their accountant")
+    expect(overview.locator("#region-counts")).to_contain_text("Waiting for human 2")
+    found = {page.url: problems(page) for page in (list_, one, inbox, asked, overview)}
+    assert not any(found.values()), found
+
+
 def test_the_theme_can_be_chosen(site, open_page):
     page = open_page("admin", "/hubs/default/instances/")
     background = "getComputedStyle(document.body).backgroundColor"
@@ -76,8 +104,6 @@ def test_what_is_current_is_told_by_an_outline_where_colours_are_forced(site, op
 
 
 def test_hostile_data_runs_nothing(site, open_page):
-    from orchestrations.models import Instance
-
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     Instance.objects.filter(instance_id="ord-7F3A-0002").update(name=hostile, waiting_for=hostile, blocked_code=hostile)
     Instance.objects.filter(instance_id="clm-1B09").update(error=hostile, blocked_code=hostile)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, Request, expect
 
 from orchestrations.interfaces.dashboard.live import answering
+from orchestrations.interfaces.dashboard.live.watching import LOOK_SECONDS
 from orchestrations.models import Instance
 from tests.e2e import scenes
 from tests.waiting import eventually
@@ -15,6 +18,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "/hubs/default/instances/"
 TICK = "/tick/"
+SPREAD_SECONDS = 0.1  # of an instance's page: data-spread
+BROWSERS_SECONDS = 0.7  # that a busy machine takes to fetch and to draw
 
 
 @pytest.fixture
@@ -57,6 +62,28 @@ def test_a_row_changes_without_being_asked_for(people, open_page):
     complete("order-1")
 
     expect(row(page, "order-1")).to_contain_text("Completed")
+    assert ticks == []
+
+
+def test_a_change_shows_within_a_second_of_it_and_what_the_browser_takes(people, open_page):
+    scenes.add(timezone.now(), "order-1")
+    page = open_page("admin", "/approvals/")
+    _, ticks = asked(page)
+    with page.expect_request(is_stream):
+        page.goto("/hubs/default/i/order-1/")
+    shown_at = page.evaluate_handle("""() => {
+      const shown = [];
+      new MutationObserver(() => {
+        if (/Completed/.test(document.querySelector("#head .badge").textContent)) shown.push(Date.now() / 1000);
+      }).observe(document.getElementById("main"), { childList: true, subtree: true, characterData: true });
+      return shown;
+    }""")
+
+    changed_at = time.time()
+    complete("order-1")
+
+    expect(page.locator("#head .badge")).to_have_text("Completed")
+    assert shown_at.json_value()[0] - changed_at < LOOK_SECONDS + SPREAD_SECONDS + BROWSERS_SECONDS
     assert ticks == []
 
 

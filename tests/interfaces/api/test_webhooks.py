@@ -253,7 +253,7 @@ def test_a_page_of_messages_takes_few_queries(keeper, django_assert_num_queries)
     rows.delivery(webhook, state="Dead")
     keeper.get(WEBHOOKS)
 
-    with django_assert_num_queries(4):  # the token, two of permissions, the webhook, its messages
+    with django_assert_num_queries(4):  # the token, the permissions, the webhook, its messages
         keeper.get(f"{WEBHOOKS}{webhook.pk}/deliveries/?state=Dead")
 
 
