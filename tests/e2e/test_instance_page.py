@@ -40,6 +40,16 @@ def step(instance: Instance, *events: tuple[float, EventType, dict[str, object]]
     Instance.objects.filter(pk=instance.pk).update(last_updated_at=timezone.now())
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (1600, 1000)], ids=["laptop", "screen"])
+def test_the_first_rows_of_the_timeline_are_in_sight(site, open_page, size):
+    page = open_page("admin", "/prefs/")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for instance_id in ("ord-7F3A-0002", "batch-2026-01-20", "mon-31", "clm-1B09", "ref-88", "ob-552"):
+        page.goto(f"/hubs/default/i/{instance_id}/")
+        expect(page.locator("#tab svg a").first).to_be_in_viewport(ratio=1)
+        expect(page.locator("#tab svg a").nth(1)).to_be_in_viewport(ratio=1)
+
+
 @pytest.fixture
 def one(people) -> Instance:
     at = timezone.now() - timedelta(minutes=1)

@@ -300,3 +300,18 @@ def test_no_page_has_an_inline_script_style_or_handler(operator):
     ):
         text = operator.get(path).text
         assert not re.search(r"<style|\sstyle=|\son\w+=|hx-on|<script(?![^>]*\ssrc=)", text), path
+
+
+def test_tabs_tell_what_there_is_to_read_and_keep_it_up_to_date(viewer):
+    instance = rows.instance("one", last_sequence=1_204)
+    for number in range(3):
+        rows.instance(f"child-{number}", parent=instance)
+
+    def counts(text: str) -> dict[str, str]:
+        return dict(re.findall(r">(\w+) <strong>([\d,]+)</strong></a></li>", text))
+
+    assert counts(page(viewer)) == {"History": "1,204", "Tree": "3"}
+    rows.instance("child-3", parent=instance)
+    live = viewer.get(re.search(r'hx-get="([^"]+/live/[^"]*)"', page(viewer))[1].replace("&amp;", "&")).text
+    assert counts(live)["Tree"] == "4"
+    assert 'id="parts" aria-label="Parts of this instance" hx-swap-oob="morph"' in live

@@ -18,6 +18,7 @@ from orchestrations.access.permissions import Action
 from orchestrations.interfaces.dashboard import instance_page
 from orchestrations.interfaces.dashboard.access import find_instance, needs
 from orchestrations.interfaces.dashboard.circumstances import Circumstances
+from orchestrations.interfaces.dashboard.facts import Facts
 from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.tabs import audit, diagram, history, io, raw, related, stack, timeline, tree
@@ -63,11 +64,7 @@ def page(request: HttpRequest, *, hub: str, instance_id: str, tab: str = "timeli
         instance = instance_page.load(hub, instance_id)
     except Http404:
         return _gone(request, hub, instance_id)
-    context = {
-        **instance_page.head(request, instance, tab),
-        **instance_page.questions(request, instance),
-        "tabs": _tabs(instance),
-    }
+    context = {**_head(request, instance, tab), **instance_page.questions(request, instance)}
     context |= _tab(request, instance, cast("Circumstances", context["about"]), tab)
     tools = TABS[tab].tools
     if tools is not None:
@@ -86,7 +83,7 @@ def live(request: HttpRequest, *, hub: str, instance_id: str) -> HttpResponse:
     tab = request.GET.get("tab", "timeline")
     if tab not in TABS:
         raise Http404(f"An instance has no {tab}.")
-    context = instance_page.head(request, instance, tab)
+    context = _head(request, instance, tab)
     context |= _tab(request, instance, cast("Circumstances", context["about"]), tab)
     return render(request, "dashboard/instance/_live.html", {**context, "is_refresh": True})
 
@@ -143,13 +140,22 @@ def _tab(request: HttpRequest, instance: Instance, about: Circumstances, tab: st
     return {"tab": tab, "tab_template": f"dashboard/instance/_{tab}.html", **TABS[tab].gather(request, instance, about)}
 
 
-def _tabs(instance: Instance) -> list[dict[str, str]]:
+def _head(request: HttpRequest, instance: Instance, tab: str) -> dict[str, object]:
+    context = instance_page.head(request, instance, tab)
+    children = cast("Facts", context["facts"]).children
+    counts = {"history": f"{instance.last_sequence:,}", "tree": str(children) if children.total else ""}
+    return {**context, "tabs": _tabs(instance, counts)}
+
+
+def _tabs(instance: Instance, counts: dict[str, str]) -> list[dict[str, str]]:
+    """The links to all of them, with what is counted anyway."""
     where = [instance.hub, instance.instance_id]
     first = reverse("dashboard:instance", args=where)
     return [
         {
             "slug": slug,
             "label": tab.label,
+            "count": counts.get(slug, ""),
             "url": first if slug == "timeline" else reverse("dashboard:instance_tab", args=[*where, slug]),
         }
         for slug, tab in TABS.items()
