@@ -20,6 +20,7 @@ from orchestrations.limits import (
     STACK_TRACE_CHARACTERS,
 )
 
+BUILTIN = "builtins."
 CHANGING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")  # parts of a message that differ from one failure to the next
 
 
@@ -124,11 +125,12 @@ class FailureDetails:
     def is_caused_by(self, error_type: type[BaseException] | str) -> bool:
         """Whether this failure, one of its causes or a member of a group among them is of that type.
 
-        A class matches its subclasses too; a string matches the qualified or the bare class name.
+        A class matches its subclasses too; a string matches the qualified or the bare class name. Python's own classes
+        are bare here, and may be asked for as ``builtins.ValueError`` too, as the durabletask SDK names them.
         """
-        wanted = error_type if isinstance(error_type, str) else qualified_name(error_type)
+        wanted = error_type.removeprefix(BUILTIN) if isinstance(error_type, str) else qualified_name(error_type)
         names = (name for failure in self.all_failures() for name in (failure.error_type, *failure.type_names))
-        is_bare = isinstance(error_type, str)
+        is_bare = wanted == error_type
         return any(name == wanted or (is_bare and name.rpartition(".")[2] == wanted) for name in names)
 
     @property
@@ -163,7 +165,7 @@ class FailureDetails:
 
 def qualified_name(kind: type[BaseException]) -> str:
     """The class's name with its module, or the bare name of a built-in."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return kind.__qualname__ if f"{kind.__module__}." == BUILTIN else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _attribute(error: BaseException, name: str) -> object:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connections
 
-from orchestrations import EntityId, OrchestrationClient, orchestrator
+from orchestrations import EntityId, OrchestrationClient, entity, orchestrator
 from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
 from tests.conformance import entity_functions
 from tests.conformance.entity_functions import Purse, purse
@@ -98,11 +98,26 @@ def test_an_entity_is_deleted_by_its_state_and_begins_anew(client, call, state):
     assert [item.entity_id.key for item in client.list_entities(include_deleted=True).items] == ["a", "x"]
 
 
-def test_zero_is_a_state(call, client):
-    call((purse("x"), "deposit", 5), (purse("x"), "withdraw", 5))
+@pytest.mark.parametrize("value", [0, "", [], False, {}], ids=repr)
+def test_what_is_false_is_a_state_and_none_is_not(client, worker, run, value):
+    @entity
+    def keeper(context):
+        if context.operation_name == "keep":
+            context.set_state(context.get_input())
+        return context.get_state(lambda: "nothing")
 
-    read = client.read_entity_state(purse("x"))
-    assert (read.entity_exists, read.entity_state) == (True, 0)
+    @orchestrator
+    def keeps(context, given):
+        yield context.call_entity(EntityId("keeper", "a"), "keep", given)
+        return (yield context.call_entity(EntityId("keeper", "a"), "look"))
+
+    assert run(keeps, value).output == value
+    read = client.read_entity_state(EntityId("keeper", "a"))
+    assert (read.entity_exists, read.entity_state) == (True, value)
+    assert type(read.entity_state) is type(value)
+
+    assert run(keeps, None).output == "nothing"
+    assert not client.read_entity_state(EntityId("keeper", "a")).entity_exists
 
 
 def test_an_entity_signals_others_and_starts_orchestrations(client, worker, call, state):

@@ -83,6 +83,8 @@ def test_raise_from_none_hides_the_cause():
         (KeyError, False),
         ("CardDeclined", True),
         ("ValueError", True),
+        ("builtins.ValueError", True),
+        ("builtins.CardDeclined", False),
         ("tests.core.test_failures.CardDeclined", True),
         ("Declined", False),
         ("test_failures.CardDeclined", False),
