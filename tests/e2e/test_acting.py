@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from orchestrations.bulk.runner import BulkRunner
 from orchestrations.core.events import EventType
-from orchestrations.models import AuditEntry, BulkJob, HistoryEvent, Instance
+from orchestrations.models import AuditEntry, BulkJob, BulkProblem, HistoryEvent, Instance
 from orchestrations.store import get_store
 from tests import rows
 from tests.e2e.looks import faults, on_one_database, problems
@@ -146,6 +146,30 @@ def test_all_that_match_are_terminated_by_a_job_that_others_watch_and_stop(peopl
     if javascript:
         expect(other.get_by_text("Stopped by admin")).to_be_visible()
         expect(other.get_by_role("link", name="Stop…")).to_have_count(0)
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
+def test_all_that_a_job_did_not_do_is_reached(people, open_page, javascript):
+    job = BulkJob.objects.create(
+        hub="default", action="suspend", selection='{"ids": ["one"]}', state="Running", total=90, skipped=60, failed=2,
+        creator_name="admin", via="Dashboard",
+    )  # fmt: skip
+    for outcome, number in (("skipped", 60), ("failed", 2)):
+        BulkProblem.objects.bulk_create(
+            BulkProblem(job=job, instance_id=f"{outcome}-{n}", outcome=outcome, why="It is Completed.")
+            for n in range(number)
+        )
+    page = open_page("admin", f"/hubs/default/bulk/{job.pk}/", javascript=javascript)
+    page.get_by_role("link", name="Later").click()
+    expect(page.get_by_role("link", name="failed-1", exact=True)).to_be_visible()
+
+    if javascript:
+        BulkJob.objects.filter(pk=job.pk).update(state="Completed", done=28, batches=1)
+        expect(page.locator("#job .badge")).to_have_text("Completed")
+        expect(page.get_by_role("link", name="failed-1", exact=True)).to_be_visible()
+
+    page.get_by_role("link", name="Failed 2").click()
+    expect(page.get_by_role("row")).to_have_count(3)
 
 
 def test_the_ticked_instances_are_acted_on_and_no_others(people, open_page):
