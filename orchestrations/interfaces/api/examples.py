@@ -232,7 +232,7 @@ EXAMPLES: dict[str, Example] = {
         {200: [{"status": "Running", "count": 12, "is_capped": False}]}, query="status=Running&name=fulfil_order"
     ),
     "get_instance": Example({200: DETAIL, 304: None}),
-    "purge_instance": Example({200: {"instances_deleted": 1}}, query="recursive=true"),
+    "purge_instance": Example({200: {"instances_deleted": 1}}, query="recursive=true&reason=Ordered+twice."),
     "list_history": Example(
         {200: {"execution": 1, "next_after": None, "payloads": "shown", "results": [EVENT]}}, query="type=TaskScheduled"
     ),
@@ -265,7 +265,7 @@ EXAMPLES: dict[str, Example] = {
     "list_batch_problems": Example(
         {200: page({"instance_id": ORDER, "outcome": "skipped", "why": "It is Completed."})}, query="outcome=skipped"
     ),
-    "stop_batch": Example({200: {**BATCH, "state": "Stopped", "stopped_by": "ada"}}),
+    "stop_batch": Example({200: {**BATCH, "state": "Stopped", "stopped_by": "ada"}}, {"reason": "It took too many."}),
     "list_waits": Example({200: [WAIT]}),
     "list_approvals": Example({200: page(APPROVAL)}, query="tab=mine"),
     "get_approval": Example({200: APPROVAL_DETAIL}),

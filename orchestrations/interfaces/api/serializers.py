@@ -197,8 +197,14 @@ class RaiseQuery(Asked):
     )
 
 
-class PurgeQuery(Asked):
-    """How far a purge goes."""
+class ReasonQuery(Asked):
+    """Why something is deleted; kept in the audit trail."""
+
+    reason = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
+
+
+class PurgeQuery(ReasonQuery):
+    """How far a purge goes, and why."""
 
     recursive = serializers.BooleanField(required=False, default=False, help_text="Sub-orchestrations too.")
 

@@ -20,7 +20,6 @@ from orchestrations.interfaces.api.serializers import (
 from orchestrations.limits import (
     HUB_LENGTH,
     NAME_LENGTH,
-    REASON_LENGTH,
     WEBHOOK_NAME_LENGTH,
     WEBHOOK_URL_LENGTH,
 )
@@ -32,12 +31,6 @@ SLUG = "^[-a-zA-Z0-9_]+$"
 LARGEST_NUMBER = 2**31 - 1  # that a column of numbers takes on every database
 SECRET_LENGTH = 1_000  # characters; the specification's have 100
 OF_THE_SENDER = "The one that the sender shows; one is made unless it is given. Behind `whsec_` it is base64."
-
-
-class DeleteQuery(Asked):
-    """Why something is deleted."""
-
-    reason = Text(required=False, allow_blank=True, max_length=REASON_LENGTH, default="")
 
 
 # Outgoing ---------------------------------------------------------------------------------------------------------

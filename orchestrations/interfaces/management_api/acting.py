@@ -70,7 +70,8 @@ def rewind(call: Call, instance_id: str) -> HttpResponse:
 
 def purge(call: Call, instance_id: str) -> HttpResponse:
     """Delete the ended instance."""
-    purged = call.client.purge_instance_history(instance_id, recursive=call.query.flag("recursive", False))
+    recursive, reason = call.query.flag("recursive", False), call.query.reason()
+    purged = call.client.purge_instance_history(instance_id, recursive=recursive, reason=reason)
     return json_response({"instancesDeleted": purged.instances_deleted})
 
 
@@ -79,7 +80,7 @@ def purge_many(call: Call) -> HttpResponse:
     where = instance_filter(call)
     if where.created_from is None:
         return json_response("Please provide value for 'createdTimeFrom' parameter.", 400)
-    *_, purged = purge_in_batches(call.client, where, limit=PURGED_BY_REQUEST)
+    *_, purged = purge_in_batches(call.client, where, limit=PURGED_BY_REQUEST, reason=call.query.reason())
     if not purged.instances_deleted:
         raise Problem(404, "No ended instance matches. Nothing was deleted.")
     return json_response({"instancesDeleted": purged.instances_deleted})

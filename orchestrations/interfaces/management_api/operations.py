@@ -176,7 +176,7 @@ OPERATIONS: dict[Handler, Operation] = {
     ),
     acting.purge_many: Operation(
         "purgeInstances",
-        (replace(FILTER[1], is_needed=True), FILTER[0], *FILTER[2:]),
+        (replace(FILTER[1], is_needed=True), FILTER[0], *FILTER[2:], REASON),
         answers={200: w.Purged, 400: w.Error | str},
     ),
     counting.count: Operation(
@@ -190,7 +190,7 @@ OPERATIONS: dict[Handler, Operation] = {
         answers={200: w.Status, 202: w.Status, 404: None, 500: w.Status},
     ),
     acting.purge: Operation(
-        "purgeInstance", (_flag("recursive", False, RECURSIVE),), answers={200: w.Purged}, refusals=(409,)
+        "purgeInstance", (_flag("recursive", False, RECURSIVE), REASON), answers={200: w.Purged}, refusals=(409,)
     ),
     reading.history: Operation(
         "listHistory",

@@ -170,10 +170,11 @@ def test_a_live_instance_can_be_neither_rewound_nor_purged(api):
 def test_an_ended_instance_is_purged_and_restarted(api):
     rows.instance("order", status="Completed", input="1")
     restarted = api.post(f"{INSTANCES}order/restart/")
-    purged = api.delete(f"{INSTANCES}order/")
+    purged = api.delete(f"{INSTANCES}order/?reason=Ordered+twice.")
 
     assert restarted.status_code == 201
     assert purged.json() == {"instances_deleted": 1}
+    assert AuditEntry.objects.get(action="purge").reason == "Ordered twice."
     assert Instance.objects.get().instance_id == restarted.json()["instance_id"]
 
 

@@ -100,13 +100,14 @@ def test_stopping_a_job_ends_it_once(operator):
     rows.instance("one")
     url = operator.post(URL, {"action": "suspend", "instances": {}}, "json")["Location"]
 
-    stopped = operator.post(f"{url}stop/")
+    stopped = operator.post(f"{url}stop/", {"reason": "It took too many."}, "json")
 
     assert (stopped.status_code, stopped.json()["state"], stopped.json()["stopped_by"]) == (200, "Stopped", "grace")
     finish()
     assert not InboxMessage.objects.exists()
     again = operator.post(f"{url}stop/")
     assert (again.status_code, again.json()["code"]) == (409, "job_is_over")
+    assert AuditEntry.objects.get(action="stopped_job").reason == "It took too many."
 
 
 def test_a_job_is_stopped_by_nobody_who_may_not_do_the_same(operator, caller):

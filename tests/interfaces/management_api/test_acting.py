@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadUnavailable
-from orchestrations.models import InboxMessage, Instance
+from orchestrations.models import AuditEntry, InboxMessage, Instance
 from tests import rows
 
 CONTROL = {
@@ -138,10 +138,11 @@ def test_a_repeated_request_with_its_key_counts_once(api):
 def test_an_ended_instance_is_purged(api):
     rows.instance("order", status="Completed")
 
-    response = api.delete("instances/order")
+    response = api.delete("instances/order?reason=Ordered+twice.")
 
     assert (response.status_code, response.content) == (200, b'{"instancesDeleted":1}')
     assert api.delete("instances/order").status_code == 404
+    assert AuditEntry.objects.get().reason == "Ordered twice."
 
 
 def test_a_live_instance_is_not_purged(api):
@@ -163,7 +164,8 @@ def test_a_window_is_purged(api):
     rows.instance("new", minutes=10, status="Completed")
 
     query = "createdTimeFrom=2026-03-01T11:00:00Z&createdTimeTo=2026-03-01T12:05:00Z"
-    assert api.delete(f"instances?{query}").json() == {"instancesDeleted": 1}
+    assert api.delete(f"instances?{query}&reason=old").json() == {"instancesDeleted": 1}
+    assert AuditEntry.objects.get().reason == "old"
     assert api.delete(f"instances?{query}").status_code == 404
     assert set(Instance.objects.values_list("instance_id", flat=True)) == {"live", "new"}
 

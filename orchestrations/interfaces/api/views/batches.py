@@ -153,13 +153,14 @@ class StopBatch(HubView):
     @needs(Action.VIEW, narrowed=True)
     @extend_schema(
         operation_id="stop_batch",
-        request=None,
-        responses={200: batch_serializers.BatchDetail, **problems(403, 404, 409)},
+        request=serializers.ReasonBody,
+        responses={200: batch_serializers.BatchDetail, **problems(400, 403, 404, 409)},
     )
     def post(self, request: Request, batch_id: int) -> Response:
         """Stop the job. Once this is answered, it acts on nothing more; what it has done stays done."""
-        address = request.META.get("REMOTE_ADDR")
-        if not jobs.stop(self.person, _find(self, batch_id), via=AuditEntry.Via.API, address=address):
+        reason, address = self.given(serializers.ReasonBody)["reason"], request.META.get("REMOTE_ADDR")
+        job = _find(self, batch_id)
+        if not jobs.stop(self.person, job, reason=reason, via=AuditEntry.Via.API, address=address):
             raise Conflict(f"The job is {_find(self, batch_id).state} already. Nothing was stopped.", "job_is_over")
         return Response(_detail(request, _find(self, batch_id), payloads=self.sees_all_payloads))
 

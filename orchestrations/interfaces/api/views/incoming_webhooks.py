@@ -13,7 +13,7 @@ from rest_framework.reverse import reverse
 
 from orchestrations.access.api_keys import Verb
 from orchestrations.interfaces import webhook_keeping
-from orchestrations.interfaces.api import webhook_serializers
+from orchestrations.interfaces.api import serializers, webhook_serializers
 from orchestrations.interfaces.api.pagination import page_response
 from orchestrations.interfaces.api.schema import problems
 from orchestrations.interfaces.api.views.hub import HubView, needs
@@ -92,12 +92,12 @@ class IncomingWebhookView(HubView):
     @needs(None, Verb.MANAGE_WEBHOOKS, permission=DELETE)
     @extend_schema(
         operation_id="delete_incoming_webhook",
-        parameters=[webhook_serializers.DeleteQuery],
+        parameters=[serializers.ReasonQuery],
         responses={**GONE, **problems(400, 403, 404)},
     )
     def delete(self, request: Request, webhook_id: int) -> Response:
         """Delete the webhook, which ends its address. What it has started goes on."""
-        reason = self.asked(webhook_serializers.DeleteQuery)["reason"]
+        reason = self.asked(serializers.ReasonQuery)["reason"]
         webhook_keeping.delete(self.client, _find(self, webhook_id), reason=reason)
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -163,8 +163,8 @@ class InstanceView(HubView):
     )
     def delete(self, request: Request, instance_id: str) -> Response:
         """Delete the ended instance with its history."""
-        recursive = self.asked(serializers.PurgeQuery)["recursive"]
-        purged = self.client.purge_instance_history(instance_id, recursive=recursive)
+        asked = self.asked(serializers.PurgeQuery)
+        purged = self.client.purge_instance_history(instance_id, recursive=asked["recursive"], reason=asked["reason"])
         return Response({"instances_deleted": purged.instances_deleted})
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

@@ -90,12 +90,12 @@ class Webhook(HubView):
     @needs(None, Verb.MANAGE_WEBHOOKS, permission=DELETE)
     @extend_schema(
         operation_id="delete_webhook",
-        parameters=[webhook_serializers.DeleteQuery],
+        parameters=[serializers.ReasonQuery],
         responses={**GONE, **problems(400, 403, 404)},
     )
     def delete(self, request: Request, webhook_id: int) -> Response:
         """Delete the webhook. Messages that it has not had yet are never sent."""
-        reason = self.asked(webhook_serializers.DeleteQuery)["reason"]
+        reason = self.asked(serializers.ReasonQuery)["reason"]
         webhook_keeping.delete(self.client, _find(self, webhook_id), reason=reason)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
