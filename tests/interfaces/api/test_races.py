@@ -11,7 +11,8 @@ from django.db import connection
 from django.test import Client
 
 from orchestrations.access import api_keys
-from orchestrations.models import AuditEntry, InboxMessage, Instance
+from orchestrations.models import AuditEntry, InboxMessage, Instance, OutgoingWebhook
+from orchestrations.webhooks import keyring
 from tests import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,3 +71,22 @@ def test_an_event_with_one_idempotency_key_arrives_once(key):
 
     assert [answer.status_code for answer in answers] == [202] * CALLERS
     assert InboxMessage.objects.count() == 1
+
+
+def test_of_webhooks_with_one_name_one_is_made_and_the_others_conflict(key):
+    body = {"name": "partner", "url": "https://partner.example/hook", "events": ["completed"]}
+    answers = at_once(key, "/api/webhooks/", body)
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * (CALLERS - 1)
+    assert (OutgoingWebhook.objects.count(), AuditEntry.objects.count()) == (1, 1)
+
+
+def test_of_new_secrets_at_once_all_are_told_and_the_last_one_counts(key):
+    webhook = rows.outgoing_webhook()
+    answers = at_once(key, f"/api/webhooks/{webhook.pk}/rotate-secret/", {})
+
+    webhook.refresh_from_db()
+    told = {answer.json()["secret"] for answer in answers}
+    assert len(told) == CALLERS
+    assert set(keyring.valid_secrets(webhook)) <= told
+    assert AuditEntry.objects.count() == CALLERS
