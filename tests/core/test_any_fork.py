@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
+from itertools import count
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,8 @@ from orchestrations.core.status import RuntimeStatus
 from tests.core.cases import output
 from tests.core.forking import FORK, fork_driver
 from tests.core.programs import Steps, World, rows
-from tests.core.test_any_rewind import Life, fan_outs, handled, safe, unnumbered
+from tests.core.test_any_rewind import BUGS, CULPRITS, REWINDS, SLOW, Life, fan_outs, handled, safe
+from tests.core.test_any_rewind import programs as fragile_programs
 
 programs = st.recursive(
     safe | handled | fan_outs,
@@ -24,9 +27,9 @@ programs = st.recursive(
 ENDS = {EventType.TASK_COMPLETED, EventType.SUB_ORCHESTRATION_COMPLETED}
 
 
-def forked(life: Life, program, step: int, name: str) -> tuple[Life, set[tuple[int, int]]]:
+def forked(life: Life, program, step: int, name: str = FORK) -> tuple[Life, set[tuple[int, int]]]:
     """The life of the fork from that step, and which attempts had ended by then."""
-    fork = Life(program, set(), life.choose)
+    fork = Life(program, life.broken, life.choose)
     kept = [event for event in life.driver.history if event.sequence < step]
     driver, _ = fork_driver(life.driver, step, fork.driver.definition.function, name=name)
     fork.driver, fork.world = driver, World(driver)
@@ -36,8 +39,8 @@ def forked(life: Life, program, step: int, name: str) -> tuple[Life, set[tuple[i
 
 
 def unnamed(value: object) -> str:
-    """The output without numbers of tasks, and without the ids that it owes to the instance's own."""
-    return re.sub(r'"(i|fork|fork of the fork):', '"it:', unnumbered(value))
+    """The output without the instance's own id, of which those of what it started are made."""
+    return re.sub(r'"(i1|fork|fork of the fork):', '"it:', json.dumps(value))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -63,3 +66,25 @@ def test_forked_anywhere_it_ends_as_the_original_and_does_nothing_again_that_had
         life, before = fork, rows(life.driver.history)
         assert before == original
         original = rows(life.driver.history)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(fragile_programs, st.data())
+def test_a_fork_of_what_fails_comes_to_the_same_end_once_mended_and_rewound(program, data):
+    choose = lambda count: data.draw(st.integers(0, count - 1))  # noqa: E731
+    untroubled = Life(program, set(), choose)
+    assert untroubled.go_on() is RuntimeStatus.COMPLETED
+    troubled = Life(program, {*CULPRITS, *SLOW, *BUGS}, choose)
+    troubled.go_on()
+
+    fork, _ = forked(troubled, program, 1 + choose(len(troubled.driver.history)))
+    rewinds = count()
+    while fork.go_on() is not RuntimeStatus.COMPLETED:
+        assert next(rewinds) < REWINDS, f"it fails for ever: {program}"
+        if fork.broken:
+            fork.broken.discard(sorted(fork.broken)[choose(len(fork.broken))])
+        fork.rewind()
+
+    fork.driver.reload()
+    assert fork.driver.execution.facts.instance_id == FORK
+    assert unnamed(output(fork.driver)) == unnamed(output(untroubled.driver))
