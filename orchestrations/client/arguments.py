@@ -5,10 +5,11 @@ Payloads have their own door (``orchestrations.authoring.payloads``), and instan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import PayloadRejected
 from orchestrations.limits import (
     BULK_IDS,
@@ -29,6 +30,12 @@ def check_event_name(name: str) -> str:
             "The event name is empty. Name the event that the orchestrator waits for.", subject="event name"
         )
     return _check_text(name, "event name", NAME_LENGTH, one_line=True)
+
+
+def check_statuses(statuses: Iterable[RuntimeStatus | str] | None) -> tuple[RuntimeStatus, ...]:
+    """Return the statuses, of which one alone may be given as it is; raises ValueError naming what is none."""
+    given = (statuses,) if isinstance(statuses, str) else statuses or ()
+    return tuple(RuntimeStatus(status) for status in given)
 
 
 def check_reason(reason: str) -> str:

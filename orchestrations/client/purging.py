@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrations.access.permissions import Action
-from orchestrations.client.arguments import check_instant, check_reason
+from orchestrations.client.arguments import check_instant, check_reason, check_statuses
 from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
 from orchestrations.core.status import RuntimeStatus
@@ -83,7 +83,7 @@ class Purging(HubClient):
         Raises ValueError for a status that does not exist and for naive instants.
         """
         where = queries.InstanceFilter(
-            statuses=tuple(RuntimeStatus(status) for status in runtime_status or ()),
+            statuses=check_statuses(runtime_status),
             created_from=check_instant(created_time_from, "created_time_from"),
             created_to=check_instant(created_time_to, "created_time_to"),
         )

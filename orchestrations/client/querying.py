@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import F
 
-from orchestrations.client.arguments import check_instant
+from orchestrations.client.arguments import check_instant, check_statuses
 from orchestrations.client.async_twins import async_twin
 from orchestrations.client.hub import HubClient
 from orchestrations.client.orchestration_status import OrchestrationStatus
@@ -50,7 +50,7 @@ class Querying(HubClient):
         ``queries.list_instances`` goes through any number without them. Raises InstanceNotFound for an unknown parent.
         """
         where = queries.InstanceFilter(
-            statuses=tuple(RuntimeStatus(status) for status in runtime_status or ()),
+            statuses=check_statuses(runtime_status),
             name=name,
             id_prefix=instance_id_prefix or "",
             version=version,
@@ -84,7 +84,7 @@ class Querying(HubClient):
 
         The token is None at the end. Raises ValueError for a status that is not terminal, and InvalidCursor.
         """
-        statuses = tuple(RuntimeStatus(status) for status in runtime_status) or queries.ENDED
+        statuses = check_statuses(runtime_status) or queries.ENDED
         if live := [status.value for status in statuses if not status.is_terminal]:
             raise ValueError(f"Instances that are {', '.join(live)} have not ended. Name terminal statuses, or none.")
         where = queries.InstanceFilter(
