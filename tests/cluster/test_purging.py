@@ -152,7 +152,7 @@ def on_disk(files: Path) -> int:
     ("table", "times"),
     [
         ("durable_large_payload", 2),  # the first of the second transaction
-        ("durable_history", FIRST + 1),
+        *((model._meta.db_table, FIRST + 1) for model in BELONGINGS),
         ("durable_instance", FIRST + 1),  # parents are gone, and so are some of their children
         ("durable_instance", FIRST + 2),  # all is done but the commit
     ],
