@@ -39,8 +39,8 @@ def forked(life: Life, program, step: int, name: str = FORK) -> tuple[Life, set[
 
 
 def unnamed(value: object) -> str:
-    """The output without the instance's own id, of which those of what it started are made."""
-    return re.sub(r'"(i1|fork|fork of the fork):', '"it:', json.dumps(value))
+    """The output without the ids of what was started: made of the instance's own, and of a task that another may be."""
+    return re.sub(r'"(i1|fork|fork of the fork):[0-9a-f]+"', '"started"', json.dumps(value))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
