@@ -93,3 +93,10 @@ def test_a_style_sheet_takes_the_place_of_its_import():
 def test_a_module_that_a_bundle_would_break_is_refused(source, complaint):
     with pytest.raises(bundles.BundleError, match=complaint):
         bundles.script("main.js", {"main.js": source, "two.js": ""}.__getitem__)
+
+
+def test_no_selector_loses_a_space_that_it_needs():
+    """Within a layer the minifier takes ``.list :is(td)`` for a declaration, and makes ``.list:is(td)`` of it."""
+    for path in (STATIC / "dashboard").glob("*.css"):
+        rules = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        assert re.findall(r"[\w\])] :[a-z-]+", rules) == [], path.name
