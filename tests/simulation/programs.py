@@ -271,7 +271,8 @@ def _signal(context: OrchestrationContext, label: str) -> str:
 
 
 def _tell(context: OrchestrationContext, label: str) -> str:
-    context.send_event(context.parent_instance_id, word(label), label_of(label))
+    if context.parent_instance_id is not None:  # it may be purged by now
+        context.send_event(context.parent_instance_id, word(label), label_of(label))
     return label_of(label)
 
 
