@@ -274,7 +274,7 @@ def test_it_costs_the_same_queries_for_one_instance_and_for_thirty(viewer, djang
     with django_assert_max_num_queries(60) as queries:
         viewer.get(OVERVIEW)
 
-    asked = [query for query in queries.captured_queries if query["sql"].startswith("SELECT")]
+    asked = [query for query in queries.captured_queries if query["sql"].lstrip("(").startswith("SELECT")]
     assert len(asked) == 35
     assert not any('"durable_instance"."input"' in query["sql"] for query in asked)
 
