@@ -27,6 +27,8 @@ from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
 
+CALLERS_KEPT = 10
+
 
 @dataclass(frozen=True, slots=True)
 class EntityLock:
@@ -36,14 +38,28 @@ class EntityLock:
     request_id: str
 
 
+class Caller(msgspec.Struct, frozen=True, array_like=True):
+    """Who had an operation carried out: an instance or an entity by its id, or whoever used the client by name."""
+
+    at: str  # ISO 8601
+    name: str  # "" where nobody is named
+    operation: str
+    is_call: bool  # which waits for the result, unlike a signal
+    is_instance: bool
+
+
 @dataclass(frozen=True, slots=True)
 class EntityStanding:
-    """An entity between two batches. ``backlog`` says how many messages were deferred and are still."""
+    """An entity between two batches. ``backlog`` says how many messages were deferred and are still.
+
+    ``callers`` are those of the latest CALLERS_KEPT operations, oldest first.
+    """
 
     entity_id: EntityId
     state: str | None = None
     lock: EntityLock | None = None
     backlog: int = 0
+    callers: tuple[Caller, ...] = ()
 
 
 @dataclass(slots=True)
@@ -94,6 +110,16 @@ def run_batch(
     return _Runner(code, functions, standing, messages, now, seed, limits or BatchLimits()).run()
 
 
+def encode_callers(callers: Sequence[Caller]) -> str:
+    """The text that ``decode_callers`` reads."""
+    return msgspec.json.encode(callers).decode()
+
+
+def decode_callers(text: str | None) -> tuple[Caller, ...]:
+    """The callers that were kept as text; none where nothing was."""
+    return msgspec.json.decode(text, type=tuple[Caller, ...]) if text else ()
+
+
 def lock_key(request_id: str) -> str:
     """The idempotency key under which a lock request lies in an inbox."""
     return f"lock:{request_id}"
@@ -122,6 +148,7 @@ class _Runner:
         self.state = standing.state
         self.lock = standing.lock
         self.backlog = standing.backlog
+        self.callers = deque(standing.callers, CALLERS_KEPT)
         self.poison = limits.poison
         self.queue = deque(range(len(messages)))
 
@@ -131,7 +158,9 @@ class _Runner:
             position = self.queue.popleft()
             HANDLERS.get(self.messages[position].type, _Runner._ignore)(self, position)
         backlog = 0 if batch.reveals else self.backlog + len(batch.deferred)
-        batch.standing = replace(batch.standing, state=self.state, lock=self.lock, backlog=backlog)
+        batch.standing = replace(
+            batch.standing, state=self.state, lock=self.lock, backlog=backlog, callers=tuple(self.callers)
+        )
         return batch
 
     # Locks -------------------------------------------------------------------------------------------------------
@@ -185,6 +214,16 @@ class _Runner:
 
     # Operations --------------------------------------------------------------------------------------------------
 
+    def _caller(self, message: HistoryEvent) -> Caller:
+        owner = message.attributes.get("owner")
+        return Caller(
+            self.now.isoformat(),
+            owner or message.attributes.get("by") or "",
+            message.name or "",
+            is_call=message.type is EventType.ENTITY_CALLED,
+            is_instance=owner is not None,
+        )
+
     def _operate(self, position: int) -> None:
         message = self.messages[position]
         if self.lock is not None and message.attributes.get("lock") != self.lock.request_id:
@@ -192,6 +231,7 @@ class _Runner:
             return
         self.batch.taken.append(position)
         self.batch.operations += 1
+        self.callers.append(self._caller(message))
         operation = Operation(
             entity_id=self.batch.standing.entity_id,
             name=message.name or "",

@@ -31,6 +31,11 @@ class Entity(models.Model):
     )
     lock_id = models.CharField(max_length=32, default="", blank=True)
     backlog = models.IntegerField(default=0, help_text="Messages that wait for the lock, at least.")
+    callers = models.TextField(
+        null=True,
+        blank=True,
+        help_text="JSON: whose operations were carried out last, oldest first, as [time, who, operation, waited].",
+    )
 
     class Meta:
         db_table = "durable_entity"

@@ -21,6 +21,8 @@ from orchestrations.core.entities import (
     EntityBatch,
     EntityLock,
     EntityStanding,
+    decode_callers,
+    encode_callers,
     lock_key,
     run_batch,
 )
@@ -106,6 +108,7 @@ def entity_checkpoint(advance: Advance, batch: EntityBatch, now: datetime) -> Ch
         lock.owner,
         lock.request_id,
         standing.backlog,
+        encode_callers(standing.callers),
     )
     return Checkpoint(
         pk=claimed.pk,
@@ -146,7 +149,7 @@ def _standing(claimed: ClaimedInstance, record: EntityRecord | None) -> EntitySt
     if record is None:
         return EntityStanding(entity_id)
     lock = EntityLock(record.locked_by, record.lock_id) if record.locked_by else None
-    return EntityStanding(entity_id, record.state, lock, record.backlog)
+    return EntityStanding(entity_id, record.state, lock, record.backlog, decode_callers(record.callers))
 
 
 def _limits(claimed: ClaimedInstance, bounded: Bounded) -> BatchLimits:

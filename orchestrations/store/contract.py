@@ -239,7 +239,10 @@ class NewWait:
 
 @dataclass(slots=True)
 class EntityRecord:
-    """An entity as it stands: its state as JSON text (None: there is none), its lock, and what waits for that lock."""
+    """An entity as it stands: its state as JSON text (None: there is none), its lock, and what waits for that lock.
+
+    ``callers`` tells, as JSON text, whose operations it carried out of late (None: nobody's).
+    """
 
     name: str
     key: str
@@ -248,6 +251,7 @@ class EntityRecord:
     locked_by: str = ""
     lock_id: str = ""
     backlog: int = 0
+    callers: str | None = None
     unreadable: str = ""
     """Why its state can't be read from its file; no operation can be carried out then."""
 

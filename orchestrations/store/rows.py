@@ -115,6 +115,7 @@ ENTITY_COLUMNS = (
     "locked_by",
     "lock_id",
     "backlog",
+    "callers",
 )
 
 REPLACED_COLUMNS = tuple(name for name in INSTANCE_COLUMNS if name not in {"hub", "instance_id", "claimable_at"})
@@ -268,7 +269,7 @@ def timer_row(hub: str, checkpoint: Checkpoint, timer: NewTimer) -> Row:
 def entity_row(hub: str, pk: int, entity: EntityRecord, now: datetime) -> Row:
     """A row of ENTITY_COLUMNS."""
     lock = (entity.locked_by, entity.lock_id, entity.backlog)
-    return (hub, pk, entity.name, entity.key, entity.state, entity.last_operation_at or now, *lock)
+    return (hub, pk, entity.name, entity.key, entity.state, entity.last_operation_at or now, *lock, entity.callers)
 
 
 def wait_row(hub: str, checkpoint: Checkpoint, wait: NewWait) -> Row:

@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 
 from orchestrations import EntityId, OrchestrationClient, entity, orchestrator
+from orchestrations.core.entities import decode_callers
 from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
 from tests.conformance import entity_functions
 from tests.conformance.entity_functions import Purse, purse
@@ -52,6 +53,16 @@ def test_signals_are_carried_out_in_order_and_once(client, worker, state):
 
 def test_a_call_gives_the_result(call):
     assert call((COUNTER, "add", 5), (COUNTER, "get", None), (purse("x"), "deposit", 7)) == [None, 5, 7]
+
+
+def test_an_entity_knows_who_asked_last(client, worker, run):
+    client.signal_entity(COUNTER, "add", 1)
+    worker.run_until_idle()
+    caller = run(entity_functions.call, [[str(COUNTER), "get", None]]).instance_id
+
+    assert [one.operation for one in decode_callers(Entity.objects.get().callers)] == ["add", "get"]
+    *_, last = decode_callers(Entity.objects.get().callers)
+    assert (last.name, last.is_call, last.is_instance) == (caller, True, True)
 
 
 def test_a_class_whose_attributes_are_its_state(call, state):

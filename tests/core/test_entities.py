@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orchestrations.core.actions import CreateSubOrchestration, DeliverEvent
-from orchestrations.core.entities import BatchLimits, EntityBatch, EntityLock, EntityStanding, run_batch
+from orchestrations.core.entities import (
+    CALLERS_KEPT,
+    BatchLimits,
+    EntityBatch,
+    EntityLock,
+    EntityStanding,
+    decode_callers,
+    encode_callers,
+    run_batch,
+)
 from orchestrations.core.entity_ids import EntityId, EntityInstanceId
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
@@ -116,6 +126,24 @@ def test_a_failed_operation_changes_and_sends_nothing_and_the_next_one_runs():
     details = FailureDetails.from_json(json.loads(answer.event.payload))
     assert (details.error_type, details.message) == ("ValueError", "no")
     assert [name for name, _ in batch.failures] == ["fail", "fail"]
+
+
+def test_whose_operations_were_carried_out_last_is_kept_in_their_order():
+    batch = run(signal("add", 1, by="ada"), signal("fail"), call("get"), lock("r1"), signal("add", 1, owner="late"))
+
+    callers = batch.standing.callers
+    assert [(one.name, one.operation, one.is_call, one.is_instance) for one in callers] == [
+        ("ada", "add", False, False),
+        ("", "fail", False, False),
+        ("order", "get", True, True),
+    ]
+    assert {one.at for one in callers} == {START.isoformat()}
+    assert decode_callers(encode_callers(callers)) == callers
+
+    standing = replace(batch.standing, lock=None)
+    messages = [signal("add", 1, by=str(number)) for number in range(CALLERS_KEPT - 1)]
+    kept = run_batch(Code(counter), PlainFunctions(), standing, messages, START, "seed").standing.callers
+    assert [one.name for one in kept] == ["order", *map(str, range(CALLERS_KEPT - 1))]
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), GeneratorExit(), BaseException("odd")])

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from orchestrations import entity
+from orchestrations.core.entities import Caller, encode_callers
 from orchestrations.core.events import EventType
 from orchestrations.models import AuditEntry, Entity, Grant, InboxMessage
 from orchestrations.testing import InProcessWorker
@@ -88,6 +89,20 @@ def test_an_entity_shows_its_state_lock_queue_and_who_asked(operator, django_ass
     assert 'Signal <span class="mono">add</span>' in page
     assert '<a href="/hubs/default/i/order-8/">order-8</a>' in page and ">next<" in page
     assert "ada" in page
+
+
+def test_it_shows_whose_operations_it_carried_out_last(operator, approver):
+    at = rows.NOON.isoformat()
+    callers = [Caller(at, "order-7", "add", True, True), Caller(at, "<b>eve</b>", "reset", False, False)]
+    row = rows.entity("@counter@a", "1", callers=encode_callers(callers))
+
+    page = operator.get(f"{LIST}counter/a/").text.partition("Last callers")[2]
+    assert page.index("eve") < page.index("order-7")
+    assert '<a href="/hubs/default/i/order-7/">order-7</a>' in page and "Call" in page
+    assert "&lt;b&gt;eve&lt;/b&gt;</td>" in page and "Signal" in page
+
+    Entity.objects.filter(pk=row.pk).update(callers=None)
+    assert "None is known yet." in operator.get(f"{LIST}counter/a/").text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What waits for an entity, in words: which operation, who sent it, and when its turn comes."""
+"""What waits for an entity and what it did last, in words: which operation, who sent it, and when."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.urls import reverse
 
+from orchestrations.core.entities import Caller
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import EventType
 from orchestrations.interfaces.dashboard.presentation.spans import attributes
@@ -35,18 +36,44 @@ class Queued:
     waits_for_lock: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An operation that the entity has carried out."""
+
+    kind: str
+    operation: str
+    sender: str
+    sender_url: str
+    at: datetime
+
+
 def queued(message: InboxMessage, now: datetime, *, links: bool) -> Queued:
     """The message as the entity's page shows it; with ``links`` its sender leads to the instance."""
     told = attributes(message)
     owner = str(told.get("owner") or "")
-    is_instance = bool(owner) and not is_entity_id(owner)
     at = message.visible_at
     return Queued(
         kind=KINDS.get(message.type, message.type),
         operation=message.name or "",
         sender=owner or str(told.get("by") or ""),
-        sender_url=reverse("dashboard:instance", args=[message.hub, owner]) if links and is_instance else "",
+        sender_url=_url(message.hub, owner) if links else "",
         sent_at=message.created_at,
         due_at=at if at is not None and at > now else None,
         waits_for_lock=at is None,
     )
+
+
+def done(hub: str, caller: Caller, *, links: bool) -> Done:
+    """The operation as the entity's page shows it; with ``links`` whose it was leads to the instance."""
+    return Done(
+        kind=KINDS[EventType.ENTITY_CALLED if caller.is_call else EventType.ENTITY_SIGNALED],
+        operation=caller.operation,
+        sender=caller.name,
+        sender_url=_url(hub, caller.name) if links and caller.is_instance else "",
+        at=datetime.fromisoformat(caller.at),
+    )
+
+
+def _url(hub: str, sender: str) -> str:
+    """Where the instance is shown; empty for nobody, and for entities."""
+    return reverse("dashboard:instance", args=[hub, sender]) if sender and not is_entity_id(sender) else ""

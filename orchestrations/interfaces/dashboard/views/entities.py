@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from orchestrations.access.permissions import Action, Function, can, can_somewhere, names_open_to
 from orchestrations.authoring.registry import registry
 from orchestrations.conf import get_config
+from orchestrations.core.entities import decode_callers
 from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.identifiers import check_operation_name
 from orchestrations.errors import FunctionNotRegistered, InvalidCursor, PayloadRejected
@@ -27,14 +28,14 @@ from orchestrations.interfaces.dashboard.live import topics
 from orchestrations.interfaces.dashboard.live.answering import answer
 from orchestrations.interfaces.dashboard.moment_field import MomentField
 from orchestrations.interfaces.dashboard.presentation.payloads import read_payload
-from orchestrations.interfaces.dashboard.presentation.queued import queued
+from orchestrations.interfaces.dashboard.presentation.queued import done, queued
 from orchestrations.interfaces.dashboard.versions import entity_version
 from orchestrations.limits import INSTANCE_ID_LENGTH, NAME_LENGTH
 from orchestrations.models import Entity, InboxMessage
 from orchestrations.reading import queries
 
 QUEUED_SHOWN = 20
-CALLERS_SHOWN = 10
+ENTRIES_SHOWN = 10
 
 
 class EntityFilterForm(forms.Form):
@@ -169,7 +170,8 @@ def _described(request: HttpRequest, hub: str, entity_id: EntityId, row: Entity)
         "sees_payloads": sees_payloads,
         "owner_is_visible": bool(row.locked_by) and sees_all,
         "queued": [queued(message, now, links=sees_all) for message in queue],
-        "entries": queries.audit(hub, str(entity_id), limit=CALLERS_SHOWN).items,
+        "callers": [done(hub, one, links=sees_all) for one in reversed(decode_callers(row.callers))],
+        "entries": queries.audit(hub, str(entity_id), limit=ENTRIES_SHOWN).items,
         "may_signal": can(user, Action.SIGNAL_ENTITY, target),
         "watch": f"entity:{entity_version(row.last_operation_at, row.locked_by, row.backlog)},arrivals:{arrived}",
         "live_url": entity_url(hub, entity_id, "dashboard:entity_live"),
