@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from orchestrations.bulk.selections import Selection
+from orchestrations.core.entities import Caller, encode_callers
 from orchestrations.core.events import EventType
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.human import Approval
@@ -556,7 +557,16 @@ def more() -> None:
     """What only the pages with pictures of their own show: entities, bulk jobs, a saved view, more questions."""
     now = timezone.now()
     entity = rows.entity(
-        "@account@A-7", json.dumps({"balance": "41.00", "reserved": []}), locked_by="mon-31", backlog=1
+        "@account@A-7",
+        json.dumps({"balance": "41.00", "reserved": []}),
+        locked_by="mon-31",
+        backlog=1,
+        callers=encode_callers(
+            [
+                Caller(now.isoformat(), "ada", "reserve", is_call=False, is_instance=False),
+                Caller(now.isoformat(), "mon-31", "withdraw", is_call=True, is_instance=True),
+            ]
+        ),
     )
     InboxMessage.objects.create(
         hub=HUB, instance=entity.instance, type=EventType.ENTITY_SIGNALED.value, name="note", created_at=now,
