@@ -36,7 +36,7 @@ from orchestrations.store import get_store
 from tests.conformance import entity_functions, forking
 from tests.conformance.test_any_rewind import ROUNDS, go_on
 from tests.runtime import functions
-from tests.simulation import programs
+from tests.simulation import model, programs, strategies
 
 
 @pytest.fixture(autouse=True)
@@ -444,6 +444,15 @@ def run_to_the_end(client, worker, instance_id: str, raised: dict[tuple[int, str
     raise AssertionError(f"not at its end after {ROUNDS} rounds: {client.get_status(instance_id)}")
 
 
+def fork_at_or_before(client, instance_id: str, step: int) -> tuple[str, int]:
+    """A fork from that step or, where entities are held there, from the last one before they were."""
+    while True:
+        try:
+            return client.fork(instance_id, step, f"{instance_id}fork"), step
+        except StepRefused:
+            step -= 1
+
+
 def raised_by(instance_id: str, step: int, raised: dict[tuple[int, str], int]) -> dict[tuple[int, str], int]:
     """How many events of each name the fork has had: those of generations before, and those before the step."""
     origin = Instance.objects.get(instance_id=instance_id)
@@ -462,26 +471,26 @@ def labels_done(instance_id: str, step: int) -> set[str]:
 
 @settings(
     deadline=None,
-    max_examples=10,
+    max_examples=20,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(programs.programs, st.data())
+@given(strategies.programs, st.data())
 def test_forked_anywhere_it_returns_what_it_would_have_and_repeats_nothing_that_had_ended(
     client, worker, ledger, program, data
 ):
-    parts = programs.labelled(programs.without_child_retries(program), "")
+    parts = strategies.labelled(strategies.without_child_retries(program), "")
     ledger.broken = set()
     ledger.done.clear()
     instance_id = f"any-{next(numbers)}-"
     client.start_new(programs.simulated, instance_id, programs.given(parts))
     raised: dict[tuple[int, str], int] = {}
-    assert run_to_the_end(client, worker, instance_id, raised) == programs.expected(parts)
+    assert run_to_the_end(client, worker, instance_id, raised) == model.Instance(parts).output
 
     step = data.draw(st.integers(1, Instance.objects.get(instance_id=instance_id).last_sequence))
+    fork, step = fork_at_or_before(client, instance_id, step)
     done = labels_done(instance_id, step)
-    fork = client.fork(instance_id, step, f"{instance_id}fork")
     raised |= raised_by(instance_id, step, raised)
-    assert run_to_the_end(client, worker, fork, raised) == programs.expected(parts)
+    assert run_to_the_end(client, worker, fork, raised) == model.Instance(parts).output
     assert not [label for label in done if ledger.done[label] > 1]
     mine = Instance.objects.filter(instance_id__startswith=instance_id)
     assert set(mine.values_list("status", flat=True)) == {"Completed"}

@@ -18,7 +18,7 @@ from tests.runtime import functions
 COUNTER = EntityId("counter", "a")
 SHORTLY = timedelta(milliseconds=1)
 TWICE = RetryPolicy(first_retry_interval=SHORTLY, max_number_of_attempts=2)
-OF_THE_MOMENT = {"started_at", "worker", "request_id", "fire_at", "failed_at"}
+OF_THE_MOMENT = {"started_at", "worker", "request_id", "fire_at", "failed_at", "left_at"}
 """Attributes that are there but differ from run to run."""
 
 STORY = [
@@ -61,6 +61,22 @@ REWOUND = [
     ("TaskCompleted", 1, 1, None, "before", {}),
     ("ExecutionRewound", None, 1, None, None, {"reason": "mended", "by": "ann", "execution": 1, "removed": 1}),
     ("ExecutionCompleted", None, 1, None, "before", {"status": "Completed"}),
+]
+FORKED = [
+    (
+        "ExecutionStarted",
+        None,
+        1,
+        "chain",
+        None,
+        {"generation": 1, "tags": {}, "instance_id": "order", "version": ""},
+    ),
+    ("TaskScheduled", 1, 1, "work", 0, {}),
+    ("TaskCompleted", 1, 1, None, 0, {}),
+    ("ExecutionForked", None, 1, None, None, {"reason": "try", "by": "ann", "instance_id": "again", "version": ""}),
+    ("TaskScheduled", 2, 1, "work_async", 1, {}),
+    ("TaskCompleted", 2, 1, None, 1, {}),
+    ("ExecutionCompleted", None, 1, None, [0, 1], {"status": "Completed"}),
 ]
 TERMINATED = [
     ("ExecutionStarted", None, 1, "waits", None, {"generation": 1, "tags": {}}),
@@ -167,8 +183,16 @@ def test_a_rewind_and_a_termination_leave_theirs(client, rewound, ann, worker):
     assert [told(row) for row in rows_of("gone")] == TERMINATED
 
 
+def test_a_fork_begins_with_what_it_kept_and_says_whose_it_was(client, run, worker, ann):
+    run(functions.chain, 2, "order")
+    ann.fork("order", 4, "again", reason="try")
+    worker.run_until_ended("again")
+
+    assert [told(row) for row in rows_of("again")] == FORKED
+
+
 def test_no_type_of_event_is_left_out_here():
-    assert {row[0] for row in (*STORY, *REWOUND, *TERMINATED)} == {kind.value for kind in EventType}
+    assert {row[0] for row in (*STORY, *REWOUND, *FORKED, *TERMINATED)} == {kind.value for kind in EventType}
 
 
 def test_what_differs_from_run_to_run_is_there_and_fits_together(story):
