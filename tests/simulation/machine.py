@@ -272,6 +272,7 @@ class Engine(RuleBasedStateMachine):
         if row is None:
             return
         is_live = row.status in LIVE
+        self.clock.advance(MOMENT)  # by their creation times the two are told apart here
         self.saw(f"{policy} for {'a live' if is_live else 'an ended'} one")
         root = self._new_root(program, set(), None, hours)
         replaces = policy in (REPLACES_LIVE if is_live else REPLACES_ENDED)
