@@ -16,6 +16,7 @@ from orchestrations.interfaces.dashboard import counting, list_page
 from orchestrations.interfaces.dashboard.bounded_reading import TookTooLong, bounded
 from orchestrations.models import ActivityWorkItem, Grant, Instance, Timer, WorkerLease
 from tests import rows
+from tests.reading_statements import reads
 
 LIST = "/hubs/default/instances/"
 
@@ -183,12 +184,12 @@ def test_those_who_look_on_share_what_is_new_and_no_more_than_they_may_see(viewe
     first = viewer.get(newer_url(pages[viewer])).text
     with CaptureQueriesContext(connection) as asked:
         again = viewer.get(newer_url(pages[viewer])).text
-        reads = [text for text in statements(asked) if text.startswith("SELECT")]
+        asked_for = reads(asked)
     theirs = narrow.get(newer_url(pages[narrow])).text
 
     assert "Show 2 new instances<" in first
     assert again == first
-    assert len(reads) == 4, reads  # session, person, what they hold, the hub's newest key
+    assert len(asked_for) == 4, asked_for  # session, person, what they hold, the hub's newest key
     assert "Show 1 new instance<" in theirs
     assert "<strong>3</strong>" in first
     assert "<strong>3</strong>" not in theirs
