@@ -224,9 +224,10 @@ class Engine(RuleBasedStateMachine):
         it bears no attempt, since a child tells its parent once of each.
         """
         ends = HistoryEvent.objects.filter(type__in=ENDS).order_by("instance_id", "execution", "sequence")
-        total = ends.count()
-        if total:
-            event = ends[which % total]
+        types = sorted(set(ends.values_list("type", flat=True)))
+        if types:  # each as likely as the others, although failures are rare
+            alike = ends.filter(type=types[which % len(types)])
+            event = alike[which // len(types) % alike.count()]
             execution = event.execution
             if event.type in CHILD_ENDS:
                 started = HistoryEvent.objects.get(
