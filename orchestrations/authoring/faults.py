@@ -87,7 +87,7 @@ def unsupported(value: object) -> Problem:
 
 
 def find_in_text(text: bytes) -> Fault | None:
-    """Return the first thing in well-formed JSON text that can't be stored, or None."""
+    """Return the first thing in well-formed JSON text without space between tokens that can't be stored, or None."""
     if is_too_deep(text):
         return too_deep(text)
     if (offset := offset_of_nul(text)) is not None:

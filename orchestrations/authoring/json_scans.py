@@ -1,4 +1,6 @@
-"""Looking through well-formed JSON text as a whole: how deep it nests, and whether its numbers are in range.
+"""Looking through JSON text as a whole: how deep it nests, and whether its numbers are in range.
+
+The text is well-formed, and has no space between its tokens.
 
 Ten megabytes may hold millions of tokens, so tokens are looked at one by one only where it can't be avoided: all else
 is a pass over the whole text by code in C, and what settles most texts comes first.

@@ -93,8 +93,9 @@ class ActivityPool:
 
     @property
     def capacity(self) -> int:
-        """How many can run at a time."""
-        return self.threads + self.async_activities
+        """How many can run at a time. The places for asynchronous ones count where the site has such activities."""
+        has_async = any(self.runs_async(name) for name in registry.activities())
+        return self.threads + (self.async_activities if has_async else 0)
 
     @property
     def is_busy(self) -> bool:

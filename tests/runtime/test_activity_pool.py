@@ -229,6 +229,14 @@ def test_beside_a_slow_one_there_is_room_for_what_the_other_threads_can_do(pool,
     assert 1 <= pool.room <= 101
 
 
+def test_places_for_asynchronous_activities_count_where_there_are_such(pool, monkeypatch):
+    monkeypatch.setattr(activities.registry, "activities", lambda: {"work": None})
+    assert pool.capacity == THREADS
+
+    monkeypatch.setattr(activities.registry, "activities", lambda: {"work": None, "work_async": None})
+    assert pool.capacity == THREADS + ASYNC
+
+
 def test_async_activities_have_places_of_their_own(pool, ends, stage, eventually):
     assert pool.capacity == THREADS + ASYNC
     for number in range(ASYNC):
