@@ -39,6 +39,8 @@ def main() -> None:
     scenes.build()
     scenes.more()
     pages = addresses()
+    if unknown := set(sys.argv[1:]) - set(pages):
+        sys.exit(f"No page is called {', '.join(sorted(unknown))}. There are: {', '.join(sorted(pages))}.")
     server = LiveServerThread("127.0.0.1", StaticLiveServerTestCase.static_handler)
     server.daemon = True
     server.start()
