@@ -10,7 +10,7 @@ from types import CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from orchestrations.core.definitions import OrchestratorDefinition
-from orchestrations.core.errors import ExecutionDiscarded
+from orchestrations.core.errors import ExecutionDiscarded, is_authors
 from orchestrations.core.stack_traces import is_own
 from orchestrations.core.tasks import Task
 
@@ -74,13 +74,6 @@ def close(code: Any) -> None:
         except BaseException as error:
             if not (is_authors(error) or isinstance(error, ExecutionDiscarded)):
                 raise
-
-
-def is_authors(error: BaseException) -> bool:
-    """Whether the error is a failure of the orchestrator, as opposed to the process being told to stop."""
-    if isinstance(error, SystemExit):
-        return type(error) is SystemExit  # sys.exit(); a subclass is the worker's way to stop
-    return not isinstance(error, (KeyboardInterrupt, ExecutionDiscarded))
 
 
 def locate(code: Any) -> Location | None:

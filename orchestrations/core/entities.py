@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
-from orchestrations.core import coroutines
 from orchestrations.core.actions import Action, DeliverEvent
 from orchestrations.core.definitions import EntityCode, Functions
 from orchestrations.core.entity_context import EntityContext, Operation
 from orchestrations.core.entity_ids import EntityId
+from orchestrations.core.errors import is_authors
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
 
@@ -244,7 +244,7 @@ class _Runner:
         try:
             result = self._execute(operation)
         except BaseException as error:
-            if not coroutines.is_authors(error):
+            if not is_authors(error):
                 raise
             self.batch.failures.append((operation.name, error))
             self._answer(message, EventType.ENTITY_FAILED, _failure(error))

@@ -62,3 +62,10 @@ class ExecutionDiscarded(BaseException):
 
 class CutRefused(ValueError):
     """A history can't be forked at that row. The message says why, and which row to take instead."""
+
+
+def is_authors(error: BaseException) -> bool:
+    """Whether the error is a failure of the orchestrator, as opposed to the process being told to stop."""
+    if isinstance(error, SystemExit):
+        return type(error) is SystemExit  # sys.exit(); a subclass is the worker's way to stop
+    return not isinstance(error, (KeyboardInterrupt, ExecutionDiscarded))

@@ -24,7 +24,7 @@ from orchestrations.core.composition import WhenAllTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import CriticalSection, call_again
-from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, OrchestrationStateError
+from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, OrchestrationStateError, is_authors
 from orchestrations.core.events import ANSWERED_WHILE_SUSPENDED, EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.facts import InstanceFacts
@@ -273,7 +273,7 @@ class Execution:
         try:
             result = task.decode(event.payload)
         except BaseException as error:  # the author's types; running the activity again would not change them
-            if not coroutines.is_authors(error):
+            if not is_authors(error):
                 raise
             task.fail(task.failure(FailureDetails.from_exception(error)))
         else:
@@ -447,7 +447,7 @@ class Execution:
             self._end(completion)
 
     def _end_raised(self, error: BaseException) -> None:
-        if not coroutines.is_authors(error):
+        if not is_authors(error):
             raise error
         if self.completion is None:
             self._end_failed(error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,7 +20,10 @@ from orchestrations.limits import (
     STACK_TRACE_CHARACTERS,
 )
 
+T = TypeVar("T")
+
 BUILTIN = "builtins."
+TRACEBACK = "Traceback (most recent call last):\n"
 CHANGING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")  # parts of a message that differ from one failure to the next
 
 
@@ -54,16 +57,15 @@ class FailureDetails:
     @classmethod
     def _described(cls, error: BaseException, length: int, room: Iterator[int]) -> FailureDetails:
         """``length`` causes may follow one another, and ``room`` gives out one number for each failure."""
-        details = _attribute(error, "details")
+        kind, details = type(error), _attribute(error, "details")
         inner: FailureDetails | None = None
         members: tuple[FailureDetails, ...] = ()
         if isinstance(details, FailureDetails):
             inner = details._cut(length, room)
-        elif (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) and length:
+        elif length and (cause := _read(lambda: _cause(error), None)) is not None:
             inner = cls._described(cause, length - 1, room) if _has_room(room) else None
-        if isinstance(error, BaseExceptionGroup) and length:
-            members = tuple(cls._described(member, length - 1, room) for member in error.exceptions if _has_room(room))
-        kind = type(error)
+        if issubclass(kind, BaseExceptionGroup) and length:
+            members = tuple(cls._described(member, length - 1, room) for member in _parts(error) if _has_room(room))
         return cls(
             error_type=qualified_name(kind),
             message=message_of(error),
@@ -165,14 +167,40 @@ class FailureDetails:
 
 def qualified_name(kind: type[BaseException]) -> str:
     """The class's name with its module, or the bare name of a built-in."""
-    return kind.__qualname__ if f"{kind.__module__}." == BUILTIN else f"{kind.__module__}.{kind.__qualname__}"
+    module = _read(lambda: f"{kind.__module__}.", "")
+    return _storable(kind.__qualname__ if module == BUILTIN else f"{module}{kind.__qualname__}")
+
+
+def _read(read: Callable[[], T], otherwise: T) -> T:
+    """What is read of an error, which is the author's code; where that fails, the error is described without."""
+    try:
+        return read()
+    except BaseException as broken:
+        if not _is_authors(broken):
+            raise
+        return otherwise
+
+
+def _is_authors(broken: BaseException) -> bool:
+    """As opposed to the process being told to stop, which a subclass of SystemExit does."""
+    return isinstance(broken, Exception) or type(broken) is SystemExit
 
 
 def _attribute(error: BaseException, name: str) -> object:
-    try:
-        return getattr(error, name, None)
-    except Exception:  # the author's property is the author's code
-        return None
+    return _read(lambda: getattr(error, name, None), None)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What it was raised from or, unless that is hidden, while handling; whatever truth value that has."""
+    if error.__cause__ is not None or error.__suppress_context__:
+        return error.__cause__
+    return error.__context__
+
+
+def _parts(error: BaseException) -> tuple[BaseException, ...]:
+    """The members of a group."""
+    none: tuple[BaseException, ...] = ()
+    return _read(lambda: tuple(getattr(error, "exceptions", none)), none)
 
 
 def _has_room(room: Iterator[int]) -> bool:
@@ -182,9 +210,12 @@ def _has_room(room: Iterator[int]) -> bool:
 def _properties(error: BaseException) -> dict[str, Any]:
     """The error's ``properties``, as far as they are JSON and within their limit."""
     given = _attribute(error, "properties")
+    items: list[tuple[Any, Any]] = []
+    if isinstance(given, dict):
+        items = _read(lambda: list(given.items()), items)
     kept: dict[str, Any] = {}
     room = FAILURE_PROPERTIES_BYTES
-    for name, value in given.items() if isinstance(given, dict) else ():
+    for name, value in items:
         text = _as_json({name: value}) if isinstance(name, str) else b""
         if text and len(text) <= room:
             room -= len(text)
@@ -194,25 +225,25 @@ def _properties(error: BaseException) -> dict[str, Any]:
 
 def _as_json(value: object) -> bytes:
     """The value as JSON; empty for one that is none."""
-    try:
-        return msgspec.json.encode(value)
-    except Exception:  # the author's value is the author's code
-        return b""
+    return _read(lambda: msgspec.json.encode(value), b"")
 
 
 def message_of(error: BaseException) -> str:
     """Its message, as it is stored."""
     try:
-        message = str(error)
-    except Exception as broken:  # the author's __str__ is the author's code
+        message = str.__str__(str(error))  # a plain one, also of a subclass of str
+    except BaseException as broken:
+        if not _is_authors(broken):
+            raise
         message = f"<{type(error).__name__} whose __str__ raised {type(broken).__name__}>"
     return _storable(message)[:FAILURE_MESSAGE_CHARACTERS]
 
 
 def _stack_trace(error: BaseException) -> str:
     """The error's own frames; its causes carry theirs. The innermost frames are kept where it is long."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
-    return _storable("".join(lines))[-STACK_TRACE_CHARACTERS:]
+    text = _read(lambda: "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False)), "")
+    text = text or _read(lambda: TRACEBACK + "".join(traceback.format_tb(error.__traceback__)), "")
+    return _storable(text)[-STACK_TRACE_CHARACTERS:]
 
 
 def _storable(text: str) -> str:

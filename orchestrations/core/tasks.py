@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.core.errors import TaskCancelledError, TaskFailedError
+from orchestrations.core.errors import TaskCancelledError, TaskFailedError, is_authors
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.retries import RetryPolicy
@@ -349,7 +349,9 @@ class ExternalEventTask(Task):
         self.event = event
         try:
             value = self.decode(event)
-        except Exception as error:
+        except BaseException as error:  # the author's types
+            if not is_authors(error):
+                raise
             self.fail(error)
         else:
             self.complete(value)

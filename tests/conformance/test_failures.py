@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -130,6 +131,65 @@ def test_an_error_of_the_code_itself_fails_the_instance_with_its_line(run):
     assert Instance.objects.get().error == "ZeroDivisionError: division by zero"
     with pytest.raises(OrchestrationFailed, match="division by zero"):
         status.raise_if_failed()
+
+
+class Unspeakable(Exception):
+    """An error whose own code fails wherever it is asked."""
+
+    def __str__(self):
+        raise SystemExit
+
+    def __bool__(self):
+        raise KeyError("x")
+
+
+@pytest.mark.parametrize("name", ["breaks_unspeakably", "breaks_unspeakably_async"])
+def test_an_error_that_can_not_be_read_is_a_failure_at_once_like_any_other(client, worker, name):
+    """And the thread that ran it, and the worker that advanced the orchestrator, go on."""
+
+    @activity
+    def breaks_unspeakably(value):
+        raise ValueError(value) from Unspeakable()
+
+    @activity
+    async def breaks_unspeakably_async(value):
+        raise ValueError(value) from Unspeakable()
+
+    @orchestrator
+    def passes_on(context, name):
+        try:
+            yield context.call_activity(name, "wool")
+        except TaskFailedError as error:
+            assert error.is_caused_by(Unspeakable)
+            raise Unspeakable from error
+
+    client.start_new(passes_on, "order", name)
+    failure = worker.run_until_ended("order").failure_details
+
+    chain = [one.error_type.rpartition(".")[2] for one in failure.all_failures()]
+    assert chain == ["Unspeakable", "TaskFailedError", "ValueError", "Unspeakable"]
+    assert failure.message == "<Unspeakable whose __str__ raised SystemExit>"
+
+
+def test_an_event_whose_type_exits_fails_the_wait_and_not_the_worker(client, worker):
+    @dataclass
+    class Parcel:
+        weight: int
+
+        def __post_init__(self):
+            raise SystemExit("too heavy")
+
+    @orchestrator
+    def takes_a_parcel(context):
+        try:
+            yield context.wait_for_external_event("parcel", data_type=Parcel)
+        except SystemExit as error:
+            return str(error)
+
+    client.start_new(takes_a_parcel, "order")
+    client.raise_event("order", "parcel", {"weight": 1})
+
+    assert worker.run_until_ended("order").output == "too heavy"
 
 
 def test_a_result_that_is_no_json_fails_the_call_with_its_type(run):

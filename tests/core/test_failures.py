@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -122,6 +123,88 @@ def test_an_error_that_can_not_be_described_is_described_all_the_same():
 
     assert details.message == "<NoText whose __str__ raised KeyError>"
     assert details.is_non_retriable is False
+
+
+class Untrue(Exception):
+    """An error that is false, and that can't even be asked."""
+
+    def __bool__(self):
+        raise KeyError("x")
+
+
+class Exits(Exception):
+    """An error whose parts exit."""
+
+    def __str__(self):
+        raise SystemExit
+
+    @property
+    def properties(self):
+        raise SystemExit
+
+
+class Members(ExceptionGroup):
+    """A group that does not give its members away."""
+
+    @property
+    def exceptions(self):
+        raise KeyError("x")
+
+
+class Items(dict):
+    """A dictionary that can't be read."""
+
+    def items(self):
+        raise KeyError("x")
+
+
+class Unnamed(Exception):
+    """An error whose names no database holds."""
+
+
+Unnamed.__module__, Unnamed.__qualname__ = "a\x00", "b\ud800"
+
+
+def with_properties():
+    error = ValueError("no")
+    error.properties = Items(a=1)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (Exits(), "Exits", "<Exits whose __str__ raised SystemExit>"),
+        (Members("two", [ValueError()]), "Members", "two (1 sub-exception)"),
+        (with_properties(), "ValueError", "no"),
+        (Unnamed("no"), "a\\x00.b\\ud800", "no"),
+        (SyntaxError("no", ("f", 1, "not a number", "text\n")), "SyntaxError", "no (f, line 1)"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_whatever_the_error_does_it_is_described_with_its_trace(error, kind, message):
+    details = FailureDetails.from_exception(caught(error))
+
+    assert details.error_type.endswith(kind)
+    assert details.message == message
+    assert "raise error from cause" in details.stack_trace
+    assert json.dumps(details.to_json()).encode()
+
+
+def test_a_cause_counts_whatever_its_truth_value():
+    assert FailureDetails.from_exception(caught(RuntimeError("outer"), Untrue("inner"))).is_caused_by(Untrue)
+
+
+def test_the_process_can_be_told_to_stop_while_an_error_is_described():
+    class Stops(SystemExit):
+        """The way of a worker to stop."""
+
+    class Interrupted(Exception):
+        def __str__(self):
+            raise Stops
+
+    with pytest.raises(Stops):
+        FailureDetails.from_exception(Interrupted())
 
 
 def test_what_no_database_holds_is_escaped():
