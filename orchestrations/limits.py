@@ -36,6 +36,8 @@ QUORUM = 100  # votes that a question to people may ask for
 # Ten, where Durable Task's proposal for poison messages has twenty: the rests double, so that the ten runs above these
 # would take almost two hours more and kill ten more workers, to learn nothing that ten deaths in a row leave open.
 DISPATCH_ATTEMPTS = 10  # of work that kills its worker, unless the setting says otherwise: some ten minutes in all
+NESTED_TASKS = 100  # task_all and task_any inside one another; their ends are passed on by recursion
+ACTIVITY_TIMEOUT_DAYS = 36_500  # that an activity may run, be silent or be deferred at most: its end stays a date
 EPISODE_ACTIONS = 100_000  # actions one episode may decide; beyond it is a loop without a wait
 HISTORY_EVENTS_WARNING = 10_000  # events; replay of a cold instance takes noticeable time from here
 HISTORY_EVENTS = 50_000  # events of one execution; continue_as_new is the remedy

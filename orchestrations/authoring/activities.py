@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from orchestrations.authoring import payloads
 from orchestrations.authoring.signatures import Conversion, check_input_given
 from orchestrations.errors import PayloadRejected
-from orchestrations.limits import HEARTBEAT_DETAILS_BYTES
+from orchestrations.limits import ACTIVITY_TIMEOUT_DAYS, HEARTBEAT_DETAILS_BYTES
 
-LONGEST_DEFERRAL = timedelta(days=36_500)  # so that its end stays a date
+LONGEST_DEFERRAL = timedelta(days=ACTIVITY_TIMEOUT_DAYS)
 
 
 def _never() -> bool:

@@ -18,19 +18,19 @@ from orchestrations.core.actions import (
     ScheduleTask,
     SendEvent,
 )
-from orchestrations.core.coroutines import is_authors
 from orchestrations.core.entity_calls import EntityTask
-from orchestrations.core.errors import LockingRulesViolation, OrchestrationStateError, TaskFailedError
+from orchestrations.core.errors import LockingRulesViolation, OrchestrationStateError, TaskFailedError, is_authors
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask
-from orchestrations.limits import INSTANCE_ID_LENGTH
+from orchestrations.limits import ACTIVITY_TIMEOUT_DAYS, INSTANCE_ID_LENGTH
 
 if TYPE_CHECKING:
     from orchestrations.core.execution import Execution
 
+TOO_LONG = "A timeout must end before the year 10000. Leave it out to wait without an end."
 CHILD_ID_NAMESPACE = uuid.UUID("0c9d6a6e-4d9f-5f4b-9a44-3a1f8f4de1a5")
 
 
@@ -81,9 +81,9 @@ def schedule_task(
         task_id,
         name,
         text,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=_bounded(timeout_seconds),
         tags=check_tags(tags),
-        heartbeat_timeout_seconds=heartbeat_timeout_seconds,
+        heartbeat_timeout_seconds=_bounded(heartbeat_timeout_seconds),
     )
     execution.tasks[task_id] = task
     _record_dispatch(execution, task)
@@ -415,6 +415,11 @@ def _record_dispatch(execution: Execution, task: ActionTask) -> None:
 # Inside ----------------------------------------------------------------------------------------------------------
 
 
+def _bounded(seconds: float | None) -> float | None:
+    """The timeout of an activity, or the longest that has a date for its end."""
+    return None if seconds is None else min(seconds, timedelta(days=ACTIVITY_TIMEOUT_DAYS).total_seconds())
+
+
 def default_child_id(execution: Execution, task_id: int) -> str:
     """``{parent}:{task id as four hex digits}``, with the generation before it from the second one on.
 
@@ -446,14 +451,24 @@ def seconds_of(duration: timedelta | float) -> float:
     if not seconds > 0:
         raise ValueError("A timeout must be longer than nothing.")
     if seconds > timedelta.max.total_seconds():
-        raise ValueError("A timeout must end before the year 10000. Leave it out to wait without an end.")
+        raise ValueError(TOO_LONG)
     return seconds
+
+
+def deadline_after(execution: Execution, timeout: timedelta | float) -> tuple[datetime, timedelta]:
+    """When a timeout that begins now ends, and how long it is. Raises ValueError for one that ends after all dates."""
+    seconds = seconds_of(timeout)
+    try:
+        duration = timeout if isinstance(timeout, timedelta) else timedelta(seconds=seconds)
+        return execution.clock + duration, duration
+    except OverflowError:
+        raise ValueError(TOO_LONG) from None
 
 
 def moment_of(execution: Execution, due: datetime | timedelta) -> datetime:
     """The moment in UTC; a naive datetime is UTC already."""
     try:
         moment = execution.clock + due if isinstance(due, timedelta) else due
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{due!r} is outside of the years 1 to 9999 in UTC. Choose a moment inside.") from None

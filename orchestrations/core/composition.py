@@ -6,16 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from orchestrations.core.tasks import Task
+from orchestrations.limits import NESTED_TASKS
 
 
 class CompositeTask(Task):
     """A task made of others."""
 
-    __slots__ = ("children", "pending")
+    __slots__ = ("children", "depth", "pending")
 
     def __init__(self, children: Iterable[Task]) -> None:
         super().__init__()
         self.children: Sequence[Task] = [_checked(child) for child in children]
+        inside = (child.depth for child in self.children if isinstance(child, CompositeTask))
+        self.depth: int = 1 + max(inside, default=0)
+        if self.depth > NESTED_TASKS:
+            raise ValueError(
+                f"task_all and task_any may be {NESTED_TASKS} deep inside one another. Collect the tasks in a list "
+                "instead, and give that to one of them."
+            )
         self.pending = sum(not child.has_ended for child in self.children)
         for child in self.children:
             child.attach_to(self)

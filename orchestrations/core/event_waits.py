@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrations.core.calls import create_timer, moment_of, seconds_of
+from orchestrations.core.calls import create_timer, deadline_after, moment_of
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.identifiers import check_event_name
 from orchestrations.core.tasks import Deadline, ExternalEventTask, Task
@@ -51,8 +51,8 @@ def wait_for_external_event(
 
 def deadline_in(execution: Execution, timeout: timedelta | float, value: Any, has_value: bool) -> Deadline:
     """A deadline that long from now. Raises ValueError for one that leaves no time."""
-    duration = timedelta(seconds=seconds_of(timeout))
-    return Deadline(moment_of(execution, duration), duration, value, has_value)
+    due_at, duration = deadline_after(execution, timeout)
+    return Deadline(due_at, duration, value, has_value)
 
 
 def deadline_at(execution: Execution, due: datetime | timedelta | float) -> Deadline:

@@ -97,10 +97,10 @@ class HttpCallTask(CompositeTask):
 
     def expire_after(self, timeout: timedelta | float) -> None:
         """Fail with TimeoutError after that time on the orchestration's clock."""
-        seconds = calls.seconds_of(timeout)
+        _, duration = calls.deadline_after(self._execution, timeout)
         described = self._request.describe()
-        self._deadline = calls.create_timer(self._execution, timedelta(seconds=seconds))
-        late = f"{described} had no final answer within {seconds:g} seconds."
+        self._deadline = calls.create_timer(self._execution, duration)
+        late = f"{described} had no final answer within {duration.total_seconds():g} seconds."
         self._deadline.limit(self, lambda: self._expire(late))
 
     def child_ended(self, child: Task) -> None:
@@ -171,7 +171,7 @@ def call_http(
         given["Content-Type"] = "text/plain; charset=utf-8" if text is content else "application/json"
     request = make_request(method, uri, text, given, token_source, asynchronous_pattern_enabled)
     if timeout is not None:
-        calls.seconds_of(timeout)  # refused before anything is decided
+        calls.deadline_after(execution, timeout)  # refused before anything is decided
     task = HttpCallTask(execution, request, policy)
     if timeout is not None:
         task.expire_after(timeout)

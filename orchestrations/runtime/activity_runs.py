@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from orchestrations.authoring import payloads
-from orchestrations.authoring.activities import ActivityContext, ActivityDefinition, Deferral
+from orchestrations.authoring.activities import LONGEST_DEFERRAL, ActivityContext, ActivityDefinition, Deferral
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
 from orchestrations.runtime import completion_tokens
@@ -155,8 +155,8 @@ class Ends:
         silence = item.work.heartbeat_timeout_seconds
         deferred = DeferredActivity(
             attempt_of(item.work),
-            max(timedelta(seconds=seconds), SHORTEST_DEFERRAL),
-            None if silence is None else timedelta(seconds=silence),
+            max(_bounded(seconds), SHORTEST_DEFERRAL),
+            None if silence is None else _bounded(silence),
             item.details,
         )
         return FinishedActivity(item.work, None, deferred)
@@ -173,6 +173,10 @@ class Ends:
         return HistoryEvent(
             event_type, now, task_id=work.task_id, payload=payload, attempt=work.attempt, attributes=attributes
         )
+
+
+def _bounded(seconds: float) -> timedelta:
+    return timedelta(seconds=min(seconds, LONGEST_DEFERRAL.total_seconds()))
 
 
 def not_completed(work: ClaimedActivity, now: datetime) -> TimeoutError:

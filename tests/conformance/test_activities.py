@@ -574,6 +574,21 @@ def test_nobody_completes_it_in_time(client, run, worker, tokens):
         client.complete_activity(tokens[0], 1)
 
 
+@pytest.mark.parametrize("option", ["timeout", "heartbeat_timeout"])
+def test_a_timeout_that_no_calendar_holds_is_a_hundred_years(client, run, worker, tokens, option):
+    @orchestrator
+    def defers_for_ever(context: OrchestrationContext):
+        limits = {"timeout": timedelta.max, option: timedelta.max}
+        return (yield context.call_activity(asks_outside, **limits))
+
+    run(defers_for_ever, None, "order")
+    client.heartbeat_activity(tokens[0])
+    assert 99 <= item().visible_at.year - item().scheduled_at.year <= 100
+    client.complete_activity(tokens[0], 1)
+
+    assert worker.run_until_ended("order").output == 1
+
+
 def test_one_that_falls_silent_outside_fails_before_its_time(client, run, worker, tokens):
     run("defers_watched", 0.3, "order")
     client.heartbeat_activity(tokens[0])

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrations import RetryPolicy, TaskFailedError, orchestrator
 from orchestrations.core import execution as core_execution
+from orchestrations.limits import NESTED_TASKS
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
 from tests.runtime import functions
 
@@ -146,6 +147,25 @@ def test_a_task_that_has_ended_may_be_awaited_again_without_new_work(run, stage)
 
     assert run(again).output == ["good", "good", "no bad", "no bad", ["good", "good"]]
     assert stage.runs == {"good": 1, "bad": 1}
+
+
+@pytest.mark.parametrize("kind", ["task_all", "task_any"])
+def test_they_may_be_inside_one_another_as_deep_as_the_limit_and_no_deeper(client, worker, kind):
+    @orchestrator
+    def nested(context):
+        task = context.wait_for_external_event("go")
+        for _ in range(NESTED_TASKS):
+            task = getattr(context, kind)([task])
+        with pytest.raises(ValueError, match="Collect the tasks in a list"):
+            context.task_all([task])
+        yield task
+        return "went"
+
+    client.start_new(nested, "order")
+    worker.run_until_idle()
+    client.raise_event("order", "go")
+
+    assert worker.run_until_ended("order").output == "went"
 
 
 def test_what_is_no_task_is_refused_at_that_line(run):

@@ -200,8 +200,8 @@ def test_past_the_timeout_the_call_fails_and_nothing_of_it_goes_on(events, cance
     assert output(driver) is None
 
 
-@pytest.mark.parametrize("timeout", [0, -1, timedelta(0)])
-def test_a_timeout_of_nothing_is_refused_before_anything_is_decided(timeout):
+@pytest.mark.parametrize("timeout", [0, -1, timedelta(0), timedelta.max, timedelta(days=3_000_000)])
+def test_a_timeout_that_leaves_no_time_or_has_no_date_is_refused_before_anything_is_decided(timeout):
     driver = run(calls("GET", URL, timeout=timeout))
 
     assert error(driver).error_type == "ValueError"
