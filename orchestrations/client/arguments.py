@@ -6,7 +6,7 @@ Payloads have their own door (``orchestrations.authoring.payloads``), and instan
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrations.core.status import RuntimeStatus
@@ -25,11 +25,11 @@ from orchestrations.limits import (
 
 def check_event_name(name: str) -> str:
     """Return the external event's name; raises PayloadRejected when it is empty, too long or not printable."""
-    if not name.strip():
+    if not _check_text(name, "event name", NAME_LENGTH, one_line=True).strip():
         raise PayloadRejected(
             "The event name is empty. Name the event that the orchestrator waits for.", subject="event name"
         )
-    return _check_text(name, "event name", NAME_LENGTH, one_line=True)
+    return name
 
 
 def check_statuses(statuses: Iterable[RuntimeStatus | str] | None) -> tuple[RuntimeStatus, ...]:
@@ -88,13 +88,26 @@ def check_instance_ids(ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_instant(value: datetime | None, subject: str) -> datetime | None:
-    """Return the instant; raises ValueError when it is naive, because its zone would have to be guessed."""
-    if value is not None and value.utcoffset() is None:
+    """Return the instant in UTC; raises TypeError for what is no datetime, and ValueError for one that can't be meant.
+
+    A naive one is refused because its zone would have to be guessed, and one outside of the years 1 to 9999 because no
+    row that holds it could be read again.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise TypeError(f"{subject} is of the type {type(value).__name__}. Pass an aware datetime.")
+    if value.utcoffset() is None:
         raise ValueError(f"{subject} has no time zone. Pass an aware datetime, such as django.utils.timezone.now().")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{subject} is outside of the years 1 to 9999 in UTC. Choose a moment inside.") from None
 
 
 def _check_text(text: str, subject: str, limit: int, *, one_line: bool = False) -> str:
+    if not isinstance(text, str):
+        raise PayloadRejected(f"The {subject} is of the type {type(text).__name__}. Pass text.", subject=subject)
     if len(text) > limit:
         raise PayloadRejected(
             f"The {subject} has {len(text)} characters; {limit} are allowed. Shorten it.", subject=subject

@@ -22,7 +22,7 @@ def check_instance_id(instance_id: str) -> str:
     """
     problem = instance_id_problem(instance_id)
     if problem:
-        shown = instance_id[:80].encode("ascii", "backslashreplace").decode()
+        shown = str(instance_id)[:80].encode("ascii", "backslashreplace").decode()
         raise InvalidInstanceId(
             f"The instance id '{shown}' {problem}. Choose another id, or leave it out for a new one."
         )

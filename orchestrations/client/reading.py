@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.db import connections
@@ -23,6 +23,17 @@ from orchestrations.reading import queries
 from orchestrations.reading.history_events import project_history
 
 DEFAULT_WAIT_SECONDS = 60.0
+
+
+class Goal(NamedTuple):
+    """What is waited for: the word for it, and whether a status is one."""
+
+    word: str
+    is_reached: Callable[[RuntimeStatus], bool]
+
+
+ENDED = Goal("ended", lambda status: status.is_terminal)
+STARTED = Goal("started", lambda status: status is not RuntimeStatus.PENDING)
 
 
 class Reading(HubClient):
@@ -79,57 +90,53 @@ class Reading(HubClient):
         most 0.5 s). Raises WaitTimeout, InstanceNotFound, and TransactionManagementError inside ``atomic()``, where
         what the caller has started can't begin before the caller is done.
         """
-        return self._wait(instance_id, timeout, _has_ended)
+        return self._wait(instance_id, timeout, ENDED)
 
     def wait_for_start(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """Wait until the instance is no longer Pending and return its status; otherwise as ``wait_for_completion``."""
-        return self._wait(instance_id, timeout, _has_started)
+        return self._wait(instance_id, timeout, STARTED)
 
     async def await_for_completion(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """``wait_for_completion`` for async code; holds no thread while it waits."""
-        return await self._await(instance_id, timeout, _has_ended)
+        return await self._await(instance_id, timeout, ENDED)
 
     async def await_for_start(
         self, instance_id: str, timeout: timedelta | float | None = DEFAULT_WAIT_SECONDS
     ) -> OrchestrationStatus:
         """``wait_for_start`` for async code; holds no thread while it waits."""
-        return await self._await(instance_id, timeout, _has_started)
+        return await self._await(instance_id, timeout, STARTED)
 
     aget_status = async_twin(get_status)
     aget_executions = async_twin(get_executions)
     aget_history = async_twin(get_history)
 
-    def _wait(
-        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[RuntimeStatus], bool]
-    ) -> OrchestrationStatus:
-        for delay in poll_delays(instance_id, timeout):
-            if self._look(instance_id, is_over):
+    def _wait(self, instance_id: str, timeout: timedelta | float | None, goal: Goal) -> OrchestrationStatus:
+        for delay in poll_delays(instance_id, timeout, goal.word):
+            if self._look(instance_id, goal):
                 break
             time.sleep(delay)
         return self._known_status(instance_id)
 
-    async def _await(
-        self, instance_id: str, timeout: timedelta | float | None, is_over: Callable[[RuntimeStatus], bool]
-    ) -> OrchestrationStatus:
+    async def _await(self, instance_id: str, timeout: timedelta | float | None, goal: Goal) -> OrchestrationStatus:
         look = sync_to_async(self._look, thread_sensitive=True)
-        for delay in poll_delays(instance_id, timeout):
-            if await look(instance_id, is_over):
+        for delay in poll_delays(instance_id, timeout, goal.word):
+            if await look(instance_id, goal):
                 break
             await asyncio.sleep(delay)
         return await sync_to_async(self._known_status, thread_sensitive=True)(instance_id)
 
-    def _look(self, instance_id: str, is_over: Callable[[RuntimeStatus], bool]) -> bool:
+    def _look(self, instance_id: str, goal: Goal) -> bool:
         """One cheap statement. Raises InstanceNotFound, also where somebody has purged it meanwhile."""
         if is_entity_id(instance_id):
             raise InstanceIsEntity(instance_id)
         status = self._store.find_status(instance_id) if queries.storable(instance_id) else None
         if status is None:
             raise InstanceNotFound(instance_id)
-        if is_over(RuntimeStatus(status)):
+        if goal.is_reached(RuntimeStatus(status)):
             return True
         if connections[self.using].in_atomic_block:
             raise TransactionManagementError(
@@ -143,11 +150,3 @@ class Reading(HubClient):
         if status is None:
             raise InstanceNotFound(instance_id)
         return status
-
-
-def _has_ended(status: RuntimeStatus) -> bool:
-    return status.is_terminal
-
-
-def _has_started(status: RuntimeStatus) -> bool:
-    return status is not RuntimeStatus.PENDING

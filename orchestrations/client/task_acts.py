@@ -100,9 +100,8 @@ class TaskActs(Answering):
         if until is None:
             mine.filter(task_id=task.pk, user_id=self._person.pk).delete()
             return
-        check_instant(until, "until")
+        defaults = {"until": check_instant(until, "until"), "instance_id": task.instance_id}
         self._check_live(task)
-        defaults = {"until": until, "instance_id": task.instance_id}
         mine.update_or_create(task_id=task.pk, user_id=self._person.pk, defaults=defaults)
 
     asee_task = async_twin(see_task)

@@ -14,8 +14,10 @@ FORBIDDEN = frozenset("/\\#?")  # they would end or split the path segment that 
 DOTS = (".", "..")
 
 
-def instance_id_problem(instance_id: str) -> str | None:
+def instance_id_problem(instance_id: object) -> str | None:
     """What rule the instance id breaks, in words that follow the id; None for one that is allowed."""
+    if not isinstance(instance_id, str):
+        return f"is of the type {type(instance_id).__name__}, and an id is text: str(...) makes one of it"
     if not instance_id:
         return "is empty"
     if len(instance_id) > INSTANCE_ID_LENGTH:
@@ -34,7 +36,7 @@ def instance_id_problem(instance_id: str) -> str | None:
 
 def check_instance_id(instance_id: object) -> str:
     """Return the id that an orchestrator gives. Raises ValueError naming the rule that it breaks."""
-    problem = instance_id_problem(instance_id) if isinstance(instance_id, str) else "is no text"
+    problem = instance_id_problem(instance_id)
     if problem or not isinstance(instance_id, str):
         raise ValueError(f"The instance id {ascii(instance_id)[:80]} {problem}.")
     return instance_id

@@ -215,6 +215,27 @@ def test_waiting_ends_with_the_timeout():
         OrchestrationClient().wait_for_completion("order", timeout=0.01)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, timedelta(0), timedelta(days=-1)])
+def test_without_time_to_wait_it_looks_once(timeout, transactional_db):
+    client = OrchestrationClient()
+    rows.instance("order", status="Completed")
+    rows.instance("later", status="Pending")
+
+    assert client.wait_for_start("order", timeout).is_terminal
+    assert client.wait_for_completion("order", timeout).is_terminal
+    with pytest.raises(WaitTimeout, match="has not started within 0 seconds"):
+        client.wait_for_start("later", timeout)
+    with pytest.raises(WaitTimeout, match="has not ended within 0 seconds"):
+        client.wait_for_completion("later", timeout)
+
+
+def test_a_timeout_that_is_no_number_would_never_come(client):
+    rows.instance("order")
+
+    with pytest.raises(ValueError, match="not a number"):
+        client.wait_for_completion("order", float("nan"))
+
+
 def test_waiting_for_nobody_is_told(client):
     with pytest.raises(InstanceNotFound):
         client.wait_for_completion("nobody")

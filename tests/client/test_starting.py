@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import datetime, timedelta
+import uuid
+from datetime import date, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -87,6 +88,18 @@ def test_any_other_id_is_taken_as_it_is(client, instance_id):
     assert client.get_status(instance_id).instance_id == instance_id
 
 
+@pytest.mark.parametrize("instance_id", [7, b"order", uuid.UUID(int=7), True, ["order"]])
+def test_an_id_that_is_no_text_is_refused_with_advice(client, instance_id):
+    with pytest.raises(InvalidInstanceId, match=rf"type {type(instance_id).__name__}, and an id is text"):
+        client.start_new(echo, instance_id)
+
+
+@pytest.mark.parametrize("given", [{"version": 2}, {"tags": {"a": None}}])
+def test_what_has_to_be_text_and_is_none_is_refused(client, given):
+    with pytest.raises(PayloadRejected, match=r"is of the type|is not text"):
+        client.start_new(echo, **given)
+
+
 def test_an_input_that_json_can_not_hold_is_refused(client):
     with pytest.raises(PayloadRejected):
         client.start_new(echo, client_input={"a": float("nan")})
@@ -104,6 +117,30 @@ def test_a_scheduled_start_can_not_be_claimed_before(client):
 def test_a_naive_start_time_is_refused(client):
     with pytest.raises(ValueError, match="time zone"):
         client.start_new(echo, start_at=datetime(2030, 1, 1))  # noqa: DTZ001
+
+
+EAST, WEST = timezone.get_fixed_timezone(14 * 60), timezone.get_fixed_timezone(-12 * 60)
+
+
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=EAST), datetime.max.replace(tzinfo=WEST)])
+def test_a_start_time_that_no_row_could_tell_again_is_refused(client, at):
+    with pytest.raises(ValueError, match="years 1 to 9999 in UTC"):
+        client.start_new(echo, start_at=at)
+    assert not Instance.objects.exists()
+
+
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=WEST), datetime.max.replace(tzinfo=EAST)])
+def test_the_first_and_the_last_moment_are_start_times(client, at):
+    instance_id = client.start_new(echo, start_at=at)
+
+    assert client.get_status(instance_id).scheduled_start_time == at
+    assert [status.instance_id for status in client.get_status_all()] == [instance_id]
+
+
+@pytest.mark.parametrize("at", ["2030-01-01T00:00:00Z", date(2030, 1, 1), 7, timedelta(days=1)])
+def test_a_start_time_is_a_datetime(client, at):
+    with pytest.raises(TypeError, match="start_at is of the type"):
+        client.start_new(echo, start_at=at)
 
 
 @pytest.mark.parametrize("status", ["Pending", "Running", "Suspended", "ContinuedAsNew"])
@@ -188,7 +225,6 @@ def test_a_refused_start_leaves_the_callers_transaction_usable(client):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite's tables in memory, as tests have them, don't wait")
 def test_of_concurrent_starts_under_one_id_exactly_one_wins():
     client, outcomes, barrier = OrchestrationClient(), [], threading.Barrier(6)
 
