@@ -10,6 +10,8 @@ from datetime import datetime
 
 import msgspec
 from django.db import OperationalError
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from orchestrations.core.entities import unlock
 from orchestrations.core.entity_ids import EntityId
@@ -61,6 +63,15 @@ def write(tables: Tables, checkpoints: Sequence[Checkpoint], now: datetime) -> N
     withdrawn = [(pk, key) for pk, change in changes.items() for key in change.withdrawn]
     if withdrawn:
         tables.delete(InboxMessage, ("instance_id", "idempotency_key"), withdrawn)
+        _count_waiting(tables.using, {pk for pk, _ in withdrawn})
+
+
+def _count_waiting(using: str, pks: Collection[int]) -> None:
+    """Set the backlogs anew: a withdrawal goes to all entities of its request, and waited for at most one of them."""
+    inbox = InboxMessage.objects.using(using).filter(instance_id=OuterRef("instance_id"), visible_at__isnull=True)
+    waiting = inbox.order_by().values("instance_id").annotate(size=Count("pk")).values("size")
+    for batch in chunks(sorted(pks), BATCH):
+        Entity.objects.using(using).filter(instance_id__in=batch).update(backlog=Coalesce(Subquery(waiting), 0))
 
 
 def release_of_locks(using: str, pk: int, execution: int) -> list[Message]:

@@ -129,6 +129,7 @@ def test_a_deferred_request_for_the_lock_can_be_withdrawn(store, token, claim):
     store.commit(token, [written(again, entity=change(withdrawn=["lock:r1"]))])
 
     assert list(InboxMessage.objects.filter(visible_at=None).values_list("idempotency_key", flat=True)) == ["lock:r2"]
+    assert Entity.objects.get().backlog == 1
 
 
 def test_only_idle_and_empty_entities_are_removed(store, token, claim, start):
