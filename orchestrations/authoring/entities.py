@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+import msgspec
+
 from orchestrations.authoring import payloads
 from orchestrations.authoring.signatures import Conversion, refusal, takes_context
 from orchestrations.core.entity_context import EntityContext, Operation
@@ -120,7 +122,7 @@ class ClassEntity(EntityDefinition):
         if not is_state:
             target.entity_context = context
         result = method.encode_result(method.call(target, context=context, operation=operation), operation)
-        if is_state:
+        if is_state and not operation.is_state_set:
             operation.state = payloads.encode(_attributes(target), f"entity {self.name!r}: state")
         return result
 
@@ -128,7 +130,7 @@ class ClassEntity(EntityDefinition):
         kind: Any = self.function
         if state is None:
             return kind()
-        if is_dataclass(kind):
+        if _has_fields(kind):
             return payloads.decode(state, kind, f"entity {self.name!r}: state")
         target = kind.__new__(kind)
         target.__dict__.update(payloads.decode(state, dict[str, Any], f"entity {self.name!r}: state"))
@@ -150,10 +152,13 @@ def _class_entity(name: str, declared: type) -> ClassEntity:
     methods = {
         operation: _method(f"{name}.{operation}", function, skip=1)
         for operation, function in inspect.getmembers(declared, inspect.isfunction)
-        if not operation.startswith("_") and operation not in inherited
+        if not operation.startswith("_") and operation not in inherited and not _is_static(declared, operation)
     }
     if not methods:
         raise refusal("entity", name, declared, "has no operation", "Give the class public methods.")
+    if _has_slots(declared):
+        problem = "keeps attributes in slots, which are no state"
+        raise refusal("entity", name, declared, problem, "Make it a dataclass, or leave __slots__ out.")
     required = [
         parameter.name
         for parameter in list(inspect.signature(declared.__init__).parameters.values())[1:]  # type: ignore[misc]
@@ -195,8 +200,24 @@ def _method(name: str, function: Callable[..., Any], skip: int) -> Method:
 
 
 def _attributes(target: object) -> object:
-    """The object's state: a dataclass is encoded as such, any other by its attributes."""
-    return target if is_dataclass(target) else vars(target)
+    """The object's state: what has fields is encoded as such, any other by its attributes."""
+    return target if _has_fields(type(target)) else vars(target)
+
+
+def _has_fields(kind: type) -> bool:
+    """Whether objects of the class are written and read by their fields, with the fields' types."""
+    return is_dataclass(kind) or issubclass(kind, msgspec.Struct) or hasattr(kind, "__attrs_attrs__")
+
+
+def _has_slots(declared: type) -> bool:
+    """Whether objects of an ordinary class have attributes that ``vars`` doesn't show."""
+    if issubclass(declared, DurableEntity) or _has_fields(declared):
+        return False
+    return declared.__dictoffset__ == 0 or any(vars(base).get("__slots__") for base in declared.__mro__)
+
+
+def _is_static(declared: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(declared, name), staticmethod)
 
 
 def entity_name_problem(name: str) -> str | None:

@@ -35,6 +35,7 @@ class Operation:
     actions: list[Action] = field(default_factory=list)
     result: Any = None
     is_destructed: bool = False
+    is_state_set: bool = False
     started: int = 0
 
 
@@ -119,6 +120,7 @@ class EntityContext:
         Raises PayloadRejected for a value that JSON can't hold.
         """
         self._operation.state = self._functions.encode(state, f"{self._subject}: state")
+        self._operation.is_state_set = True
 
     def set_result(self, result: object) -> None:
         """Give a result, as azure-functions-durable 1.x does. What the operation returns, unless None, overrides it."""
@@ -185,6 +187,8 @@ def signal(
     name = check_operation_name(operation_name)
     payload = functions.encode(value, f"entity {entity_id.name!r}, operation {name!r}: input")
     if signal_time is not None:
+        if not isinstance(signal_time, datetime):
+            raise TypeError(f"signal_time is a {type(signal_time).__name__}. Pass a datetime.")
         signal_time = signal_time.replace(tzinfo=UTC) if signal_time.tzinfo is None else signal_time.astimezone(UTC)
     event = HistoryEvent(EventType.ENTITY_SIGNALED, now, name=name, payload=payload)
     return DeliverEvent(str(entity_id), event, visible_at=signal_time)

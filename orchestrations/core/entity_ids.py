@@ -30,10 +30,11 @@ class EntityId:
             chosen = getattr(definition, "name", "")
         if not isinstance(chosen, str) or not isinstance(key, str):
             raise ValueError("An entity id is made of two texts, the entity's name and a key.")
-        problem = _problem(chosen, key)
+        lowered = chosen.lower()  # which may be longer
+        problem = _problem(lowered, key)
         if problem:
             raise ValueError(f"The entity id {ascii(f'@{chosen}@{key}')[:80]} {problem}.")
-        object.__setattr__(self, "name", chosen.lower())
+        object.__setattr__(self, "name", lowered)
         object.__setattr__(self, "key", key)
 
     @classmethod

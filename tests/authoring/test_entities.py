@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrations import ConfigurationError, DurableEntity, EntityContext, EntityId, entity
@@ -101,6 +102,38 @@ def test_a_dataclass_is_restored_with_its_types():
     assert execute(Purse, "add", "0.20", {"held": "0.10"}) == ("0.30", {"held": "0.30"})
 
 
+def test_so_is_a_struct():
+    @entity
+    class Box(msgspec.Struct):
+        held: Decimal = Decimal(0)
+
+        def add(self, amount: Decimal) -> Decimal:
+            self.held += amount
+            return self.held
+
+    assert execute(Box, "add", "0.20", {"held": "0.10"}) == ("0.30", {"held": "0.30"})
+
+
+@pytest.mark.parametrize(("operation", "after"), [("replace", {"count": 7}), ("forget", None), ("grow", {"count": 2})])
+def test_a_state_that_is_set_goes_before_the_attributes(operation, after):
+    @entity(name="both")
+    @dataclass
+    class Both:
+        count: int = 0
+
+        def grow(self) -> None:
+            self.count += 1
+
+        def replace(self, context: EntityContext) -> None:
+            context.set_state({"count": 7})
+
+        def forget(self, context: EntityContext) -> None:
+            self.count += 1
+            context.set_state(None)
+
+    assert execute(Both, operation, None, {"count": 1}) == (None, after)
+
+
 def test_a_durable_entity_keeps_what_it_sets_and_nothing_else():
     @entity(name="kept")
     class Kept(DurableEntity):
@@ -130,11 +163,24 @@ def test_every_class_can_be_deleted_unless_it_says_otherwise():
     assert execute(Hard, "delete", None, {}) == (None, None)
 
 
-@pytest.mark.parametrize("operation", ["_private", "get_state", "signal_entity", "__init__", "entity_context", ""])
+@pytest.mark.parametrize(
+    "operation", ["_private", "fixed", "of_all", "size", "get_state", "signal_entity", "__init__", "entity_context", ""]
+)
 def test_only_public_methods_are_operations(operation):
     @entity(name="guarded")
     class Guarded(DurableEntity):
         def _private(self) -> None: ...
+
+        @staticmethod
+        def fixed(value: int) -> int:
+            return value
+
+        @classmethod
+        def of_all(cls) -> None: ...
+
+        @property
+        def size(self) -> int:
+            return 1
 
         def public(self) -> None: ...
 
@@ -176,6 +222,16 @@ class AsyncMethod:
     async def grow(self) -> None: ...
 
 
+class Slots:
+    __slots__ = ("size",)
+
+    def grow(self) -> None: ...
+
+
+class SomeSlots(Slots):
+    def shrink(self) -> None: ...
+
+
 class TwoInputs:
     def grow(self, one: int, two: int) -> None: ...
 
@@ -193,6 +249,8 @@ class TwoInputs:
         (NeedsMore, "can't be made without size"),
         (AsyncMethod, "async or a generator"),
         (TwoInputs, "takes 2 parameters"),
+        (Slots, "attributes in slots"),
+        (SomeSlots, "attributes in slots"),
         (7, "which is no function"),
     ],
 )
