@@ -11,6 +11,7 @@ from django.db import connections
 
 from orchestrations import EntityId, OrchestrationClient, entity, orchestrator
 from orchestrations.core.entities import decode_callers
+from orchestrations.limits import PAYLOAD_BYTES
 from orchestrations.models import Entity, HistoryEvent, InboxMessage, Instance
 from tests.conformance import entity_functions
 from tests.conformance.entity_functions import Purse, purse
@@ -101,6 +102,92 @@ def test_an_operation_that_can_not_be_carried_out_fails(call, entity_id, operati
     assert told[0] == error
 
 
+@pytest.mark.parametrize("operation", ["bad", "bad result", "bad result given", "bad state"])
+def test_whatever_an_operation_fails_of_it_has_neither_told_nor_started_anybody(client, call, state, operation):
+    @entity
+    def failing(context):
+        context.set_state("changed")
+        context.signal_entity(COUNTER, "add", 1)
+        context.signal_entity(context.entity_id, "again")
+        context.start_new(functions.chain, 0, "never")
+        if operation == "bad":
+            raise ValueError
+        if operation == "bad state":
+            context.set_state({"a": object()})
+        context.set_result(object())
+        return object() if operation == "bad result" else None
+
+    [told] = call((EntityId("failing", "a"), operation, None))
+
+    assert told[0] == ("ValueError" if operation == "bad" else "orchestrations.errors.PayloadRejected")
+    assert (state(EntityId("failing", "a")), state(COUNTER), client.get_status("never")) == (None, None, None)
+    assert not InboxMessage.objects.exists()
+
+
+def test_an_entity_that_signals_itself_goes_on_after_what_waits_already(client, worker, state):
+    @entity
+    def countdown(context, number: int):
+        context.set_state([*context.get_state(list, []), number])
+        if number > 0:
+            context.signal_entity(context.entity_id, "next", number - 1)
+
+    client.signal_entity(EntityId("countdown", "a"), "begin", 3)
+    client.signal_entity(EntityId("countdown", "a"), "begin", 0)
+    worker.run_until_idle()
+
+    assert state(EntityId("countdown", "a")) == [3, 0, 2, 1, 0]
+
+
+def test_an_entity_is_deleted_and_made_anew_in_one_batch(client, worker, state):
+    @entity
+    def fickle(context, value: object = None):
+        context.set_state([value, context.is_newly_constructed])
+        if context.operation_name == "destruct":
+            context.destruct_on_exit()
+
+    one = EntityId("fickle", "a")
+    for operation in ("set", "destruct", "set"):
+        client.signal_entity(one, operation, operation)
+    worker.run_until_idle()
+    assert state(one) == ["set", True]
+
+    client.signal_entity(one, "destruct", 0)
+    worker.run_until_idle()
+    assert not client.read_entity_state(one).entity_exists
+
+
+def test_a_state_may_be_as_large_as_any_payload(client, call, state):
+    @entity
+    def large(context, size: int = 0):
+        if context.operation_name == "fill":
+            context.set_state("x" * (size - 2))
+        return len(context.get_state(str, ""))
+
+    one = EntityId("large", "a")
+    fits, larger, after, small = call(
+        (one, "fill", PAYLOAD_BYTES), (one, "fill", PAYLOAD_BYTES + 1), (one, "size", None), (one, "fill", 5)
+    )
+
+    assert (fits, after, small) == (PAYLOAD_BYTES - 2, PAYLOAD_BYTES - 2, 3)
+    assert larger[0] == "orchestrations.errors.PayloadRejected"
+    assert state(one) == "xxx"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "$", "Ann", "ann@example.org", "\u00fc", "u\u0308", " '%_; --", "k" * 240], ids=ascii
+)
+def test_a_key_is_taken_to_the_letter(client, run, key):
+    named = EntityId("COUNTER", key)
+    for other in (EntityId("counter", f"{key}x"), EntityId("counter", key.swapcase())):
+        client.signal_entity(other, "add", 100)
+    client.signal_entity(str(named), "add", 1)
+
+    output = run(entity_functions.call, [[str(named), "get", None]]).output
+
+    assert output == [101 if key.swapcase() == key else 1]
+    assert [item.entity_id for item in client.list_entities("Counter").items].count(EntityId("counter", key)) == 1
+
+
 def test_an_entity_is_deleted_by_its_state_and_begins_anew(client, call, state):
     assert call((purse("x"), "deposit", 5), (purse("x"), "delete", None), (purse("x"), "deposit", 1))[-1] == 1
     call((COUNTER, "add", 5), (COUNTER, "reset", None))
@@ -149,6 +236,22 @@ def test_a_scheduled_signal_waits_for_its_time(client, worker, state):
     worker.run_until_idle()
 
     assert state(COUNTER) == 11
+
+
+def test_a_signal_for_a_time_that_has_passed_keeps_its_place(client, worker, run, state):
+    past = datetime.now(UTC) - timedelta(days=1)
+
+    @orchestrator
+    def signals(context):
+        for number, moment in enumerate([None, past.replace(tzinfo=None), None, past, None]):
+            context.signal_entity(EntityId("log", "a"), "append", number, moment)
+        yield context.create_timer(timedelta(0))
+
+    for number, moment in enumerate([None, past, None, datetime(1, 1, 2, tzinfo=UTC), None], start=10):
+        client.signal_entity(EntityId("log", "a"), "append", number, moment)
+    run(signals)
+
+    assert state(EntityId("log", "a")) == [10, 11, 12, 13, 14, 0, 1, 2, 3, 4]
 
 
 def test_each_senders_signals_come_in_its_order(client, make_worker, state):
@@ -333,6 +436,7 @@ def test_a_request_goes_when_its_owner_ends(client, worker, state, is_gone):
     client.terminate("waiting")
     worker.run_until_idle()
     assert set(Entity.objects.exclude(locked_by="").values_list("key", "locked_by")) == {("b", "holder")}
+    assert client.read_entity_state(purse("b")).backlog_size == 0
 
     client.raise_event("holder", "go")
     worker.run_until_idle()
@@ -352,6 +456,31 @@ def test_an_orphaned_lock_is_released_by_cleaning(client, worker, state):
     worker.run_until_idle()
 
     assert state(purse("a")) == 1
+
+
+@pytest.mark.parametrize("how", ["is suspended", "waits"])
+def test_cleaning_leaves_the_lock_of_whoever_goes_on(client, worker, how):
+    client.start_new(entity_functions.hold, "holder", ["a"])
+    worker.run_until_idle()
+    if how == "is suspended":
+        client.suspend("holder")
+        worker.run_until_idle()
+
+    cleaned = client.clean_entity_storage()
+
+    assert (cleaned.empty_entities_removed, cleaned.orphaned_locks_released) == (0, 0)
+    client.resume("holder")
+    client.raise_event("holder", "go")
+    worker.run_until_idle()
+    assert client.get_status("holder").output == 0
+
+
+def test_cleaning_leaves_an_entity_for_which_a_signal_is_scheduled(client, worker, state):
+    client.signal_entity(COUNTER, "add", 1, signal_time=datetime.now(UTC) + timedelta(hours=1))
+    assert client.clean_entity_storage().empty_entities_removed == 0
+    worker.advance(timedelta(hours=1))
+
+    assert state(COUNTER) == 1
 
 
 def test_cleaning_removes_what_is_empty_and_its_next_signal_makes_it_anew(client, worker, call, state):
