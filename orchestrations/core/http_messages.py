@@ -196,6 +196,8 @@ def make_request(
             f"token_source is a {type(token_source).__name__}. Pass a TokenSource(kind, resource) whose kind is "
             'one of DURABLE["HTTP_TOKEN_SOURCES"].'
         )
+    if token_source and not all(isinstance(part, str) for part in (token_source.kind, token_source.resource)):
+        raise TypeError("A TokenSource holds two texts, its kind and its resource.")
     return HttpRequest(
         method.upper(), _uri(uri), _headers(headers or {}), content, token_source, bool(asynchronous_pattern_enabled)
     )
@@ -249,7 +251,9 @@ def _uri(uri: object) -> str:
 def _headers(headers: Mapping[str, object]) -> dict[str, str | HttpSecret]:
     checked: dict[str, str | HttpSecret] = {}
     for name, value in headers.items():
-        if not TOKEN.fullmatch(str(name)):
+        if not isinstance(name, str):
+            raise TypeError(f"A header of an HTTP call has a {type(name).__name__} as its name. Pass a text.")
+        if not TOKEN.fullmatch(name):
             raise ValueError("A header of an HTTP call has a name that no header can have.")
         if name.casefold() in OF_THE_CONNECTION:
             raise ValueError(f"The header {name} of an HTTP call follows from its address and content. Leave it out.")
@@ -257,6 +261,8 @@ def _headers(headers: Mapping[str, object]) -> dict[str, str | HttpSecret]:
             raise TypeError(
                 f"The header {name} of an HTTP call is a {type(value).__name__}. Pass a text or HttpSecret."
             )
+        if isinstance(value, HttpSecret) and not isinstance(value.name, str):
+            raise TypeError(f"The HttpSecret of the header {name} names no text.")
         if isinstance(value, str) and not HEADER_VALUE.fullmatch(value):
             raise ValueError(f"The header {name} of an HTTP call holds line breaks, control or non-Latin characters.")
         checked[name] = value

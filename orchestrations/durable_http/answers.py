@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -17,6 +18,7 @@ from orchestrations.errors import HttpRequestFailed, HttpRequestRefused
 from orchestrations.limits import HTTP_BODY_BYTES, HTTP_POLL_SECONDS
 
 GZIP_OR_DEFLATE = 47  # zlib: a window of the largest size, header recognised
+GZIP = b"\x1f"  # what a member of gzip begins with
 # Of Python's codecs those that are charsets; some of the others take quadratic time.
 CHARSETS = ("utf-8", "utf-16", "utf-32", "ascii", "iso8859", "cp", "koi8", "shift_jis", "euc", "gb", "big5", "iso2022")
 
@@ -48,9 +50,13 @@ async def _inflated(chunks: AsyncIterator[bytes], described: str) -> AsyncIterat
     try:
         async for chunk in chunks:
             is_empty = is_empty and not chunk
-            while chunk and not unpacker.eof:
+            while chunk:
+                if unpacker.eof and not chunk.startswith(GZIP):
+                    break  # padding
+                if unpacker.eof:  # gzip may come in several members
+                    unpacker = zlib.decompressobj(GZIP_OR_DEFLATE)
                 yield unpacker.decompress(chunk, HTTP_BODY_BYTES)
-                chunk = unpacker.unconsumed_tail
+                chunk = unpacker.unconsumed_tail or unpacker.unused_data
         yield unpacker.flush()
     except zlib.error:
         raise HttpRequestRefused(f"{described} was answered with content that is not packed as it says.") from None
@@ -80,12 +86,23 @@ def recorded_headers(headers: httpx.Headers) -> dict[str, str]:
     return joined
 
 
-def poll_address(url: httpx.URL, location: str) -> str:
-    """Where a 202 says to ask again, as a whole address; what is none is refused when it is asked."""
+def next_address(asked: str, url: httpx.URL, location: str) -> str:
+    """Where an answer of ``url`` leads, as a whole address; what is none is refused when it is asked.
+
+    At the origin of ``asked`` it has the spelling of that one, which may hold letters beyond ASCII, so that everybody
+    sees that the origin is the same.
+    """
     try:
-        return str(url.join(location))
+        found = url.join(location)
+        if not asked.isascii() and _origin(found) == _origin(httpx.URL(asked)):
+            return urlsplit(str(found))._replace(netloc=urlsplit(asked).netloc).geturl()
+        return str(found)
     except (httpx.InvalidURL, ValueError):
         return location
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port
 
 
 def seconds_to_wait(headers: Mapping[str, str], default_seconds: float) -> float:

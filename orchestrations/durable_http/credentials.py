@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from orchestrations.conf import get_config
+from orchestrations.core.errors import is_authors
 from orchestrations.core.http_messages import HEADER_VALUE, HttpRequest, HttpSecret, TokenSource
 from orchestrations.errors import HttpRequestFailed, HttpRequestRefused
 
@@ -75,9 +76,11 @@ async def _token(source: TokenSource) -> str:
             token = await fetch(source.resource)
         else:
             token = await asyncio.to_thread(fetch, source.resource)
-    except HttpRequestRefused:
+    except (HttpRequestRefused, asyncio.CancelledError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_authors(error):
+            raise
         raise HttpRequestFailed(f"The token source {source.kind!r} raised {type(error).__name__}.") from None
     return _checked(token, f"The token source {source.kind!r} gave")
 

@@ -50,7 +50,7 @@ async def _follow(request: HttpRequest) -> HttpAnswer:
         location = answer.headers.get("location")
         if answer.status_code not in REDIRECTS or location is None:
             return _as_recorded(request, answer, url)
-        hop = _redirected(hop, answer.status_code, answers.poll_address(url, location))
+        hop = _redirected(hop, answer.status_code, answers.next_address(hop.uri, url, location))
     raise HttpRequestRefused(f"{request.describe()} was redirected more than {HTTP_REDIRECTS} times.")
 
 
@@ -69,7 +69,7 @@ def _as_recorded(request: HttpRequest, answer: DurableHttpResponse, url: httpx.U
     if answer.status_code != ACCEPTED or location is None or not request.asynchronous_pattern_enabled:
         return HttpAnswer(answer)
     seconds = answers.seconds_to_wait(answer.headers, get_config().http_poll_seconds)
-    return HttpAnswer(DurableHttpResponse(ACCEPTED), answers.poll_address(url, location), seconds)
+    return HttpAnswer(DurableHttpResponse(ACCEPTED), answers.next_address(request.uri, url, location), seconds)
 
 
 async def exchange(request: HttpRequest) -> tuple[DurableHttpResponse, httpx.URL]:

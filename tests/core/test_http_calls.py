@@ -404,7 +404,10 @@ def test_content_is_text_or_json(content, options, sent, content_type):
         (("GET", URL, None, {"X Y": "z"}), "ValueError: A header of an HTTP call has a name that no header can have."),
         (("GET", URL, None, {"X": "hush\r\nY: z"}), "ValueError: The header X of an HTTP call holds line breaks"),
         (("GET", URL, None, {"X": 7}), "TypeError: The header X of an HTTP call is a int."),
+        (("GET", URL, None, {7: "x"}), "TypeError: A header of an HTTP call has a int as its name."),
+        (("GET", URL, None, {"X": HttpSecret(7)}), "TypeError: The HttpSecret of the header X names no text."),
         (("GET", URL, None, None, "token"), "TypeError: token_source is a str."),
+        (("GET", URL, None, None, TokenSource("kind", {})), "TypeError: A TokenSource holds two texts"),
     ],
 )
 def test_what_can_be_no_request_is_refused_at_the_call_without_its_values(arguments, message):

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.http_messages import HttpHeaders, HttpSecret, TokenSource
+from orchestrations.core.http_messages import HttpHeaders, HttpRequest, HttpSecret, TokenSource
 from orchestrations.durable_http import answers, sending
 from orchestrations.errors import HttpRequestFailed, HttpRequestRefused
 from orchestrations.limits import HTTP_BODY_BYTES
@@ -49,6 +49,14 @@ def fail_to_give(resource: str) -> str:
     raise PermissionError(f"{TOKEN} has expired")
 
 
+def leave(resource: str) -> str:
+    raise SystemExit(f"{TOKEN} has expired")
+
+
+async def leave_async(resource: str) -> str:
+    return leave(resource)
+
+
 def give_lines(resource: str) -> str:
     return f"{TOKEN}\r\nX: y"
 
@@ -58,6 +66,8 @@ SOURCES = {
     "async": "tests.durable_http.test_sending.give_token_async",
     "class": "tests.durable_http.test_sending.Vault",
     "failing": "tests.durable_http.test_sending.fail_to_give",
+    "leaving": "tests.durable_http.test_sending.leave",
+    "leaving async": "tests.durable_http.test_sending.leave_async",
     "lines": "tests.durable_http.test_sending.give_lines",
     "missing": "tests.durable_http.test_sending.nothing_of_that_name",
 }
@@ -149,6 +159,21 @@ def test_what_a_server_packs_unasked_is_unpacked_up_to_the_limit(encoding, pack,
         assert tracemalloc.get_traced_memory()[1] < 20 * HTTP_BODY_BYTES
     finally:
         tracemalloc.stop()
+
+
+def test_gzip_in_several_members_is_unpacked_whole(server):
+    member = gzip.compress(b"hello ")
+    server.answers["/"] = Answer(200, {"Content-Encoding": "gzip"}, member * 3)
+    server.answers["/padded"] = Answer(200, {"Content-Encoding": "gzip"}, member + b"\0" * 10)
+    server.answers["/cut"] = Answer(200, {"Content-Encoding": "gzip"}, member + member[:-3])
+    server.answers["/bombs"] = Answer(200, {"Content-Encoding": "gzip"}, gzip.compress(b"\0" * HTTP_BODY_BYTES) * 2)
+
+    assert fetch(f"{server.url}/").response.content == "hello " * 3
+    assert fetch(f"{server.url}/padded").response.content == "hello "
+    with pytest.raises(HttpRequestFailed, match="breaks off"):
+        fetch(f"{server.url}/cut")
+    with pytest.raises(HttpRequestRefused, match="more than 1,048,576 bytes"):
+        fetch(f"{server.url}/bombs")
 
 
 def test_a_server_that_does_not_answer_in_time_is_a_timeout(server, allow):
@@ -282,6 +307,30 @@ def test_a_redirect_to_another_origin_carries_no_credentials(server, names):
         assert "authorization" not in other.received[1].headers
 
 
+IDN = "b\u00fccher.test"
+
+
+def test_a_name_beyond_ascii_stays_the_same_origin(server, names, allow):
+    allow("xn--bcher-kva.test", "other.test", HTTP_SECRETS={"shop": SECRET}, HTTP_TOKEN_SOURCES=SOURCES)
+    names["xn--bcher-kva.test"] = names["other.test"] = ["127.0.0.1"]
+    server.answers["/old"] = Answer(307, {"Location": "/new"})
+    server.answers["/new"] = Answer(202, {"Location": f"http://XN--bcher-kva.test:{server.port}/jobs/7?a=%20#b"})
+    server.answers["/away"] = Answer(202, {"Location": f"//other.test:{server.port}/jobs/7"})
+    given = {"uri": f"http://{IDN}:{server.port}/old", "token_source": TokenSource("plain", "r")}
+    request = HttpRequest("POST", headers={"X-Key": HttpSecret("shop"), "Cookie": "hush"}, **given)
+
+    answer = fetch(request.uri, "POST", headers=request.headers, token_source=request.token_source)
+
+    assert server.received[1].headers["x-key"] == SECRET
+    assert server.received[1].headers["authorization"].startswith("Bearer ")
+    poll = request.poll_of(answer.poll_at)
+    assert poll.uri.startswith(f"http://{IDN}:{server.port}/jobs/7?a=%20")
+    assert (poll.headers, poll.token_source) == (request.headers, request.token_source)
+    away = fetch(f"http://{IDN}:{server.port}/away")
+    assert request.poll_of(away.poll_at).headers == {}
+    assert request.poll_of(f"http://xn--bcher-kva.test:{server.port}/").headers == {}, "only what is spelled alike"
+
+
 # Polls -----------------------------------------------------------------------------------------------------------
 
 
@@ -407,6 +456,8 @@ def test_an_answer_that_repeats_a_secret_is_kept_without_it(server):
         ({"token_source": TokenSource("other", "r")}, "No token source is named 'other'. Add it to DURABLE"),
         ({"token_source": TokenSource("os.system", "r")}, "No token source is named 'os.system'."),
         ({"token_source": TokenSource("failing", "r")}, "The token source 'failing' raised PermissionError."),
+        ({"token_source": TokenSource("leaving", "r")}, "The token source 'leaving' raised SystemExit."),
+        ({"token_source": TokenSource("leaving async", "r")}, "The token source 'leaving async' raised SystemExit."),
         ({"token_source": TokenSource("missing", "r")}, "The token source 'missing' raised ImportError."),
         ({"token_source": TokenSource("lines", "r")}, "The token source 'lines' gave something that no header"),
         ({"headers": {"X": HttpSecret("none")}}, "No secret is named 'none'. Add it to DURABLE[\"HTTP_SECRETS\"]"),
