@@ -30,7 +30,8 @@ from orchestrations.authoring.determinism.rules import RULES, Rule, is_ignored
 from orchestrations.core import coroutines
 from orchestrations.core.coroutines import Location
 from orchestrations.core.errors import OrchestratorCodeError
-from orchestrations.runtime.watched_calls import BOUND_TO, PYTHON_FUNCTIONS, rule_of_builtin
+from orchestrations.runtime.event_loops import rule_of_error
+from orchestrations.runtime.watched_calls import rule_of_builtin, rule_of_call
 
 WATCHED_RUNS = 3  # of each stretch of code in this process; later ones cost a flag
 AUDITED = {
@@ -43,8 +44,21 @@ AUDITED = {
     "urllib.Request": "http",
     "subprocess.Popen": "io",
     "os.system": "io",
+    "os.exec": "io",
+    "os.posix_spawn": "io",
+    "os.spawn": "io",
+    "os.remove": "io",
+    "shutil.copyfile": "io",
+    "shutil.move": "io",
+    "shutil.rmtree": "io",
+    "tempfile.mkstemp": "io",
+    "tempfile.mkdtemp": "io",
+    "glob.glob": "io",
     "os.fork": "thread",
-    "_thread.start_new_thread": "thread",
+    "os.forkpty": "thread",
+    "_thread.start_new_thread": "thread",  # from Python 3.12 on
+    "_thread.start_joinable_thread": "thread",
+    "socket.gethostname": "environment",
     "time.sleep": "sleep",  # from Python 3.13 on
     "sqlite3.connect": "database",
 }
@@ -52,6 +66,7 @@ AUDITED = {
 ENGINE = f"{Path(__file__).parents[1]}/"
 LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 LOGGING = logging.__file__
+IMPORTING = "<frozen importlib."
 COROUTINES = coroutines.__file__  # from where the code is called
 
 
@@ -112,16 +127,24 @@ class CodeGuard(AbstractContextManager[None]):
             self._was_caught = True
             if error is not caught:
                 raise caught  # the code has swallowed it
+        elif error is not None:
+            broken = rule_of_error(error, _is_authors)
+            if broken is not None:
+                raise _told(self.name, *broken) from error
 
 
 def _catch(rule: Rule, frame: FrameType | None) -> None:
-    """Raise the error inside the orchestrator, at whose line it is told; not where a comment allows it, nor in logs."""
+    """Raise the error inside the orchestrator, at whose line it is told.
+
+    Not where a comment allows it, nor in logs, nor while a module is imported: what that does, it does once.
+    """
     here = _thread.here
     place = None
     while frame is not None and frame.f_code.co_filename != COROUTINES:
-        if frame.f_code.co_filename == LOGGING:
+        file = frame.f_code.co_filename
+        if file == LOGGING or file.startswith(IMPORTING):
             return
-        if place is None and _is_authors(frame.f_code.co_filename):
+        if _is_authors(file) and (place is None or place.f_code.co_filename.startswith("<")):
             place = frame
         frame = frame.f_back
     if frame is None or here is None or here.guard is None:
@@ -130,16 +153,18 @@ def _catch(rule: Rule, frame: FrameType | None) -> None:
             here.guard = None
         sys.setprofile(None)
         return
-    where = ""
-    if place is not None:
-        if is_ignored(linecache.getline(place.f_code.co_filename, place.f_lineno), rule.code):
-            return
-        where = f" at {place.f_code.co_filename}:{place.f_lineno} in {place.f_code.co_qualname}"
-    here.caught = OrchestratorCodeError(
-        f"The orchestrator {here.guard.name!r} {rule.deed}{where}, which may come out differently on replay. "
+    if place is not None and is_ignored(linecache.getline(place.f_code.co_filename, place.f_lineno), rule.code):
+        return
+    here.caught = _told(here.guard.name, rule, place, place.f_lineno if place is not None else 0)
+    raise here.caught
+
+
+def _told(orchestrator: str, rule: Rule, place: FrameType | None, line: int) -> OrchestratorCodeError:
+    where = f" at {place.f_code.co_filename}:{line} in {place.f_code.co_qualname}" if place is not None else ""
+    return OrchestratorCodeError(
+        f"The orchestrator {orchestrator!r} {rule.deed}{where}, which may come out differently on replay. "
         f"Use {rule.instead}."
     )
-    raise here.caught
 
 
 @lru_cache(maxsize=4_096)
@@ -157,12 +182,9 @@ def _on_call(frame: FrameType, event: str, argument: Any) -> None:
         if rule is not None and _is_authors(frame.f_code.co_filename):
             _catch(rule, frame)
     elif event == "call":
-        code = PYTHON_FUNCTIONS.get(frame.f_code)
-        if code is None or frame.f_back is None or not _is_authors(frame.f_back.f_code.co_filename):
-            return
-        owner = frame.f_locals.get("self")
-        if frame.f_code not in BOUND_TO or any(owner is one for one in BOUND_TO[frame.f_code]):
-            _catch(RULES[code], frame.f_back)
+        rule = rule_of_call(frame, _is_authors)
+        if rule is not None:
+            _catch(rule, frame.f_back)
 
 
 # Events --------------------------------------------------------------------------------------------------------------
@@ -183,7 +205,8 @@ def _on_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool
 
 def _on_connection(connection: Any, **kwargs: Any) -> None:
     if _on_statement not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_on_statement)
+        # In front, as ``with connection.execute_wrapper(…)``, which may be around this, takes the last one off again.
+        connection.execute_wrappers.insert(0, _on_statement)
 
 
 def _is_guarded() -> bool:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import datetime
+import glob
+import http.client
 import logging
+import multiprocessing
 import os
 import random
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
+import httpx
 import pytest
+from django.core import mail
+from django.core.cache import cache, caches
+from django.db import connection
 from django.utils import timezone
+from django.utils.crypto import get_random_string
 
 from orchestrations import activity, orchestrator
+from orchestrations.authoring.determinism.rules import RULES
 from orchestrations.authoring.registry import registry
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
 from orchestrations.runtime import guard
@@ -41,33 +55,126 @@ def connect() -> None:
         one.connect(("127.0.0.1", 9))
 
 
-doze = time.sleep  # what the guard is to find, not what the test waits by
+doze, rest = time.sleep, asyncio.sleep  # what the guard is to find, not what the test waits by
 
 
 def start_thread() -> None:
     threading.Thread(target=int).start()
 
 
+def submit() -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(int)
+
+
+async def nothing() -> None: ...
+
+
+def run_a_loop() -> None:
+    unused = nothing()
+    try:
+        asyncio.run(unused)
+    finally:
+        unused.close()
+
+
+class Day(datetime.date):
+    """A date of an author's own."""
+
+
+@dataclass
+class Stamped:
+    at: float = field(default_factory=time.time)
+
+
+def make_class() -> None:
+    class Made:
+        at = time.time()
+
+
+generator = random.SystemRandom()
+
 DEEDS = {
     "clock": [time.time, time.time_ns, time.monotonic, time.perf_counter, lambda: datetime.datetime.now(),  # noqa: DTZ005 (the deed)
-              lambda: datetime.datetime.utcnow(), lambda: datetime.date.today(), timezone.now],  # noqa: DTZ003, DTZ011
+              lambda: datetime.datetime.utcnow(), lambda: datetime.date.today(), timezone.now, timezone.localtime,  # noqa: DTZ003, DTZ011
+              timezone.localdate, lambda: time.clock_gettime(time.CLOCK_REALTIME), Day.today, Stamped, make_class,
+              lambda: [time.time() for _ in "x"], lambda: sorted([1, 2], key=lambda _: time.time())],
     "random": [lambda: random.random(), lambda: random.randint(1, 2), lambda: random.choice([1]),
                lambda: random.shuffle([1, 2]), lambda: os.urandom(4), lambda: secrets.token_hex(),
-               lambda: secrets.choice([1])],
+               lambda: secrets.choice([1]), lambda: random.Random().random(), lambda: generator.choice([1]),
+               lambda: generator.random(), lambda: get_random_string(8)],
     "uuid": [lambda: uuid.uuid4(), lambda: uuid.uuid1()],
-    "environment": [lambda: os.getenv("HOME")],
+    "environment": [lambda: os.getenv("HOME"), lambda: os.environ["HOME"], lambda: os.environ.get("HOME"),
+                    lambda: "HOME" in os.environ, lambda: dict(os.environ), lambda: list(os.environ.items()),
+                    socket.gethostname],
     "sleep": [lambda: doze(0)],
     "io": [lambda: open(__file__).close(), lambda: subprocess.run(["true"]),
-           lambda: os.listdir(".")],
-    "http": [connect, lambda: socket.getaddrinfo("localhost", 80)],
-    "database": [lambda: Instance.objects.count(), lambda: Instance.objects.filter(pk=1).update(name="x")],
-    "thread": [start_thread],
+           lambda: os.listdir("."), lambda: Path(__file__).read_text(), lambda: Path(__file__).exists(),
+           lambda: list(Path().iterdir()), lambda: os.path.getmtime(__file__), lambda: glob.glob("*"),
+           lambda: tempfile.TemporaryFile().close(), lambda: tempfile.mkdtemp(), lambda: shutil.copy(__file__, "x"),
+           lambda: os.posix_spawn("/bin/true", ["true"], {}), lambda: cache.get("x"), lambda: caches["default"],
+           lambda: mail.send_mail("x", "y", "a@example.org", ["b@example.org"])],
+    "http": [connect, lambda: socket.getaddrinfo("localhost", 80),
+             lambda: http.client.HTTPConnection("localhost").putrequest("GET", "/"),
+             lambda: httpx.get("http://localhost")],
+    "database": [lambda: Instance.objects.count(), lambda: Instance.objects.filter(pk=1).update(name="x"),
+                 lambda: connection.cursor().execute("SELECT 1")],
+    "thread": [start_thread, submit, run_a_loop, asyncio.gather,
+               multiprocessing.get_context("spawn").Process(target=int).start],
 }  # fmt: skip
-ALTERNATIVES = {
-    "clock": "Use context.current_utc_datetime.", "random": "Use an activity that returns it.",
-    "uuid": "Use context.new_uuid().", "sleep": "Use a durable timer: context.create_timer(timedelta(...)).",
-    "http": "Use context.call_http(...), or an activity.", "database": "Use an activity.", "io": "Use an activity.",
+
+
+async def counts() -> int:
+    return await Instance.objects.acount()
+
+
+async def goes_through() -> None:
+    async for _ in Instance.objects.all():
+        pass
+
+
+async def waits_for_a_lock() -> None:
+    await asyncio.Event().wait()
+
+
+async def has_a_timeout() -> None:
+    async with asyncio.timeout(1):
+        pass
+
+
+async def requests() -> None:
+    async with httpx.AsyncClient() as one:
+        await one.get("http://localhost")
+
+
+async def goes_to_a_thread() -> None:
+    await asyncio.to_thread(int)
+
+
+AWAITED = {
+    "database": [counts, goes_through], "await": [waits_for_a_lock, has_a_timeout], "http": [requests],
+    "thread": [goes_to_a_thread],
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("runs", [0, WATCHED_RUNS], ids=["watched", "later"])
+@pytest.mark.parametrize(
+    ("code", "deed"),
+    [pytest.param(c, deed, id=f"{c}-{n}") for c, deeds in AWAITED.items() for n, deed in enumerate(deeds)],
+)
+def test_what_needs_an_event_loop_is_told_with_the_way_out_too(client, worker, code, deed, runs):
+    @orchestrator
+    async def impure(context, is_pure: bool):
+        await context.create_timer(timedelta(0))
+        return None if is_pure else await deed()
+
+    client.start_many(impure, [True] * runs)
+    worker.run_until_idle()
+    client.start_new(impure, "impure", False)
+    message = failure(worker.run_until_ended("impure"))
+
+    assert f" {RULES[code].deed} at {__file__}:" in message
+    assert message.endswith(f"Use {RULES[code].instead}.")
 
 
 @pytest.mark.parametrize(
@@ -83,13 +190,20 @@ def test_the_guard_names_the_deed_the_line_and_the_way_out(run, code, deed):
 
     message = failure(run(impure, instance_id="impure"))
 
-    inside = deed.__code__ if getattr(deed, "__module__", "") == __name__ else impure.__code__
-    assert "The orchestrator 'impure' " in message
-    assert f" at {__file__}:" in message
-    assert f" in {inside.co_qualname}, which may come out differently on replay. " in message
-    assert message.endswith(ALTERNATIVES.get(code, ""))
+    inside = deed.__qualname__ if getattr(deed, "__module__", "") == __name__ else impure.__code__.co_qualname
+    assert f"The orchestrator 'impure' {RULES[code].deed} at {__file__}:" in message
+    assert deed is Stamped or f" in {inside}" in message
+    assert message.endswith(f", which may come out differently on replay. Use {RULES[code].instead}.")
     assert not ActivityWorkItem.objects.exists()
     assert Instance.objects.get().blocked_at
+
+
+def test_a_pause_of_an_event_loop_is_a_pause(run):
+    @orchestrator
+    async def impure(context, _):
+        await rest(0)
+
+    assert RULES["sleep"].instead in failure(run(impure))
 
 
 def test_the_line_is_that_of_the_call(run):
@@ -226,6 +340,11 @@ def test_what_is_deterministic_and_what_logs_is_left_in_peace(run):
         yield context.call_activity(functions.work, str([seeded.random(), seeded.choice([1, 2])]))
         first, moment = context.new_guid(), context.current_utc_datetime
         time.strftime("%Y", moment.timetuple())
+        time.localtime(moment.timestamp())
+        timezone.localtime(moment)
+        timezone.localdate(moment)
+        secrets.compare_digest("one", "one")
+        {"a": 1}.get("a")
         datetime.datetime.fromisoformat(moment.isoformat())
         uuid.uuid5(first, "name")
         import json.tool  # noqa: F401 (an import reads files)
@@ -235,6 +354,38 @@ def test_what_is_deterministic_and_what_logs_is_left_in_peace(run):
     assert run(pure).output == "pure"
     logger.removeHandler(handler)
     assert handler.emitted
+
+
+def test_what_a_module_does_when_it_is_imported_is_not_the_orchestrator_s(run, tmp_path, monkeypatch):
+    """Imports inside functions are how apps avoid circles, and happen once in a process."""
+    (tmp_path / "imported_late.py").write_text("import os, time\nHOME, AT = os.environ.get('HOME'), time.time()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    @orchestrator
+    def imports(context, _):
+        yield context.create_timer(timedelta(0))
+        from imported_late import HOME
+
+        return HOME is None
+
+    assert run(imports).runtime_status == "Completed"
+
+
+def test_a_wrapper_around_a_new_connection_is_taken_off_again(run):
+    run(functions.chain, 1)
+    seen = []
+
+    def wrapper(execute, sql, params, many, context):
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    connection.close()
+    with connection.execute_wrapper(wrapper):
+        Instance.objects.count()
+    Instance.objects.count()
+
+    assert len(seen) == 1
+    assert guard._on_statement in connection.execute_wrappers
 
 
 def test_a_comment_allows_its_line(run):

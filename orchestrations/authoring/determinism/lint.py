@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from orchestrations.authoring.determinism.rules import RULES, Rule, is_ignored, rule_of
+from orchestrations.authoring.determinism.rules import RULES, Rule, is_ignored, is_left_out, rule_of
+from orchestrations.authoring.determinism.scopes import FunctionNode, Scope, is_manager, parts_of
 from orchestrations.authoring.determinism.source import Source, read_source
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 DURABLE_TASKS = frozenset(
     {
         "call_activity", "call_activity_with_retry", "call_sub_orchestrator", "call_sub_orchestrator_with_retry",
@@ -25,6 +25,8 @@ DURABLE_TASKS = frozenset(
     }
 )  # fmt: skip
 ORDER_MATTERS = frozenset({"list", "tuple", "enumerate", "iter", "map", "zip", "filter", "reversed"})
+ORDER_IS_LOST = frozenset({"sorted", "set", "frozenset", "any", "all", "sum", "min", "max", "len"})
+Contexts = frozenset[int | str]  # the positions and names of parameters that are the orchestrator's context
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,6 +38,8 @@ class Finding:
     code: str
     function: str
     detail: str = field(compare=False)
+    is_left_open: bool = field(compare=False, default=False)
+    """Whether it is work that is begun and not awaited, which is in order where the end waits for open tasks."""
 
     @property
     def rule(self) -> Rule:
@@ -55,25 +59,26 @@ def lint(function: Callable[..., Any]) -> list[Finding]:
     code = getattr(plain, "__code__", None)
     if code is None:
         return []
-    return list(_lint(code.co_filename, code.co_name, code.co_firstlineno))
+    waits_for_all = getattr(getattr(plain, "durable", None), "wait_for_open_tasks", False)
+    return list(_lint(code.co_filename, code.co_name, code.co_firstlineno, waits_for_all))
 
 
 @lru_cache(maxsize=1_024)
-def _lint(file: str, name: str, first_line: int) -> tuple[Finding, ...]:
+def _lint(file: str, name: str, first_line: int, waits_for_all: bool) -> tuple[Finding, ...]:
     source = read_source(file)
     node = source.function(name, first_line) if source is not None else None
     if source is None or node is None:
         return ()
     findings: set[Finding] = set()
-    seen: set[str] = set()
-    open_functions = [(node, {0})]
+    seen: set[tuple[str, int, Contexts]] = set()
+    open_functions: list[tuple[FunctionNode, Contexts]] = [(node, frozenset({0}))]
     while open_functions:
         node, contexts = open_functions.pop()
-        if f"{node.name}:{node.lineno}" in seen:
+        if (node.name, node.lineno, contexts) in seen:
             continue
-        seen.add(f"{node.name}:{node.lineno}")
+        seen.add((node.name, node.lineno, contexts))
         reader = _Reader(source, node, contexts)
-        findings.update(reader.findings())
+        findings.update(f for f in reader.findings() if not (waits_for_all and f.is_left_open))
         open_functions += reader.called
     return tuple(sorted(findings))
 
@@ -81,17 +86,16 @@ def _lint(file: str, name: str, first_line: int) -> tuple[Finding, ...]:
 class _Reader(ast.NodeVisitor):
     """Reads one function."""
 
-    def __init__(self, source: Source, node: FunctionNode, contexts: set[int]) -> None:
+    def __init__(self, source: Source, node: FunctionNode, contexts: Contexts) -> None:
         self._source = source
         self._node = node
-        arguments = [*node.args.posonlyargs, *node.args.args]
-        self._contexts = {argument.arg for index, argument in enumerate(arguments) if index in contexts}
-        self._locals = _assigned(node) | {argument.arg for argument in [*arguments, *node.args.kwonlyargs]}
-        outside = {name: dotted for name, dotted in source.imports.items() if name not in self._locals}
-        self._imports = outside | source.imports_in(node)
-        self._sets = _set_names(node)
+        self._inner: FunctionNode = node  # that of the functions inside it which is being read, or itself
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        self._contexts = {a.arg for index, a in enumerate(arguments) if index in contexts or a.arg in contexts}
+        self._scope = Scope(source, node)
+        self._harmless: set[ast.comprehension] = set()  # whose order nobody sees
         self._found: list[Finding] = []
-        self.called: list[tuple[FunctionNode, set[int]]] = []
+        self.called: list[tuple[FunctionNode, Contexts]] = []
 
     def findings(self) -> Iterator[Finding]:
         """What was found, without what a comment silences."""
@@ -100,13 +104,23 @@ class _Reader(ast.NodeVisitor):
         self._find_unused()
         return (f for f in self._found if not is_ignored(self._source.line(f.line), f.code))
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._read_inside(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self._read_inside(node)
+
+    def _read_inside(self, node: FunctionNode) -> None:
+        outer, self._inner = self._inner, node
+        self.generic_visit(node)
+        self._inner = outer
+
     # Names -------------------------------------------------------------------------------------------------------
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if node.attr == "objects" and isinstance(node.value, ast.Name | ast.Attribute):
+        if is_manager(node):
             self._add(node, "database", ast.unparse(node))
-            return
-        if not self._name(node):
+        elif not self._name(node) or isinstance(node.value, ast.Call):
             self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
@@ -115,33 +129,22 @@ class _Reader(ast.NodeVisitor):
 
     def _name(self, node: ast.expr) -> bool:
         """Note a name that breaks a rule. Whether it was one of an import or builtin, and so read whole."""
-        dotted = self._dotted(node)
+        dotted = self._scope.dotted(node)
         rule = rule_of(dotted) if dotted else None
         if rule is not None:
             self._add(node, rule.code, ast.unparse(node))
         return bool(dotted)
 
-    def _dotted(self, node: ast.expr) -> str:
-        """The full name of what an expression of names stands for; empty for anything else."""
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
-            return ""
-        if node.id in self._imports:
-            root = self._imports[node.id]
-        elif node.id in ("open", "input") and node.id not in self._locals | self._source.functions.keys():
-            root = f"builtins.{node.id}"
-        else:
-            return ""
-        return ".".join([root, *reversed(parts)])
-
     # Calls -------------------------------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> None:
-        if isinstance(node.func, ast.Name) and node.func.id not in self._locals:
+        if isinstance(node.func, ast.Name) and node.func.id not in self._scope.bound:
             self._call_by_name(node, node.func.id)
+        if isinstance(node.func, ast.Attribute):
+            self._call_of_attribute(node, node.func)
+        code = is_left_out(self._scope.dotted(node.func), len(node.args), {word.arg for word in node.keywords})
+        if code and not any(isinstance(argument, ast.Starred) for argument in node.args):
+            self._add(node, code, ast.unparse(node))
         self.generic_visit(node)
 
     def _call_by_name(self, node: ast.Call, name: str) -> None:
@@ -150,18 +153,36 @@ class _Reader(ast.NodeVisitor):
             if "activity" in self._source.decorators(called):
                 self._add(node, "direct-call", f"{name}(...)")
             elif not self._source.decorators(called) & {"orchestrator", "entity"}:
-                self.called.append((called, {i for i, arg in enumerate(node.args) if self._is_context(arg)}))
+                self.called.append((called, self._handed_on(node)))
         if name in ORDER_MATTERS:
             for argument in node.args:
                 self._through(argument)
+        if name in ORDER_IS_LOST:
+            for argument in node.args:
+                if isinstance(argument, ast.GeneratorExp | ast.ListComp):
+                    self._let_be(argument)
+
+    def _call_of_attribute(self, node: ast.Call, function: ast.Attribute) -> None:
+        """``", ".join(a_set)`` and ``a_set.pop()``."""
+        if function.attr == "join" and isinstance(function.value, ast.Constant):
+            for argument in node.args:
+                self._through(argument)
+        elif function.attr == "pop" and not node.args:
+            self._through(function.value)
 
     def visit_Await(self, node: ast.Await) -> None:
         if isinstance(node.value, ast.Call):
-            dotted = self._dotted(node.value.func)
-            hands_on = any(self._is_context(argument) for argument in node.value.args)
+            dotted = self._scope.dotted(node.value.func)
+            hands_on = bool(self._handed_on(node.value))
             if dotted and not hands_on and not dotted.startswith("orchestrations.") and rule_of(dotted) is None:
                 self._add(node, "await", ast.unparse(node.value.func))
         self.generic_visit(node)
+
+    def _handed_on(self, call: ast.Call) -> Contexts:
+        """The positions and names of the arguments that are the context."""
+        positions = (index for index, argument in enumerate(call.args) if self._is_context(argument))
+        names = (word.arg for word in call.keywords if word.arg and self._is_context(word.value))
+        return frozenset([*positions, *names])
 
     def _is_context(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Name) and node.id in self._contexts
@@ -178,11 +199,11 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if self._is_durable_task(node.value):
-            self._add(node, "not-awaited", ast.unparse(node.value.func))  # type: ignore[attr-defined]
+            self._add(node, "not-awaited", ast.unparse(node.value.func), is_left_open=True)  # type: ignore[attr-defined]
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
-        is_resumable = isinstance(self._node, ast.AsyncFunctionDef) or _yields(self._node)
+        is_resumable = isinstance(self._inner, ast.AsyncFunctionDef) or _yields(self._inner)
         if is_resumable and self._is_durable_task(node.value):
             self._add(node, "not-awaited", ast.unparse(node.value.func))  # type: ignore[union-attr]
         self.generic_visit(node)
@@ -191,10 +212,11 @@ class _Reader(ast.NodeVisitor):
         """A task under a name that is never read."""
         read = {n.id for n in ast.walk(self._node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
         for node in ast.walk(self._node):
-            if isinstance(node, ast.Assign) and self._is_durable_task(node.value):
-                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-                if len(names) == len(node.targets) and not read.intersection(names):
-                    self._add(node, "not-awaited", ", ".join(names))
+            if isinstance(node, ast.Assign | ast.AnnAssign) and self._is_durable_task(node.value):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+                if len(names) == len(targets) and not read.intersection(names):
+                    self._add(node, "not-awaited", ", ".join(names), is_left_open=True)
 
     # Sets --------------------------------------------------------------------------------------------------------
 
@@ -202,58 +224,34 @@ class _Reader(ast.NodeVisitor):
         self._through(node.iter)
         self.generic_visit(node)
 
+    def visit_SetComp(self, node: ast.SetComp) -> None:
+        self._let_be(node)
+        self.generic_visit(node)
+
     def visit_comprehension(self, node: ast.comprehension) -> None:
-        self._through(node.iter)
+        if node not in self._harmless:
+            self._through(node.iter)
         self.generic_visit(node)
 
     def visit_Starred(self, node: ast.Starred) -> None:
         self._through(node.value)
         self.generic_visit(node)
 
+    def _let_be(self, node: ast.GeneratorExp | ast.ListComp | ast.SetComp) -> None:
+        """What goes through a set only to lose its order again, unless it acts on the way."""
+        if not any(isinstance(part, ast.Name) and part.id in self._contexts for part in ast.walk(node)):
+            self._harmless.update(node.generators)
+
     def _through(self, node: ast.expr) -> None:
-        if _is_set(node) or (isinstance(node, ast.Name) and node.id in self._sets):
+        if self._scope.is_set(node):
             self._add(node, "set-order", ast.unparse(node)[:60])
 
     # -------------------------------------------------------------------------------------------------------------
 
-    def _add(self, node: ast.AST, code: str, detail: str) -> None:
+    def _add(self, node: ast.AST, code: str, detail: str, *, is_left_open: bool = False) -> None:
         line = getattr(node, "lineno", self._node.lineno)
-        self._found.append(Finding(self._source.file, line, code, self._node.name, detail))
-
-
-def _is_set(node: ast.expr) -> bool:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
-        return _is_set(node.left) or _is_set(node.right)
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("set", "frozenset")
-    return is_call or isinstance(node, ast.Set | ast.SetComp)
-
-
-def _set_names(node: FunctionNode) -> set[str]:
-    """Local names that only ever stand for sets."""
-    sets: set[str] = set()
-    others: set[str] = set()
-    for name, value in _assignments(node):
-        (sets if value is not None and _is_set(value) else others).add(name)
-    return sets - others
-
-
-def _assigned(node: FunctionNode) -> set[str]:
-    return {name for name, _ in _assignments(node)}
-
-
-def _assignments(node: FunctionNode) -> Iterable[tuple[str, ast.expr | None]]:
-    for part in ast.walk(node):
-        if isinstance(part, ast.Assign):
-            for target in part.targets:
-                if isinstance(target, ast.Name):
-                    yield target.id, part.value
-        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-            continue
-        elif isinstance(part, ast.AnnAssign | ast.NamedExpr) and isinstance(part.target, ast.Name):
-            yield part.target.id, part.value
-        elif isinstance(part, ast.For | ast.comprehension) and isinstance(part.target, ast.Name):
-            yield part.target.id, None
+        self._found.append(Finding(self._source.file, line, code, self._node.name, detail, is_left_open))
 
 
 def _yields(node: FunctionNode) -> bool:
-    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
+    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in parts_of(node))

@@ -6,6 +6,7 @@ The static check and the guard at run time both tell authors these words.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 
@@ -37,39 +38,56 @@ RULES = {
     )
 }
 
+
+def _below(module: str, names: str, code: str) -> dict[str, str]:
+    return {f"{module}.{name}": code for name in names.split()}
+
+
 NAMES = {
     "builtins.open": "io",
     "builtins.input": "io",
-    "time.sleep": "sleep",
-    "asyncio.sleep": "sleep",
-    "os.urandom": "random",
-    "os.getrandom": "random",
-    "os.environ": "environment",
-    "os.environb": "environment",
-    "os.getenv": "environment",
-    "uuid.uuid1": "uuid",
-    "uuid.uuid4": "uuid",
     "django.utils.timezone.now": "clock",
-    "django.utils.timezone.localtime": "clock",
-    "django.utils.timezone.localdate": "clock",
     "django.utils.crypto.get_random_string": "random",
     "asgiref.sync.sync_to_async": "thread",
     "asgiref.sync.async_to_sync": "thread",
-    **{
-        f"time.{name}": "clock"
-        for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time")
-    },
-    **{f"time.{name}": "clock" for name in ("localtime", "gmtime", "ctime", "asctime", "strftime", "thread_time")},
-    **{f"datetime.datetime.{name}": "clock" for name in ("now", "utcnow", "today")},
     "datetime.date.today": "clock",
-    **{f"os.{name}": "io" for name in ("listdir", "scandir", "walk", "stat", "remove", "unlink", "rename", "replace")},
-    **{f"os.{name}": "io" for name in ("mkdir", "makedirs", "rmdir", "open", "system", "popen", "getpid", "cpu_count")},
-    **{f"asyncio.{name}": "thread" for name in ("create_task", "ensure_future", "gather", "wait", "to_thread", "run")},
-    **{f"asyncio.{name}": "await" for name in ("wait_for", "timeout", "Event", "Lock", "Queue", "as_completed")},
+    "socket.gethostname": "environment",
+    "platform.node": "environment",
+    **_below("datetime.datetime", "now utcnow today", "clock"),
+    **_below("time", "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time", "clock"),
+    **_below("time", "process_time_ns thread_time thread_time_ns clock_gettime clock_gettime_ns", "clock"),
+    "time.sleep": "sleep",
+    **_below("uuid", "uuid1 uuid4 uuid6 uuid7", "uuid"),
+    **_below("os", "urandom getrandom", "random"),
+    **_below("os", "environ environb getenv getenvb uname getlogin", "environment"),
+    **_below("os", "listdir scandir walk stat remove unlink rename replace mkdir makedirs rmdir open", "io"),
+    **_below("os", "system popen posix_spawn getpid cpu_count", "io"),
+    **_below("os", "fork forkpty", "thread"),
+    **_below("os.path", "exists lexists isfile isdir islink getsize getmtime getatime getctime samefile", "io"),
+    **_below("pathlib.Path", "open read_text read_bytes write_text write_bytes touch mkdir rmdir unlink rename", "io"),
+    **_below("pathlib.Path", "replace exists is_file is_dir is_symlink stat lstat iterdir glob rglob chmod cwd", "io"),
+    "asyncio.sleep": "sleep",
+    **_below("asyncio", "create_task ensure_future gather wait to_thread run get_event_loop new_event_loop", "thread"),
+    **_below("asyncio", "get_running_loop TaskGroup Runner", "thread"),
+    **_below("asyncio", "wait_for timeout shield as_completed Event Lock Queue Condition Semaphore Future", "await"),
+    **_below("asyncio", "open_connection start_server", "http"),
+    **_below("asyncio", "create_subprocess_exec create_subprocess_shell", "io"),
 }
 """Dotted names, each with the rule that using it breaks."""
 
+UNLESS_GIVEN = {
+    **dict.fromkeys(("time.localtime", "time.gmtime", "time.ctime", "time.asctime"), ("clock", 0, "")),
+    "time.strftime": ("clock", 1, ""),
+    "django.utils.timezone.localtime": ("clock", 0, "value"),
+    "django.utils.timezone.localdate": ("clock", 0, "value"),
+    "random.Random": ("random", 0, "x"),
+}
+"""What breaks a rule only in a call without that argument, by place or name: it is the clock's then, or a seed nobody
+knows."""
+
 PREFIXES = {
+    "os.environ.": "environment",
+    "os.environb.": "environment",
     "random.": "random",
     "secrets.": "random",
     "numpy.random.": "random",
@@ -105,7 +123,9 @@ REQUESTING = frozenset(
 )
 """What such a library has beside plain values: headers, time-outs and status codes may be used."""
 
-ALLOWED = frozenset({"random.Random", "threading.get_ident", "socket.gaierror", "socket.timeout"})
+ALLOWED = frozenset(
+    {"random.Random", "secrets.compare_digest", "threading.get_ident", "socket.gaierror", "socket.timeout"}
+)
 EXCEPTION_NAMES = re.compile(r"(Error|Exception|Warning|Timeout)$")
 IGNORE = re.compile(r"#\s*durable:\s*ignore(?:\[([\w\s,-]*)\])?")
 
@@ -123,6 +143,12 @@ def rule_of(dotted: str) -> Rule | None:
         if dotted.startswith(prefix):
             return RULES[code]
     return None
+
+
+def is_left_out(dotted: str, given: int, names: Container[str | None]) -> str:
+    """The code of the rule that a call breaks by what it leaves out; empty for none. Among names, None is a ``**``."""
+    code, position, name = UNLESS_GIVEN.get(dotted, ("", 0, ""))
+    return code if given <= position and name not in names and None not in names else ""
 
 
 def is_ignored(line: str, code: str) -> bool:
