@@ -34,7 +34,7 @@ from orchestrations.search.filters import InstanceFilter as InstanceFilter
 from orchestrations.search.filters import filter_instances as filter_instances
 from orchestrations.search.filters import storable as storable
 from orchestrations.search.marks import LIVE as LIVE
-from orchestrations.search.names import named_like, orchestrations_named
+from orchestrations.search.names import named_like, orchestrations_named, prefixed
 
 if TYPE_CHECKING:
     pass
@@ -377,9 +377,9 @@ def filter_entities(hub: str, where: EntityFilter, *, using: str | None = None) 
     if where.name:
         rows = rows.filter(name=where.name.lower())
     if where.name_prefix:
-        rows = rows.filter(name__startswith=where.name_prefix.lower())
+        rows = rows.filter(prefixed("name", where.name_prefix.lower(), rows.db))
     if where.key_prefix:
-        rows = rows.filter(key__startswith=where.key_prefix)
+        rows = rows.filter(prefixed("key", where.key_prefix, rows.db))
     if where.last_operation_from:
         rows = rows.filter(last_operation_at__gte=where.last_operation_from)
     if where.last_operation_to:

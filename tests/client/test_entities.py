@@ -160,6 +160,19 @@ def test_the_query_of_the_durabletask_sdk_finds_the_same(client):
     assert ids(last_modified_from=NOON + timedelta(minutes=1), include_state=False)[-1] == "@counter@ab"
 
 
+def test_the_beginning_of_an_id_ignores_the_case_of_the_name_and_not_of_the_key(client):
+    for key in ("ann", "Ann", "a_n", "\u00e4"):
+        known(key)
+
+    def keys(beginning: str) -> set[str]:
+        return {found.id.key for found in client.get_all_entities(EntityQuery(instance_id_starts_with=beginning))}
+
+    assert keys("@COUNTER@an") == {"ann"}
+    assert keys("@Counter@A") == {"Ann"}
+    assert keys("@counter@a_") == {"a_n"}
+    assert keys("@COUN") == {"ann", "Ann", "a_n", "\u00e4"}
+
+
 # Orchestrations and entities are told apart --------------------------------------------------------------------------
 
 
