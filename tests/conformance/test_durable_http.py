@@ -214,6 +214,19 @@ def test_past_the_timeout_the_orchestrator_gets_a_timeout_error(client, run, wor
     assert len(server.received) == 1
 
 
+def test_what_is_accepted_for_ever_is_polled_until_the_timeout(client, run, worker, fetch, server):
+    server.answers["/"] = Answer(202, {"Location": "/", "Retry-After": "10"})
+    run(fetch(timeout=timedelta(seconds=35)), ["POST", f"{server.url}/"], "for ever")
+
+    worker.advance(timedelta(minutes=2))
+
+    ended = client.get_status("for ever")
+    assert (ended.runtime_status, ended.failure_details.error_type) == ("Failed", "TimeoutError")
+    assert server.paths() == ["POST /", "GET /", "GET /", "GET /"]
+    assert not Timer.objects.filter(state=Timer.State.PENDING).exists()
+    assert_replays(record_history("for ever"))
+
+
 def test_a_request_that_takes_too_long_fails_as_a_timeout(run, server, allow, stage):
     @orchestrator
     def asks(context):
