@@ -423,7 +423,7 @@ def _bounded(seconds: float | None) -> float | None:
 def default_child_id(execution: Execution, task_id: int) -> str:
     """``{parent}:{task id as four hex digits}``, with the generation before it from the second one on.
 
-    It is the same after a rewind, and never that of a child of an earlier generation.
+    A call that a rewind keeps has it again; one of an earlier generation, or that was taken back, never had it.
     """
     generation = f"{execution.generation:x}." if execution.generation > 1 else ""
     child_id = f"{execution.facts.instance_id}:{generation}{task_id:04x}"

@@ -25,7 +25,7 @@ from orchestrations.core.errors import TaskCancelledError, TaskFailedError
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails, message_of
-from orchestrations.core.tasks import ActionTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, Position, Task, TimerTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def that_ended(trial: Execution, failed: Sequence[Failed]) -> list[Failed]:
 def was_told_now(failed: Failed, trial: Execution) -> bool:
     """Whether the code was told of it where it stands, and of nothing since."""
     seen = failed.task.failure_seen
-    return seen is not None and seen[0] == trial.position()[0]
+    return seen is not None and seen.sequence == trial.position().sequence
 
 
 def is_recorded_in(end: HistoryEvent, failed: Failed) -> bool:
@@ -103,8 +103,8 @@ def is_recorded_in(end: HistoryEvent, failed: Failed) -> bool:
     )
 
 
-def _when_seen(failed: Failed) -> tuple[int, int]:
-    return failed.task.failure_seen or (0, 0)
+def _when_seen(failed: Failed) -> Position:
+    return failed.task.failure_seen or Position(0, 0, 0)
 
 
 def _among(seen: Sequence[Failed], errors: Sequence[BaseException]) -> list[Failed]:
@@ -126,8 +126,10 @@ def _repeated(seen: Sequence[Failed], text: str) -> list[Failed]:
 
 def _told_last(seen: Sequence[Failed]) -> list[Failed]:
     """The last ones, and those before them after which nothing was decided until then."""
-    sequence, decisions = _when_seen(seen[-1])
-    return [one for one in seen if _when_seen(one)[0] == sequence or _when_seen(one)[1] == decisions]
+    last = _when_seen(seen[-1])
+    return [
+        one for one in seen if last.sequence == _when_seen(one).sequence or last.decisions == _when_seen(one).decisions
+    ]
 
 
 def _explicit_causes(error: BaseException) -> list[BaseException]:

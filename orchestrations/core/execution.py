@@ -30,10 +30,11 @@ from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
 from orchestrations.core.matching import Decision
+from orchestrations.core.numbering import TaskNumbers
 from orchestrations.core.patches import Patches
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.takeover import Takeovers
-from orchestrations.core.tasks import ActionTask, Task, TimerTask
+from orchestrations.core.tasks import ActionTask, Position, Task, TimerTask
 from orchestrations.limits import EPISODE_ACTIONS, HISTORY_EVENTS
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,6 +72,7 @@ class Execution:
         self.external_events = ExternalEvents()
         self.patches = Patches()
         self.takeovers = Takeovers()
+        self.numbers = TaskNumbers()
         self.continue_with: CompleteOrchestration | None = None
         self.save_events = True
         self.suspended_by: HistoryEvent | None = None
@@ -84,20 +86,20 @@ class Execution:
         self._decided: list[Decision] = []
         self._decisions = 0  # in all
         self._refusals = 0  # to code that runs on although it was discarded
-        self._next_id = 0
-        self._next_wait_id = 0
+        self._waits = 0  # in all
         self._current = 0  # sequence of the event being processed
 
     # Events in ---------------------------------------------------------------------------------------------------
 
-    def replay(self, history: Sequence[HistoryEvent], *, rewinding: bool = False) -> None:
+    def replay(self, history: Sequence[HistoryEvent], *, rewinding: bool = False, numbers_used: int = 0) -> None:
         """Bring a fresh execution to where its history ends.
 
         With ``rewinding``, and where the history was forked, the code may decide more at the end than is stored: the
-        next event is the rewind or the fork, and what the code decides now follows it. Raises NonDeterminismError
-        naming the event, what the history has and what the code did, at which line.
+        next event is the rewind or the fork, and what the code decides now follows it, with numbers behind those used.
+        Raises NonDeterminismError naming the event, what the history has and what the code did, at which line.
         """
         self.is_replaying = True
+        self.numbers.foresee(history, numbers_used)
         self.patches.remember(history)
         self.takeovers.foresee(history, self.facts)
         is_cut = rewinding or self.takeovers.awaits_fork
@@ -176,18 +178,18 @@ class Execution:
     def next_id(self) -> int:
         """The next action's id."""
         self.check_alive()
-        self._next_id += 1
-        if self._next_id > EPISODE_ACTIONS:
+        number = self.numbers.next(self._current)
+        if self.numbers.given > EPISODE_ACTIONS:
             raise RuntimeError(
                 f"The orchestrator decided on more than {EPISODE_ACTIONS} actions in one execution. "
                 "Use continue_as_new in a loop that goes on, and fan out in batches."
             )
-        return self._next_id
+        return number
 
     def next_wait_id(self) -> int:
         """The next wait's id. Waits are numbered apart from actions, since they leave no event."""
-        self._next_wait_id += 1
-        return self._next_wait_id
+        self._waits += 1
+        return self._waits
 
     def decide(self, event_type: EventType, action: Action, **fields: Any) -> None:
         """Record a decision: its action, and the history event that stands for it."""
@@ -195,6 +197,7 @@ class Execution:
         self._decided.append(Decision(HistoryEvent(event_type, self.clock, **fields), action, where))
         self._decisions += 1
         self.actions.append(action)
+        self.numbers.count(event_type)
         self.takeovers.count(event_type)
         self.takeovers.carry_out(self, self._current)
 
@@ -202,9 +205,9 @@ class Execution:
         """Ask for an action that leaves no event, such as cancelling a timer."""
         self.actions.append(action)
 
-    def position(self) -> tuple[int, int]:
-        """The sequence of the event that is being processed, and how many decisions were made before now."""
-        return self._current, self._decisions
+    def position(self) -> Position:
+        """Where the code is now."""
+        return Position(self._current, self._decisions, self._waits)
 
     def holds(self, event: HistoryEvent) -> bool:
         """Whether an event of the same task came while the instance was suspended, and is not processed yet."""

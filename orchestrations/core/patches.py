@@ -63,7 +63,7 @@ def _is_beyond_history(execution: Execution) -> bool:
     In a replay that is so only for a rewind: at the end of what it keeps, the code goes on anew.
     """
     exhausted_at = execution.patches.exhausted_at
-    return not execution.is_replaying or (exhausted_at is not None and execution.position()[1] >= exhausted_at)
+    return not execution.is_replaying or (exhausted_at is not None and execution.position().decisions >= exhausted_at)
 
 
 def is_forgotten(stored: HistoryEvent, expected: Sequence[Decision]) -> bool:

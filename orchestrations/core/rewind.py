@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrations.core import numbering
 from orchestrations.core.context import OrchestrationContext
 from orchestrations.core.culprits import Failed, failures_of, is_recorded_in, that_ended, was_told_now
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
@@ -34,8 +35,9 @@ class Rewound:
     ``execution`` stands at the end of ``kept``. Feed it an ExecutionRewound event that has ``attributes``, then
     ``redelivered``. They say which execution was left (``execution``), how many of its events are not in the new one
     (``removed``), since when it lay failed (``failed_at``), which operations of entities are called again
-    (``calls_again``), and which timeouts begin anew, in seconds by the id of their timer (``timeouts_again``).
-    ``failed_children`` are the ids of sub-orchestrations that failed and are to be rewound themselves.
+    (``calls_again``), which timeouts begin anew, in seconds by the id of their timer (``timeouts_again``), and up to
+    which number those of what is taken back go (``numbers_used``). ``failed_children`` are the ids of
+    sub-orchestrations that failed and are to be rewound themselves; ``waits`` is how many waits are kept, None for all.
     """
 
     execution: Execution
@@ -43,6 +45,7 @@ class Rewound:
     redelivered: list[HistoryEvent]
     failed_children: list[str] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
+    waits: int | None = None
 
 
 def rewind(
@@ -66,16 +69,21 @@ def rewind(
     is_fork_unseen = any(event.type is EventType.EXECUTION_FORKED for event in redelivered)
     kept, redelivered = _with_forks(body, kept), [event for event in redelivered if not event.goes_on]
     redelivered += _late_facts(late, kept, culprits)
+    waits = min((one.task.failure_seen.waits for one in culprits if one.task.failure_seen), default=None)
+    redelivered = [event for event in redelivered if not is_answer_undone(event, waits)]
+    used = numbering.used_in(body)
     for sequence, event in enumerate(kept, start=1):
         event.sequence = sequence
     execution = Execution(definition, functions, facts, OrchestrationContext)
-    execution.replay(kept, rewinding=True)
+    execution.replay(kept, rewinding=True, numbers_used=used)
     children = [failed.child_id for failed in culprits if failed.child_id is not None]
     attributes: dict[str, Any] = {
         "execution": facts.execution - 1,
         "removed": len(history) - len(kept),
         "failed_at": end.timestamp.isoformat(),
     }
+    if used > numbering.used_in(kept):
+        attributes[numbering.USED] = used
     calls_again = set(_calls_again(execution, late, culprits))
     if is_fork_unseen:  # the operations that the origin had asked for were not asked for anew yet
         calls_again.update(execution.takeovers.inherited)
@@ -83,7 +91,15 @@ def rewind(
         attributes["calls_again"] = sorted(calls_again)
     if timeouts := {str(failed.action_id): failed.timeout.total_seconds() for failed in culprits if failed.timeout}:
         attributes["timeouts_again"] = timeouts
-    return Rewound(execution, kept, redelivered, children, attributes)
+    return Rewound(execution, kept, redelivered, children, attributes, waits)
+
+
+def is_answer_undone(event: HistoryEvent, waits: int | None) -> bool:
+    """Whether the event answers a question of which the code, with so many waits, does not know any more.
+
+    The next question under its number is another one.
+    """
+    return waits is not None and event.attributes.get("wait_id", 0) > waits
 
 
 def _with_forks(body: Sequence[HistoryEvent], kept: Sequence[HistoryEvent]) -> list[HistoryEvent]:
@@ -171,9 +187,9 @@ def _seen_after(failed: Failed, body: Sequence[HistoryEvent]) -> int:
     """The last event before the code saw the failure: the one that made it run, or what it decided then."""
     if failed.task.failure_seen is None:
         return len(body)
-    sequence, decisions = failed.task.failure_seen
-    decided = [event.sequence for event in body if event.is_decided][:decisions]
-    return max([sequence, *decided[-1:]])
+    seen = failed.task.failure_seen
+    decided = [event.sequence for event in body if event.is_decided][: seen.decisions]
+    return max([seen.sequence, *decided[-1:]])
 
 
 def _is_unseen(failed: Failed, body: Sequence[HistoryEvent], cut: int) -> bool:

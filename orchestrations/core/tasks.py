@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError, is_authors
 from orchestrations.core.events import HistoryEvent
@@ -17,6 +17,14 @@ from orchestrations.core.retries import RetryPolicy
 if TYPE_CHECKING:
     from orchestrations.core.composition import CompositeTask
     from orchestrations.core.human import Question
+
+
+class Position(NamedTuple):
+    """A place in a run of the code: the event that it processes, and how much it had decided and waited for by then."""
+
+    sequence: int
+    decisions: int
+    waits: int
 
 
 ENDINGS = count(1)  # shared by all executions: only the order counts
@@ -56,8 +64,8 @@ class Task:
         self.title = ""  # what people read instead of a name
         self.ended = 0  # higher than that of every task which ended before it
         self.was_seen = False  # whether the orchestrator knows how it ended
-        self.note_failure: Callable[[], tuple[int, int]] | None = None  # of tasks that a rewind may do again
-        self.failure_seen: tuple[int, int] | None = None  # (sequence of the event, decisions before) when first seen
+        self.note_failure: Callable[[], Position] | None = None  # of tasks that a rewind may do again
+        self.failure_seen: Position | None = None  # where the orchestrator first saw that it had failed
         self._state = TaskState.RUNNING
         self._result: Any = None
         self._error: BaseException | None = None
@@ -207,7 +215,7 @@ class ActionTask(Task):
         decode: Callable[[str | None], Any],
         policy: RetryPolicy | None,
         since: datetime,
-        note_failure: Callable[[], tuple[int, int]],
+        note_failure: Callable[[], Position],
         child_id: str | None = None,
     ) -> None:
         super().__init__(id)

@@ -354,7 +354,8 @@ def _child(claimed: ClaimedInstance, execution: Execution, action: CreateSubOrch
         child.parent_pk = claimed.pk
         child.parent_execution = execution.generation
         child.parent_task_id = action.task_id
-        child.keep_history = action.attempt > 1
+        is_rewound = execution.facts.execution != execution.generation  # and may have taken a child of that id back
+        child.keep_history = action.attempt > 1 or is_rewound
     return child
 
 

@@ -17,7 +17,7 @@ from orchestrations.core.actions import Action, CreateSubOrchestration
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.rewind import FAILURES, Rewound, rewind
+from orchestrations.core.rewind import FAILURES, Rewound, is_answer_undone, rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask
 from orchestrations.models import Instance
@@ -121,7 +121,9 @@ def _go_on(
         for task_id, child in children.items()
         if child.status == RuntimeStatus.COMPLETED
     ]
-    news = [event for event in facts if event.type not in FAILURES]  # that nobody has seen: it is done again
+    news = [  # without failures that nobody has seen: they are done again
+        event for event in facts if event.type not in FAILURES and not is_answer_undone(event, plan.waits)
+    ]
     ended = feed(execution, [*results, *news], now)
     result.events = [*plan.kept, *begun.events, *ended.events]
     existing = {task_id for task_id, child in children.items() if child.status not in CREATED_AGAIN}

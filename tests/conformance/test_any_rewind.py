@@ -1,14 +1,20 @@
-"""Any orchestration, failing anywhere: mended and rewound, it returns what it would have, and nothing is done twice."""
+"""Any orchestration, failing anywhere: mended and rewound, it returns what it would have, and nothing is done twice.
+
+A sub-orchestration that is tried again does its work anew in each attempt, which is what a retry is; a rewind goes on
+in the last one.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrations.models import Instance, OpenWait, Timer
+from orchestrations.models import HistoryEvent, Instance, OpenWait, Timer
 from orchestrations.store import get_store
 from tests.simulation import model, programs, strategies
 from tests.simulation.programs import Ledger
@@ -54,6 +60,27 @@ def run_to_the_end(client, worker, instance_id: str, ledger: Ledger, choose) -> 
     raise AssertionError(f"not at its end after {ROUNDS} rounds: {client.get_status(instance_id)}")
 
 
+def repeated_in_one_attempt(ledger: Ledger) -> set[str]:
+    """The labels that were done twice by one attempt of one instance: by calls of their own, each of them once."""
+    attempts = Counter((label, key.rpartition(":")[0]) for label, key in ledger.calls)
+    return {label for (label, _), times in attempts.items() if times > 1}
+
+
+def check_beginnings(instance_id: str, ledger: Ledger) -> None:
+    """It began once, and below it each began once for each time that it was called or tried again, rewound or not.
+
+    Of generations that are over there is no history any more.
+    """
+    mine = HistoryEvent.objects.filter(instance__instance_id__startswith=instance_id)
+    calls = {
+        (json.loads(event.attributes)["instance_id"], event.task_id, event.attempt, event.timestamp)
+        for event in mine.filter(type="SubOrchestrationInstanceCreated")
+    }
+    called = Counter(child_id for child_id, *_ in calls)
+    assert {child_id: ledger.begun[child_id] for child_id in called} == called
+    assert ledger.begun[instance_id] == 1
+
+
 @settings(
     deadline=None,
     max_examples=30,
@@ -63,17 +90,19 @@ def run_to_the_end(client, worker, instance_id: str, ledger: Ledger, choose) -> 
 def test_mended_and_rewound_it_returns_what_it_would_have_and_nothing_is_done_twice(
     client, worker, ledger, program, data
 ):
-    parts = strategies.labelled(strategies.without_child_retries(program), "")
+    parts = strategies.labelled(program, "")
     breakable = sorted(model.labels(parts))
     ledger.broken = set(data.draw(st.lists(st.sampled_from(breakable), unique=True)) if breakable else [])
-    ledger.done.clear()
+    for counted in (ledger.calls, ledger.begun):
+        counted.clear()
     instance_id = f"any-{next(numbers)}-"
     client.start_new(programs.simulated, instance_id, programs.given(parts))
     output = run_to_the_end(client, worker, instance_id, ledger, lambda size: data.draw(st.integers(0, size - 1)))
 
     assert output == model.Instance(parts).output
-    repeated = {label for label, times in ledger.done.items() if times > 1}
-    assert repeated <= set(model.compensations(parts))
+    assert [call for call, times in ledger.calls.items() if times > 1] == []
+    assert repeated_in_one_attempt(ledger) <= set(model.compensations(parts))
+    check_beginnings(instance_id, ledger)
     mine = Instance.objects.filter(instance_id__startswith=instance_id)
     assert set(mine.values_list("status", flat=True)) == {"Completed"}
     client.purge_instance_history(instance_id, recursive=True)

@@ -478,7 +478,7 @@ def labels_done(instance_id: str, step: int) -> set[str]:
 def test_forked_anywhere_it_returns_what_it_would_have_and_repeats_nothing_that_had_ended(
     client, worker, ledger, program, data
 ):
-    parts = strategies.labelled(strategies.without_child_retries(program), "")
+    parts = strategies.labelled(program, "")
     ledger.broken = set()
     ledger.done.clear()
     instance_id = f"any-{next(numbers)}-"

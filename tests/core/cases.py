@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from orchestrations.core.actions import (
 from orchestrations.core.definitions import OrchestratorDefinition
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.rewind import Rewound
 from tests.core.plain import START, Driver
 
 # Events; the driver sets their times ------------------------------------------------------------------------------
@@ -78,9 +80,9 @@ def terminated(reason: str = "") -> HistoryEvent:
     return HistoryEvent(EventType.EXECUTION_TERMINATED, START, attributes={"reason": reason})
 
 
-def rewound() -> HistoryEvent:
-    """A person's request to try again."""
-    return HistoryEvent(EventType.EXECUTION_REWOUND, START)
+def rewound(plan: Rewound | None = None) -> HistoryEvent:
+    """A person's request to try again, with what is planned for it."""
+    return HistoryEvent(EventType.EXECUTION_REWOUND, START, attributes=dict(plan.attributes) if plan else {})
 
 
 def failure(error: BaseException | None = None) -> str:
@@ -193,6 +195,11 @@ def output(driver: Driver) -> Any:
     assert completion is not None, "the orchestrator still waits"
     assert completion.status == "Completed", in_words(completion)
     return None if completion.output is None else json.loads(completion.output)
+
+
+def unnamed(value: object) -> str:
+    """The output without the ids of what was started: made of the instance's own, and of a task that another may be."""
+    return re.sub(r'"(i1|fork|fork of the fork):[0-9a-f]+"', '"started"', json.dumps(value))
 
 
 def error(driver: Driver) -> FailureDetails:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from itertools import count
 
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrations.core.actions import CreateSubOrchestration, ScheduleTask
 from orchestrations.core.events import EventType
 from orchestrations.core.status import RuntimeStatus
-from tests.core.cases import output
+from tests.core.cases import output, unnamed
 from tests.core.forking import FORK, fork_driver
 from tests.core.programs import Steps, World, rows
 from tests.core.test_any_rewind import BUGS, CULPRITS, REWINDS, SLOW, Life, fan_outs, handled, safe
@@ -36,11 +34,6 @@ def forked(life: Life, program, step: int, name: str = FORK) -> tuple[Life, set[
     raised = (event.name.casefold() for event in kept if event.type is EventType.EVENT_RAISED)
     fork.world.numbers = dict(Counter(raised))
     return fork, {(event.task_id, event.attempt) for event in kept if event.type in ENDS}
-
-
-def unnamed(value: object) -> str:
-    """The output without the ids of what was started: made of the instance's own, and of a task that another may be."""
-    return re.sub(r'"(i1|fork|fork of the fork):[0-9a-f]+"', '"started"', json.dumps(value))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

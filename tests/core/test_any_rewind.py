@@ -17,7 +17,7 @@ from orchestrations.core.rewind import rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, TimerTask
 from orchestrations.core.waits import event_waits
-from tests.core.cases import output, rewound, started
+from tests.core.cases import output, rewound, started, unnamed
 from tests.core.plain import Driver, PlainFunctions
 from tests.core.programs import (
     RETRIES,
@@ -151,7 +151,7 @@ class Life:
         driver.execution.discard()
         plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
         driver.execution, driver.history = plan.execution, list(plan.kept)
-        driver.history += advance(plan.execution, [driver.stamp(rewound()), *plan.redelivered]).events
+        driver.history += advance(plan.execution, [driver.stamp(rewound(plan)), *plan.redelivered]).events
         undone = [task_id for task_id in done if not plan.execution.tasks[task_id].has_ended]
         assert undone == [], "completed work would run again"
 
@@ -200,5 +200,5 @@ def test_mended_and_rewound_it_ends_as_if_it_had_never_failed(program, data):
             troubled.broken.discard(sorted(troubled.broken)[choose(len(troubled.broken))])
         troubled.rewind()
 
-    assert output(troubled.driver) == output(untroubled.driver)
+    assert unnamed(output(troubled.driver)) == unnamed(output(untroubled.driver))
     assert troubled.seen == untroubled.seen

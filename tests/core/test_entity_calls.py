@@ -325,8 +325,7 @@ def rewind_driver(driver: Driver) -> Episode:
     plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
     driver.execution.discard()
     driver.execution, driver.history = plan.execution, plan.kept
-    event = driver.stamp(rewound())
-    event.attributes = dict(plan.attributes)
+    event = driver.stamp(rewound(plan))
     episode = advance(plan.execution, [event, *plan.redelivered])
     driver.history += episode.events
     driver.episodes.append(episode)

@@ -53,7 +53,7 @@ def go_on(driver: Driver, *events) -> Driver:
 def rewind_driver(driver: Driver) -> list[str]:
     plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
     driver.execution, driver.history = plan.execution, plan.kept
-    event = driver.stamp(replace(rewound(), attributes=plan.attributes))
+    event = driver.stamp(rewound(plan))
     episode = advance(plan.execution, [event, *(driver.stamp(again) for again in plan.redelivered)])
     driver.history += episode.events
     driver.episodes.append(episode)
@@ -446,7 +446,7 @@ def test_a_fork_whose_code_did_not_fit_goes_on_from_a_rewind():
     fork.history = [*fork.history[:step], end]
 
     plan = rewind(fork.definition, PlainFunctions(), fork.facts, fork.history)
-    event = fork.stamp(replace(rewound(), attributes=plan.attributes))
+    event = fork.stamp(rewound(plan))
     episode = advance(plan.execution, [event, *plan.redelivered])
     assert sent(episode) == ["OperationCalled get to @account@a"]
     assert [action.name for action in episode.actions if not isinstance(action, DeliverEvent)] == ["a"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -301,7 +301,7 @@ def test_a_rewind_gives_the_call_the_time_again_during_which_the_instance_lay_fa
     plan = rewound_of(driver)
     driver.execution, driver.history = plan.execution, list(plan.kept)
     driver.now += timedelta(days=1)
-    again = driver.feed(replace(driver.stamp(rewound()), attributes=plan.attributes))
+    again = driver.feed(driver.stamp(rewound(plan)))
 
     request, deadline = again.actions
     assert in_words(request) == f"#1 GET {URL}"
@@ -342,7 +342,7 @@ def test_a_rewind_leaves_a_call_alone_that_was_given_up_before_anybody_looked():
 
     plan = rewound_of(driver)
     driver.execution, driver.history = plan.execution, list(plan.kept)
-    again = driver.feed(driver.stamp(rewound()), *plan.redelivered)
+    again = driver.feed(driver.stamp(rewound(plan)), *plan.redelivered)
     driver.feed(driver.stamp(done(3)))
 
     assert [in_words(action) for action in again.actions] == ["#3 work"]

@@ -199,7 +199,7 @@ def rewind_with(driver: Driver, code) -> Driver:
     driver.definition = definition(code)
     driver.execution = plan.execution
     driver.history = plan.kept
-    driver.feed(driver.stamp(rewound()), *(driver.stamp(event) for event in plan.redelivered))
+    driver.feed(driver.stamp(rewound(plan)), *(driver.stamp(event) for event in plan.redelivered))
     return driver
 
 
@@ -265,7 +265,7 @@ def test_a_patch_of_the_compensation_goes_with_it():
     assert EventType.PATCH_APPLIED not in [event.type for event in driver.history]
 
     driver.feed(driver.stamp(failed(1)))
-    assert [in_words(action) for action in driver.episodes[-1].actions] == ["apply patch undo", "schedule undo#2()"]
+    assert [in_words(action) for action in driver.episodes[-1].actions] == ["apply patch undo", "schedule undo#3()"]
 
 
 def test_a_rewind_counts_a_mark_that_the_code_has_left_out():

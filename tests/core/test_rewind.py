@@ -41,7 +41,7 @@ def rewind_driver(driver: Driver, mended=None) -> tuple[list[str], list[str]]:
     plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
     driver.execution.discard()
     driver.execution, driver.history = plan.execution, plan.kept
-    episode = advance(plan.execution, [driver.stamp(rewound()), *plan.redelivered])
+    episode = advance(plan.execution, [driver.stamp(rewound(plan)), *plan.redelivered])
     driver.history += episode.events
     return [in_words(action) for action in episode.actions], plan.failed_children
 
@@ -175,7 +175,7 @@ def test_the_history_that_was_given_stays_as_it_is():
 def test_what_is_dispatched_again_points_to_the_event_that_holds_its_input():
     driver = run(fan_out, failed(2), done(1), done(3), failed(4))
     plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
-    episode = advance(plan.execution, [driver.stamp(rewound()), *plan.redelivered])
+    episode = advance(plan.execution, [driver.stamp(rewound(plan)), *plan.redelivered])
 
     history = [*plan.kept, *episode.events]
     assert [history[action.sequence - 1].task_id for action in episode.actions] == [2, 4]
@@ -212,7 +212,7 @@ def test_what_a_finally_did_after_the_failure_is_done_again_after_the_success():
     driver = run(finally_cleans_up, failed(1), done(2))
 
     assert rewind_driver(driver) == (["schedule a#1()"], [])
-    assert output(go_on(driver, done(1, "ok"), done(2))) == "ok"
+    assert output(go_on(driver, done(1, "ok"), done(3))) == "ok"
 
 
 def test_compensation_that_raises_again_goes_and_comes_again():
@@ -221,9 +221,57 @@ def test_compensation_that_raises_again_goes_and_comes_again():
     go_on(driver, failed(2))
 
     assert [event.name for event in driver.history if event.is_decided] == ["a", "b", "undo"]
-    go_on(driver, done(3))
+    go_on(driver, done(4))
     assert rewind_driver(driver) == (["schedule b#2()"], [])
     assert output(go_on(driver, done(2, 2))) == [1, 2]
+
+
+def test_what_was_taken_back_leaves_its_numbers_unused_also_where_it_was_taken_back_twice():
+    def orchestrator(context):
+        try:
+            yield context.call_activity("a")
+        except TaskFailedError:
+            yield context.call_activity("undo")
+            yield context.call_activity("tell")
+            raise
+        return (yield context.call_activity("b"))
+
+    driver = run(orchestrator, failed(1), done(2), done(3))
+    rewind_driver(driver)
+    go_on(driver, failed(1), done(4), done(5))
+    rewind_driver(driver)
+    go_on(driver, done(1))
+
+    assert [(event.name, event.task_id) for event in driver.history if event.is_decided] == [("a", 1), ("b", 6)]
+    assert output(go_on(driver, done(6, "ok"))) == "ok"
+
+
+def test_where_nothing_was_taken_back_the_numbers_go_on():
+    driver = run(chain, done(1, 1), failed(2))
+    plan = rewind(driver.definition, PlainFunctions(), driver.facts, driver.history)
+
+    plan.execution.discard()
+    assert "numbers_used" not in plan.attributes
+
+
+def test_a_number_is_the_same_however_often_the_code_was_rewound_at_its_place():
+    """The code decides at the event before the rewind, and is cut off there again."""
+
+    def looks(context):
+        failing = context.call_activity("a")
+        yield context.call_activity("b")
+        if failing.is_completed and failing.is_failed:
+            yield context.call_activity("undo")
+            return failing.result
+        more = context.call_activity("more")
+        return [(yield failing), (yield more)]
+
+    driver = run(looks, failed(1), done(2), done(3))
+    assert rewind_driver(driver) == (["schedule a#1()", "schedule more#4()"], [])
+    go_on(driver, failed(1))
+
+    assert rewind_driver(driver) == (["schedule a#1()", "schedule more#4()"], [])
+    assert output(go_on(driver, done(4, "more"), done(1, "ok"))) == ["ok", "more"]
 
 
 def test_a_failure_that_was_handled_stays():
@@ -305,7 +353,7 @@ def test_a_failure_may_be_looked_at_without_being_awaited():
 def test_a_failed_winner_runs_again_and_the_timer_beside_it_goes_on():
     driver = run(first_wins, failed(1))
 
-    assert rewind_driver(driver) == (["schedule a#1()", "timer #2 61s"], [])
+    assert rewind_driver(driver) == (["schedule a#1()", "timer #2 62s"], [])
     assert output(go_on(driver, done(1, "ok"))) == "ok"
 
 

@@ -36,6 +36,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestrations import (
+    ActivityContext,
     EntityContext,
     EntityId,
     OrchestrationContext,
@@ -57,11 +58,13 @@ REMINDERS = ("dead", "cancelled", "kept", "timeout", "default")
 
 
 class Ledger:
-    """Which labels are broken now, how often each was done, and what has been seen to happen."""
+    """Which labels are broken now, how often each was done by which call, and what has been seen to happen."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.done: Counter[str] = Counter()
+        self.calls: Counter[tuple[str, str]] = Counter()  # done, by label and idempotency key
+        self.begun: Counter[str] = Counter()  # how often each instance began with its first part
         self.looked: set[str] = set()  # labels that code came to while it was not replaying
         self.seen: set[str] = set()
 
@@ -78,10 +81,11 @@ FAILURES = (TaskFailedError, TimeoutError, BrokenError, ExceptionGroup)
 with registry.preserved():
 
     @activity(name="simulated_work")
-    def work(label: str) -> str:
+    def work(context: ActivityContext, label: str) -> str:
         if label in ledger.broken or label.startswith("never"):
             raise BrokenError(f"{label} is broken")
         ledger.done[label] += 1
+        ledger.calls[label, context.idempotency_key] += 1
         return label
 
     @entity(name="simulated_tally")
@@ -99,6 +103,8 @@ with registry.preserved():
 
     @orchestrator(name="simulated", version=NEWEST)
     def simulated(context: OrchestrationContext, given: dict[str, Any]):
+        if not (context.is_replaying or given["results"]):
+            ledger.begun[context.instance_id] += 1
         result = yield from _run(context, given["parts"][0])
         results = [*given["results"], result]
         if len(given["parts"]) == 1:
