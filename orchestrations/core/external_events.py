@@ -73,12 +73,15 @@ class ExternalEvents:
             wait.timer.cancel()
 
     def give_to(self, awaited: Task) -> None:
-        """Let the waits in what is awaited now take what came before."""
+        """Let the waits in what is awaited now take what came before; of those of one name the oldest is first."""
         if not self._buffered and not self._taken:
             return
-        for leaf in awaited.leaves():
-            if isinstance(leaf, ExternalEventTask) and not leaf.has_ended:
-                self.give(leaf, awaited)
+        waits = [leaf for leaf in awaited.leaves() if isinstance(leaf, ExternalEventTask) and not leaf.has_ended]
+        lines: dict[str, list[ExternalEventTask]] = {}
+        for wait in sorted(waits, key=_age, reverse=True):
+            lines.setdefault(wait.name.casefold(), []).append(wait)
+        for wait in waits:
+            self.give(lines[wait.name.casefold()].pop(), awaited)
 
     def forget(self, wait: ExternalEventTask) -> None:
         """Take the wait out of its line."""

@@ -135,6 +135,14 @@ def any_again(context):
     return [other, (yield either).result]
 
 
+def awaited_again_the_younger_first(context):
+    older, younger = context.wait_for_external_event("e"), context.wait_for_external_event("e")
+    yield context.task_any([older, younger, context.create_timer(TEN)])
+    yield context.call_activity("a")
+    yield context.task_all([younger, older])
+    return [older.result, younger.result]
+
+
 def polling(context):
     stop = context.wait_for_external_event("stop")
     for number in range(3):
@@ -237,6 +245,8 @@ def test_wait(case):
          [raised("a", 1), raised("b", 2), raised("c"), started()], ["Completed [1, 2]"]),
     Case("and continue_as_new carries the other over", either_then_again, None,
          [raised("b", "b"), raised("a", "a"), started()], ["timer #1 13s", 'ContinuedAsNew "a" b="b"']),
+    Case("of waits that are awaited again the oldest takes the first event", awaited_again_the_younger_first,
+         [fired(1), raised("e", 1), raised("e", 2)], [done(2)], ["Completed [1, 2]"]),
     Case("what the code looks at is its own", as_many_as_come, [raised("e", 1), raised("e", 2)], [fired(1)],
          ["Completed [1, 2]"]),
     Case("an event beside the failure in a task_all goes to the next wait", after_a_failed_task_all,
