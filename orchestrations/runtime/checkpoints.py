@@ -253,9 +253,7 @@ class CheckpointBuilder:
             execution = advance.held.execution
             checkpoint.withdraws_tasks = execution is None or bool(execution.external_events.questions)
         self._finish(checkpoint, claimed, outcome.output, outcome.failure)
-        terminated = next((e for e in advance.events if e.type is EventType.EXECUTION_TERMINATED), None)
-        if terminated is not None and terminated.attributes.get("recursive", True):
-            checkpoint.messages += [Message(_copy(terminated), instance_pk=pk) for pk in live_children(claimed)]
+        checkpoint.messages += _pass_on(advance)
 
     def _finish(
         self,
@@ -311,7 +309,7 @@ def _told_to_parent(
 
 
 def _pass_on(advance: Advance) -> list[Message]:
-    """What a recursive suspension or resumption tells the sub-orchestrations, also those that begin with it."""
+    """What a recursive operation tells the sub-orchestrations, also those that begin with it."""
     if not advance.passed_on:
         return []
     messages: list[Message] = []

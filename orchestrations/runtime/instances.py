@@ -133,6 +133,7 @@ def advance_instance(
     claimed = held.claimed
     result = Advance(held, consumed=[message.pk for message in messages], ended_tasks=[e.task_id or 0 for e in local])
     events = [message.event for message in messages] + list(local)
+    result.passed_on = _for_children(events)
     terminated = first_of(events, EventType.EXECUTION_TERMINATED)
     if terminated is not None:
         return _end_without_code(result, terminated, now)
@@ -161,7 +162,6 @@ def advance_instance(
     ]
     if claimed.begins and not held.execution.has_started:
         current.insert(_start_position(current), _started(claimed, now))
-    result.passed_on = [e for e in current if e.type in PAUSING and e.attributes.get("recursive")]
     episode = feed(held.execution, [*current, *local], now)
     result.events, result.actions = episode.events, episode.actions
     result.ended_tasks += [e.task_id or 0 for e in episode.events if e.attributes.get("from_outside")]
@@ -297,8 +297,15 @@ def number_events(result: Advance, now: datetime) -> None:
 # Children ---------------------------------------------------------------------------------------------------------
 
 
+def _for_children(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """What children are told too, whatever becomes of their parent: to end, which beats all else, or to pause."""
+    ends = (e for e in events if e.type is EventType.EXECUTION_TERMINATED and e.attributes.get("recursive", True))
+    end = next(ends, None)
+    return [end] if end else [e for e in events if e.type in PAUSING and e.attributes.get("recursive")]
+
+
 def live_children(claimed: ClaimedInstance) -> list[int]:
-    """Children that a recursive termination takes along."""
+    """Children that a recursive termination or suspension takes along."""
     live = [RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW]
     return list(children_of(claimed).filter(status__in=live).order_by("pk").values_list("pk", flat=True))
 

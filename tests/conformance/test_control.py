@@ -233,6 +233,30 @@ def test_unless_that_is_not_wanted(client, worker, family):
     assert family() == ["Terminated", "Completed", "Completed"]
 
 
+@pytest.mark.parametrize(
+    ("first", "younger"),
+    [
+        (lambda client: client.terminate("member-2", recursive=False), "Terminated"),
+        (lambda client: client.suspend("member-2", recursive=True), "Suspended"),
+    ],
+    ids=["termination", "suspension"],
+)
+def test_of_two_operations_in_one_batch_neither_forgets_the_family(client, worker, family, first, younger):
+    first(client)
+    client.terminate("member-2", "enough", recursive=younger == "Terminated")
+    worker.run_until_idle()
+
+    assert family() == ["Terminated", younger, younger]
+
+
+def test_a_suspension_reaches_the_family_of_an_instance_that_fails_with_it(client, worker, family):
+    Instance.objects.filter(instance_id="member-2").update(attempts=1_000)
+    client.suspend("member-2", recursive=True)
+    worker.run_until_idle()
+
+    assert family() == ["Failed", "Suspended", "Suspended"]
+
+
 def test_suspending_leaves_the_family_alone(client, worker, family):
     client.suspend("member-2")
     worker.run_until_idle()
