@@ -29,6 +29,11 @@ def check_event_name(name: str) -> str:
         raise PayloadRejected(
             "The event name is empty. Name the event that the orchestrator waits for.", subject="event name"
         )
+    if unprintable := next((character for character in name if not character.isprintable()), None):
+        raise PayloadRejected(
+            f"The event name holds U+{ord(unprintable):04X}, which no orchestrator may wait for. Remove that character.",
+            subject="event name",
+        )
     return name
 
 

@@ -73,7 +73,7 @@ def test_an_event_may_have_no_payload(client):
     assert InboxMessage.objects.get().payload is None
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x00", "a\ud800", "x" * 257])
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x00", "a\ud800", "a\u00a0b", "a\u202eb", "x" * 257])
 def test_an_event_name_must_be_one_line_of_text(client, name):
     rows.instance("order")
 

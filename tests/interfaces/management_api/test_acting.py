@@ -109,7 +109,7 @@ def test_an_event_must_be_json(api, body):
     assert not InboxMessage.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["a%00b", "a%0Ab", "%20", "x" * 257])
+@pytest.mark.parametrize("name", ["a%00b", "a%0Ab", "%20", "a%C2%A0b", "x" * 257])
 def test_an_event_name_must_be_one_line_of_text(api, name):
     rows.instance("order")
 
