@@ -157,7 +157,7 @@ def test_an_answer_does_not_outlive_its_generation():
     driver = run(again)
     driver.feed(driver.stamp(answered("unseen")), driver.stamp(raised("go")), driver.stamp(answered("late")))
 
-    assert driver.execution.completion.carried_events == ()
+    assert driver.execution.completion.carried_events == []
 
 
 def test_an_answer_that_comes_while_suspended_is_taken_on_resume():
