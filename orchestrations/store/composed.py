@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db.models import Case, F, Value, When
 
+from orchestrations.core.events import EventType
 from orchestrations.limits import BUILD_LENGTH
 from orchestrations.models import ActivityWorkItem, InboxMessage, Instance, RaisedEventKey, WorkerLease
 from orchestrations.store import (
@@ -200,6 +201,8 @@ class ComposedStore(Store):
         taken = self._take_instances(token, limit)
         claimed = taken.instances
         loaded = self._load_messages(claimed.values(), message_limit) if claimed else []
+        if len(loaded) >= message_limit:
+            loaded += self._terminations_behind(loaded[-1][1].pk, claimed)
         large_payloads.read_messages(message for _, message in loaded)
         for pk, message in loaded:
             claimed[pk].messages.append(message)
@@ -207,6 +210,14 @@ class ComposedStore(Store):
         self._give_back(token, idle & taken.were_free, attempts=F("attempts") - 1)
         more = len(claimed) >= limit or len(loaded) >= min(limit * WINDOW, message_limit)
         return Claim(taken.now, [instance for pk, instance in claimed.items() if pk not in idle], more)
+
+    def _terminations_behind(self, pk: int, owners: Collection[int]) -> list[tuple[int, InboxEvent]]:
+        """Terminations behind that message: nothing may stand in their way, be it thousands that nobody can take."""
+        inbox = InboxMessage.objects.using(self.using)
+        behind = inbox.filter(instance_id__in=owners, type=EventType.EXECUTION_TERMINATED, pk__gt=pk).order_by("pk")
+        columns = ("type", "created_at", "task_id", "name", "payload", "attempt", "attributes")
+        found = behind.values_list("instance_id", "pk", "execution", *columns)
+        return [(owner, InboxEvent(pk, execution, *rows.event_from(*event))) for owner, pk, execution, *event in found]
 
     def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
         taken = self._take_activities(token, limit)

@@ -154,6 +154,19 @@ def test_terminate_needs_no_code(client, worker, bring, stage):
     assert client.get_status("order").runtime_status == "Terminated"
 
 
+def test_terminate_overtakes_thousands_of_events_that_nobody_can_take(client, worker, bring):
+    bring("Running")
+    pk = Instance.objects.get().pk
+    Instance.objects.update(name="gone")
+    waiting = [InboxMessage(hub="default", instance_id=pk, type="EventRaised", name="go") for _ in range(5_000)]
+    InboxMessage.objects.bulk_create(waiting)
+    client.terminate("order")
+    worker.run_until_idle()
+
+    assert client.get_status("order").runtime_status == "Terminated"
+    assert not InboxMessage.objects.exists()
+
+
 def test_the_output_is_the_reason_and_no_handler_of_the_code_runs(client, worker, stage):
     @orchestrator
     def with_cleanup(context):
@@ -278,6 +291,15 @@ def test_unless_it_is_recursive(client, worker, family):
 
     client.resume("member-2", recursive=True)
     worker.run_until_idle()
+    assert family() == ["Running"] * 3
+
+
+def test_a_recursive_resumption_goes_past_who_is_not_suspended(client, worker, family):
+    client.suspend("member-0")
+    worker.run_until_idle()
+    client.resume("member-2", recursive=True)
+    worker.run_until_idle()
+
     assert family() == ["Running"] * 3
 
 

@@ -84,6 +84,25 @@ def test_the_message_limit_never_skips_an_earlier_message_of_an_instance(store, 
     assert (left.lease_token, left.attempts) == (None, 0)
 
 
+def test_but_a_termination_is_taken_from_behind_it(store, start, token):
+    for instance_id in ("order-1", "order-2"):
+        start(instance_id)
+    Instance.objects.update(claimable_at=None)
+    for number in range(4):
+        store.send([to("order-1", raised(str(number)))])
+    for instance_id in ("order-1", "order-2"):
+        store.send([to(instance_id, event(EventType.EXECUTION_TERMINATED))])
+    store.send([to("order-1", raised("5"))])
+
+    claimed = store.claim_instances(token, 10, message_limit=3).instances
+
+    taken = {one.instance_id: [message.event.type.value for message in one.messages] for one in claimed}
+    assert taken == {
+        "order-1": ["EventRaised", "EventRaised", "EventRaised", "ExecutionTerminated"],
+        "order-2": ["ExecutionTerminated"],
+    }
+
+
 def test_an_instance_that_is_kept_goes_on_with_its_new_messages(store, running, token):
     claimed = running()
     store.commit(token, [checkpoint(claimed, release=False)])
