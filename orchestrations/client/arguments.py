@@ -31,7 +31,7 @@ def check_event_name(name: str) -> str:
         )
     if unprintable := next((character for character in name if not character.isprintable()), None):
         raise PayloadRejected(
-            f"The event name holds U+{ord(unprintable):04X}, which no orchestrator may wait for. Remove that character.",
+            f"The event name holds U+{ord(unprintable):04X}, which no orchestrator may wait for. Remove it.",
             subject="event name",
         )
     return name

@@ -271,6 +271,61 @@ def test_terminated_between_two_generations_it_ends(client, worker):
     assert (status.runtime_status, status.output) == ("Terminated", "enough")
 
 
+def test_of_two_calls_in_one_turn_the_last_counts(client, worker):
+    @orchestrator
+    def twice(context, number):
+        if number:
+            return [number, (yield context.wait_for_external_event("go"))]
+        yield context.call_activity(functions.work, 0)
+        context.continue_as_new(1, save_events=False)
+        context.continue_as_new(2)
+        return None
+
+    client.start_new(twice, "order", 0)
+    client.raise_event("order", "go", "kept")
+
+    assert worker.run_until_ended("order").output == [2, "kept"]
+
+
+def test_what_a_finally_block_does_behind_the_call_has_no_effect(client, worker, stage):
+    @orchestrator
+    def tidies(context, number):
+        if number:
+            return number
+        try:
+            yield context.wait_for_external_event("go")
+            context.continue_as_new(1)
+            yield context.create_timer(timedelta(days=1))
+        finally:
+            stage.left.append("finally")
+            context.call_activity(functions.work, "cleanup")
+            yield context.create_timer(timedelta(days=1))
+
+    client.start_new(tidies, "order", 0)
+    client.raise_event("order", "go")
+
+    assert worker.run_until_ended("order").output == 1
+    assert stage.left == ["finally"]
+    assert not (stage.runs or Timer.objects.exists())
+
+
+def test_a_finally_block_may_begin_the_next_generation(client, worker):
+    @orchestrator
+    def begins_again(context, number):
+        try:
+            yield context.wait_for_external_event("go")
+        finally:
+            if number == 0:
+                context.continue_as_new(1)
+        return number
+
+    client.start_new(begins_again, "order", 0)
+    for _ in range(2):
+        client.raise_event("order", "go")
+
+    assert worker.run_until_ended("order").output == 1
+
+
 def test_will_continue_as_new_says_so_and_the_code_goes_on_to_its_next_wait(run, stage):
     seen = []
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from orchestrations import InstanceEnded, InstanceNotFound, TaskCancelledError, orchestrator
 from orchestrations.errors import PayloadRejected
-from orchestrations.models import HistoryEvent, InboxMessage, OpenWait, RaisedEventKey
+from orchestrations.models import HistoryEvent, InboxMessage, Instance, OpenWait, RaisedEventKey
 from tests.runtime import functions
 
 DAY = timedelta(days=1)
@@ -47,6 +48,25 @@ def test_a_loop_of_reminders_loses_no_answer(client, worker):
     client.raise_event("order", "answer", "yes")
 
     assert worker.run_until_ended("order").output == ["yes", 3]
+
+
+@pytest.mark.parametrize(
+    ("awaited", "raised"),
+    [("straße", "STRASSE"), ("ﬁn", "FIN"), ("ǅ", "ǆ"), ("Σ", "ς"), ("İ", "i̇"), ("ß" * 256, "ẞ" * 256)],
+    ids=["sharp s", "ligature", "title case", "final sigma", "dotted i", "long"],
+)
+def test_a_name_is_the_same_in_any_case_that_unicode_knows(client, worker, awaited, raised):
+    @orchestrator
+    def waits_for_it(context):
+        return [(yield context.wait_for_external_event(awaited)), (yield context.wait_for_external_event(awaited))]
+
+    client.start_new(waits_for_it, "order")
+    client.raise_event("order", raised, "early")
+    worker.run_until_idle()
+    assert OpenWait.objects.get().name == awaited
+    client.raise_event("order", raised, "late")
+
+    assert worker.run_until_ended("order").output == ["early", "late"]
 
 
 def test_buffered_events_are_given_out_once_each(client, worker):
@@ -159,6 +179,22 @@ def test_a_suspended_instance_keeps_it(client, worker):
     assert worker.run_until_ended("order").output == [1, 2]
 
 
+def test_while_nobody_has_the_code_events_are_kept_in_order(client, worker):
+    client.start_new(functions.waits, "order", 12)
+    worker.run_until_idle()
+    Instance.objects.update(name="gone")
+    worker.runtime.cache.clear()
+    for number in range(12):  # more often than work that kills its worker is tried
+        client.raise_event("order", "go", number)
+        worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+
+    Instance.objects.update(name="waits")
+    client.resume("order")  # as soon as anything is visible, what was put off before comes first
+
+    assert worker.run_until_ended("order").output == list(range(12))
+
+
 # Keys ---------------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +227,50 @@ def test_a_key_is_the_instances_own_and_goes_with_it(client, worker):
     client.purge_instance_history("a")
     client.purge_instance_history("b")
     assert not RaisedEventKey.objects.exists()
+
+
+def test_a_key_counts_over_suspension_and_rewind_and_begins_anew_with_a_restart(client, worker, stage):
+    @orchestrator
+    def takes_two(context):
+        first = yield context.wait_for_external_event("go")
+        if not stage.mended:
+            raise ValueError("a bug")
+        return [first, (yield context.wait_for_external_event("go"))]
+
+    def raises_twice(value):
+        for _ in range(2):
+            client.raise_event("order", "go", value, idempotency_key=f"event {value}")
+
+    client.start_new(takes_two, "order")
+    client.suspend("order")
+    worker.run_until_idle()
+    raises_twice(1)
+    client.resume("order")
+    worker.run_until_ended("order")
+    raises_twice(1)
+    stage.mended = True
+    client.rewind("order")
+    worker.run_until_idle()
+    raises_twice(1)
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+    raises_twice(2)
+    assert worker.run_until_ended("order").output == [1, 2]
+
+    client.restart("order", restart_with_new_instance_id=False)
+    raises_twice(1)
+    raises_twice(2)
+    assert worker.run_until_ended("order").output == [1, 2]
+
+
+def test_a_key_whose_transaction_is_rolled_back_is_free(client, worker):
+    client.start_new(functions.waits, "order", 1)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        client.raise_event("order", "go", 1, idempotency_key="k")
+        raise ZeroDivisionError
+    client.raise_event("order", "go", 2, idempotency_key="k")
+
+    assert worker.run_until_ended("order").output == [2]
 
 
 # Deadlines ----------------------------------------------------------------------------------------------------------
@@ -239,6 +319,39 @@ def test_an_event_ends_the_deadline(client, worker):
 
     client.raise_event("order", "stop")
     assert worker.run_until_ended("order").output == 1
+
+
+@pytest.mark.parametrize("is_suspended", [False, True], ids=["running", "suspended"])
+@pytest.mark.parametrize(("first", "output"), [("deadline", ["late", 1]), ("event", [1, "none"])])
+def test_of_an_event_and_the_deadline_in_one_batch_the_first_counts(client, worker, is_suspended, first, output):
+    """An event that comes behind the deadline is kept for the next wait."""
+
+    @orchestrator
+    def waits_twice(context):
+        first = yield context.wait_for_external_event("go", timeout=DAY, default="late")
+        return [first, (yield context.wait_for_external_event("go", timeout=DAY, default="none"))]
+
+    def expire():
+        worker.skip_timers("order")
+        assert worker.runtime.store.fire_timers() == 1
+
+    client.start_new(waits_twice, "order")
+    worker.run_until_idle()
+    if is_suspended:
+        client.suspend("order")
+        worker.run_until_idle()
+    if first == "deadline":
+        expire()
+    client.raise_event("order", "go", 1)
+    if first == "event":
+        expire()
+    worker.run_until_idle()
+    if is_suspended:
+        client.resume("order")
+        worker.run_until_idle()
+    worker.skip_timers("order")
+
+    assert worker.run_until_ended("order").output == output
 
 
 def test_a_wait_that_lost_with_its_event_has_its_deadline_when_it_is_awaited_again(client, worker):
@@ -296,3 +409,24 @@ def test_two_instances_that_talk_to_each_other(client, worker):
 
     # What "a" said before "b" existed is dropped, as for every unknown target; both were started here before any ran.
     assert client.get_status("a").output == client.get_status("b").output == list(range(20))
+
+
+def test_what_is_begun_in_a_turn_hears_of_the_events_of_that_turn(client, worker):
+    @orchestrator
+    def begins_and_tells(context, generation):
+        if generation == 2:
+            return [(yield context.wait_for_external_event("me")), (yield context.wait_for_external_event("me"))]
+        child = context.call_sub_orchestrator(functions.waits, 1, "child")
+        context.start_new(functions.waits, 1, "forgotten")
+        for target in ("child", "forgotten"):
+            context.send_event(target, "go", target)
+        context.send_event(context.instance_id, "me", "before")
+        yield child
+        context.send_event(context.instance_id, "me", "with the end")
+        context.continue_as_new(2)
+
+    client.start_new(begins_and_tells, "order", 1)
+
+    assert worker.run_until_ended("order").output == ["before", "with the end"]
+    assert worker.run_until_ended("child").output == ["child"]
+    assert worker.run_until_ended("forgotten").output == ["forgotten"]
