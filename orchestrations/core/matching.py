@@ -130,9 +130,14 @@ def _awaits_action(execution: Execution, event: HistoryEvent) -> bool:
 
 
 def _awaits_child(execution: Execution, event: HistoryEvent) -> bool:
-    """A child tells its parent once for each of its executions, so its result needs no attempt to be told apart."""
+    """A child tells its parent once for each of its executions, so its result needs no attempt to be told apart.
+
+    One that completes between two attempts, because somebody has rewound it, leaves nothing to be tried again.
+    """
     task = execution.tasks.get(event.task_id or 0)
-    return isinstance(task, ActionTask) and task.child_id is not None and _is_open(task)
+    if not isinstance(task, ActionTask) or task.child_id is None:
+        return False
+    return not task.has_ended if event.type is EventType.SUB_ORCHESTRATION_COMPLETED else _is_open(task)
 
 
 def _is_open(task: ActionTask) -> bool:

@@ -137,8 +137,14 @@ def start_children(tables: Tables, children: Sequence[NewInstance], now: datetim
     return [
         refusal_of(child, outcome.existing_status or "", now)
         for child, outcome in zip(children, created, strict=True)
-        if not outcome.created and child.parent_task_id is not None
+        if not outcome.created and child.parent_task_id is not None and not _is_under_way(tables, child, outcome.pk)
     ]
+
+
+def _is_under_way(tables: Tables, child: NewInstance, pk: int) -> bool:
+    """Whether that live instance is the very child: somebody has rewound the attempt before, and it still runs."""
+    of_call = {"parent_execution": child.parent_execution, "parent_task_id": child.parent_task_id}
+    return Instance.objects.using(tables.using).filter(pk=pk, parent_id=child.parent_pk, **of_call).exists()
 
 
 def forget(tables: Tables, pks: Sequence[int]) -> None:

@@ -286,6 +286,108 @@ def test_a_retried_child_has_one_id_and_an_execution_for_each_attempt(client, wo
     ]
 
 
+@pytest.fixture
+def rewound_between_attempts(client, worker, stage):
+    """A child whose first attempt has failed, and which somebody has rewound before the second one."""
+
+    @orchestrator
+    def child(context):
+        value = yield context.call_activity(functions.work, "x")
+        yield context.wait_for_external_event("go")
+        return (yield context.call_activity(functions.work, value))
+
+    @orchestrator
+    def persistent(context):
+        policy = RetryPolicy(first_retry_interval=DAY, max_number_of_attempts=2)
+        return (yield context.call_sub_orchestrator(child, retry=policy))
+
+    stage.failing = {"x"}
+    client.start_new(persistent, "order")
+    worker.run_until_idle()
+    stage.failing = set()
+    client.rewind("order:0001")
+    worker.run_until_idle()
+
+
+@pytest.mark.usefixtures("rewound_between_attempts")
+def test_a_child_that_is_rewound_and_completes_needs_no_other_attempt(client, worker, stage):
+    client.raise_event("order:0001", "go")
+
+    assert worker.run_until_ended("order").output == "x"
+    assert Timer.objects.get().state == "Cancelled"
+    assert stage.runs["x"] == 3, "once in vain, and once for each of its calls"
+
+
+@pytest.mark.usefixtures("rewound_between_attempts")
+def test_one_that_is_rewound_and_still_runs_is_the_next_attempt(client, worker, stage):
+    worker.skip_timers("order")
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+    client.raise_event("order:0001", "go")
+
+    assert worker.run_until_ended("order").output == "x"
+    assert client.get_executions("order:0001") == [1, 2]
+    assert stage.runs["x"] == 3
+
+
+@pytest.mark.usefixtures("rewound_between_attempts")
+def test_one_that_is_rewound_and_fails_again_changes_nothing(client, worker, stage):
+    stage.failing = {"x"}
+    client.raise_event("order:0001", "go")
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+    stage.failing = set()
+    worker.skip_timers("order")
+    worker.run_until_idle()
+    client.raise_event("order:0001", "go")
+
+    assert worker.run_until_ended("order").output == "x"
+    assert client.get_executions("order:0001") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_an_id_that_another_live_instance_has_fails_the_call_until_it_is_free(client, worker, retried):
+    policy = RetryPolicy(first_retry_interval=DAY, max_number_of_attempts=2) if retried else None
+
+    @orchestrator
+    def wants_the_id(context):
+        return (yield context.call_sub_orchestrator(functions.waits, 1, "taken", retry=policy))
+
+    client.start_new(functions.waits, "taken", 1)
+    client.start_new(wants_the_id, "order")
+    worker.run_until_idle()
+    client.raise_event("taken", "go", "stranger")
+    worker.run_until_idle()
+    worker.skip_timers("order")
+    worker.run_until_idle()
+
+    status = client.get_status("order")
+    if retried:
+        client.raise_event("taken", "go", "own")
+        assert worker.run_until_ended("order").output == ["own"]
+    else:
+        assert status.failure_details.is_caused_by("InstanceAlreadyExists")
+
+
+def test_of_two_children_with_one_id_the_second_fails_and_case_tells_ids_apart(client, worker):
+    @orchestrator
+    def twice(context):
+        first, second, other = (
+            context.call_sub_orchestrator(functions.waits, 1, child_id) for child_id in ("child", "child", "CHILD")
+        )
+        winner = yield context.task_any([first, second, other])
+        with pytest.raises(TaskFailedError, match="already exists under the id 'child'"):
+            yield second
+        return [winner is second, (yield context.task_all([first, other]))]
+
+    client.start_new(twice, "order")
+    worker.run_until_idle()
+    client.raise_event("child", "go", 1)
+    client.raise_event("CHILD", "go", 2)
+
+    assert worker.run_until_ended("order").output == [True, [[1], [2]]]
+
+
 def test_what_is_started_and_forgotten_lives_its_own_life(client, worker, stage):
     stage.failing = {"x"}
 
