@@ -18,9 +18,11 @@ from orchestrations.core.actions import (
     ScheduleTask,
     SendEvent,
 )
+from orchestrations.core.coroutines import raised_at
 from orchestrations.core.entity_calls import EntityTask
 from orchestrations.core.errors import LockingRulesViolation, OrchestrationStateError, TaskFailedError, is_authors
 from orchestrations.core.events import EventType, HistoryEvent
+from orchestrations.core.failures import message_of
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
 from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
@@ -219,6 +221,8 @@ def may_retry(execution: Execution, task: ActionTask, error: TaskFailedError) ->
         if not is_authors(broken):
             raise
         error.__cause__ = broken
+        name, place = type(broken).__name__, raised_at(broken)
+        error.add_note(f"No other attempt: the retry policy's handle raised {name}: {message_of(broken)} at {place}")
         return False
 
 

@@ -65,6 +65,7 @@ class HttpRetryOptions(RetryPolicy):
 
     def __post_init__(self) -> None:
         RetryPolicy.__post_init__(self)
+        object.__setattr__(self, "status_codes_to_retry", tuple(self.status_codes_to_retry))
         if not all(100 <= code <= 599 for code in self.status_codes_to_retry):
             raise ValueError("status_codes_to_retry holds whole numbers from 100 to 599.")
 

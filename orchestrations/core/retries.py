@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,7 +38,7 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if self.first_retry_interval < timedelta(0):
             raise ValueError("first_retry_interval must not be negative.")
-        if self.max_number_of_attempts < 1:
+        if not self.max_number_of_attempts >= 1:
             raise ValueError("max_number_of_attempts must be at least 1; the first attempt counts.")
         if not self.backoff_coefficient >= 1:
             raise ValueError("backoff_coefficient must be at least 1.")
@@ -47,6 +48,9 @@ class RetryPolicy:
             raise ValueError("retry_timeout must not be negative.")
         if not 0 <= self.jitter <= 1:
             raise ValueError("jitter must be between 0 and 1.")
+        if self.handle is not None and not _answers_at_once(self.handle):
+            raise TypeError("handle must be an ordinary function of the error: it decides at once, and awaits nothing.")
+        object.__setattr__(self, "non_retryable", _kinds(self.non_retryable))
 
     def delay_before(self, attempt: int, share: float = 0.0) -> timedelta:
         """The pause before that attempt (2 or later); ``share`` (0 to 1) of the jitter is taken off."""
@@ -79,6 +83,21 @@ class RetryPolicy:
     def rejects(self, result: object) -> bool:
         """Whether a result counts as a failed attempt. Never, except for policies of HTTP calls."""
         return False
+
+
+def _answers_at_once(handle: object) -> bool:
+    return callable(handle) and not (inspect.iscoroutinefunction(handle) or inspect.isgeneratorfunction(handle))
+
+
+def _kinds(given: object) -> tuple[type[BaseException] | str, ...]:
+    """Error types and their names: several, or one alone."""
+    kinds = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    checked = tuple(kinds)
+    if not all(
+        isinstance(kind, str) or (isinstance(kind, type) and issubclass(kind, BaseException)) for kind in checked
+    ):
+        raise TypeError("non_retryable must hold exception classes, or their names.")
+    return checked
 
 
 def spread(instance_id: str, task_id: int, attempt: int) -> float:

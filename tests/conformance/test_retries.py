@@ -79,7 +79,7 @@ def test_the_pauses_of_a_call_that_always_fails(attempt_all, stage, policy, paus
     assert status.runtime_status == "Failed"
     assert status.failure_details.is_caused_by(LookupError)
     assert paused == pauses
-    expected = policy.max_number_of_attempts if policy.handle is None and policy.non_retryable != [LookupError] else 1
+    expected = policy.max_number_of_attempts if policy.handle is None and policy.non_retryable != (LookupError,) else 1
     assert stage.runs["x"] == expected
 
 

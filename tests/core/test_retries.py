@@ -78,6 +78,7 @@ def test_another_attempt_is_allowed_while_nothing_speaks_against_it(fields, atte
     [
         {"first_retry_interval": seconds(-1)},
         {"max_number_of_attempts": 0},
+        {"max_number_of_attempts": float("nan")},
         {"backoff_coefficient": 0.9},
         {"backoff_coefficient": float("nan")},
         {"max_retry_interval": seconds(-1)},
@@ -90,6 +91,45 @@ def test_another_attempt_is_allowed_while_nothing_speaks_against_it(fields, atte
 def test_a_policy_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match="must"):
         policy(**fields)
+
+
+async def asks_somebody(failure):
+    return False
+
+
+def asks_and_waits(failure):
+    yield
+    return False
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"handle": asks_somebody},
+        {"handle": asks_and_waits},
+        {"handle": True},
+        {"non_retryable": [ValueError("an instance")]},
+        {"non_retryable": [int]},
+        {"non_retryable": None},
+    ],
+    ids=["async", "generator", "no function", "an instance", "no exception", "nothing"],
+)
+def test_what_could_not_decide_at_once_is_refused_before_anything_fails(fields):
+    with pytest.raises(TypeError, match="must"):
+        policy(**fields)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [KeyError, "KeyError", (kind for kind in (OSError, KeyError)), {KeyError}],
+    ids=["class", "name", "generator", "set"],
+)
+def test_types_that_are_not_retried_may_be_given_in_any_form_and_count_each_time(given):
+    policy_of_all = policy(non_retryable=given)
+    failure = TaskFailedError("failed", FailureDetails.from_exception(KeyError()))
+
+    for attempt in (2, 3):
+        assert policy_of_all.allows(attempt, failure, START, START) is False
 
 
 def test_retry_options_are_a_policy_in_milliseconds():
@@ -171,6 +211,9 @@ def test_a_predicate_that_fails_ends_the_attempts_and_says_why():
     run(orchestrator, failed(1))
 
     assert isinstance(seen[0].__cause__, ZeroDivisionError)
+    trace = FailureDetails.from_exception(seen[0]).stack_trace
+    assert "the retry policy's handle raised ZeroDivisionError: in handle at" in trace
+    assert "test_retries.py" in trace
 
 
 def test_a_predicate_that_exits_ends_the_attempts_and_not_the_worker():
