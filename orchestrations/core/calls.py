@@ -79,6 +79,7 @@ def schedule_task(
     """Schedule the activity of that name with that input, as JSON text."""
     task_id = execution.next_id()
     task = ActionTask(task_id, name, text, decode, policy, execution.clock, execution.position)
+    task.owner = execution
     task.scheduled = ScheduleTask(
         task_id,
         name,
@@ -121,6 +122,7 @@ def call_sub_orchestrator(
         execution.position,
         child_id=child_id,
     )
+    task.owner = execution
     task.scheduled = CreateSubOrchestration(task_id, name, text, child_id, version=version, tags=check_tags(tags))
     execution.tasks[task_id] = task
     _record_dispatch(execution, task)
@@ -158,6 +160,7 @@ def create_timer(execution: Execution, due: datetime | timedelta) -> TimerTask:
         lambda timer: execution.perform(CancelTimer(task_id)),
         due if isinstance(due, timedelta) else None,
     )
+    task.owner = execution
     execution.tasks[task_id] = task
     execution.decide(
         EventType.TIMER_CREATED,

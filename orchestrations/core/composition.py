@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from orchestrations.core.errors import FOREIGN, OrchestrationStateError
 from orchestrations.core.tasks import Task
 from orchestrations.limits import NESTED_TASKS
 
@@ -17,6 +18,10 @@ class CompositeTask(Task):
     def __init__(self, children: Iterable[Task]) -> None:
         super().__init__()
         self.children: Sequence[Task] = [_checked(child) for child in children]
+        owners = [child.owner for child in self.children if child.owner is not None]
+        self.owner = owners[0] if owners else None
+        if any(owner is not self.owner for owner in owners):
+            raise OrchestrationStateError(FOREIGN)
         inside = (child.depth for child in self.children if isinstance(child, CompositeTask))
         self.depth: int = 1 + max(inside, default=0)
         if self.depth > NESTED_TASKS:

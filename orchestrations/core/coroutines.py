@@ -10,7 +10,7 @@ from types import CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from orchestrations.core.definitions import OrchestratorDefinition
-from orchestrations.core.errors import ExecutionDiscarded, is_authors
+from orchestrations.core.errors import FOREIGN, ExecutionDiscarded, OrchestrationStateError, is_authors
 from orchestrations.core.stack_traces import is_own
 from orchestrations.core.tasks import Task
 
@@ -42,11 +42,11 @@ def is_resumable(code: Any) -> bool:
     return isinstance(code, (GeneratorType, CoroutineType))
 
 
-def step(code: Any, awaited: Task | None) -> Task:
-    """Hand the awaited task's outcome to the code and return the task that it waits for next.
+def step(code: Any, awaited: Task | None, execution: object) -> Task:
+    """Hand the awaited task's outcome to the code and return the task of the execution that it waits for next.
 
-    What is not a task is refused inside the code, as a TypeError at that very line. StopIteration carries the return
-    value, and other exceptions are the author's.
+    What is not a task is refused inside the code, as a TypeError at that very line, and so is one of another execution.
+    StopIteration carries the return value, and other exceptions are the author's.
     """
     if awaited is None:
         yielded = code.send(None)
@@ -55,14 +55,18 @@ def step(code: Any, awaited: Task | None) -> Task:
         yielded = code.throw(awaited.error.with_traceback(None))
     else:
         yielded = code.send(awaited.result)
-    while not isinstance(yielded, Task):
-        yielded = code.throw(
-            TypeError(
-                f"The orchestrator waited for {type(yielded).__name__!r}, which is not a durable task. Yield or await "
-                "what the context returns, such as context.call_activity(...)."
-            )
-        )
+    while not isinstance(yielded, Task) or (yielded.owner is not execution and yielded.owner is not None):
+        yielded = code.throw(_refusal_of(yielded))
     return yielded
+
+
+def _refusal_of(yielded: object) -> Exception:
+    if isinstance(yielded, Task):
+        return OrchestrationStateError(FOREIGN)
+    return TypeError(
+        f"The orchestrator waited for {type(yielded).__name__!r}, which is not a durable task. Yield or await "
+        "what the context returns, such as context.call_activity(...)."
+    )
 
 
 def close(code: Any) -> None:

@@ -38,6 +38,7 @@ class EntityTask(ActionTask):
 
     def __init__(self, execution: Execution, task_id: int, name: str, entity_id: str, **fields: Any) -> None:
         super().__init__(task_id, name, policy=None, since=execution.clock, note_failure=execution.position, **fields)
+        self.owner = execution
         self.entity_id = entity_id
         self.request_id = request_id(execution, task_id)
 

@@ -22,6 +22,12 @@ class TaskFailedError(Exception):
         return self.details.is_caused_by(error_type)
 
 
+FOREIGN = (
+    "The task belongs to another execution, in which it ends. Tasks live as long as the context that made them: make "
+    "it with this one, and keep none in globals."
+)
+
+
 class TaskCancelledError(Exception):
     """A timer or wait was cancelled, and then awaited all the same."""
 

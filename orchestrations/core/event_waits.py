@@ -39,7 +39,7 @@ def wait_for_external_event(
         decode or (lambda event: execution.functions.decode(event.payload, data_type, subject)),
         release=lambda wait: _release(execution, wait),
     )
-    task.note_failure = execution.position
+    task.owner, task.note_failure = execution, execution.position
     if question is not None:
         task.ask(question)
     execution.external_events.add(task)

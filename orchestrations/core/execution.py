@@ -406,7 +406,7 @@ class Execution:
         self._is_in_code = True
         try:
             with self._watched():
-                self.awaited = coroutines.step(self._code, awaited)
+                self.awaited = coroutines.step(self._code, awaited, self)
         finally:
             self._is_in_code = False
         self.location = coroutines.locate(self._code)

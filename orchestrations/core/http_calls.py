@@ -92,7 +92,7 @@ class HttpCallTask(CompositeTask):
         self._request = request
         self._policy = policy
         self._deadline: TimerTask | None = None
-        self.note_failure = execution.position
+        self.owner, self.note_failure = execution, execution.position
         self._send()
         self.id = self.children[0].id
 

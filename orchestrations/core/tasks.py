@@ -55,12 +55,14 @@ class Task:
         "failure_seen",
         "id",
         "note_failure",
+        "owner",
         "title",
         "was_seen",
     )
 
     def __init__(self, id: int | str | None = None) -> None:
         self.id = id
+        self.owner: object = None  # the execution that it is part of; None for a group of no tasks
         self.title = ""  # what people read instead of a name
         self.ended = 0  # higher than that of every task which ended before it
         self.was_seen = False  # whether the orchestrator knows how it ended

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrations.core.entity_ids import EntityId
 from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError, OrchestrationStateError, TaskFailedError
 from orchestrations.core.events import EventType
 from orchestrations.core.facts import InstanceFacts
@@ -156,6 +157,47 @@ def test_waiting_for_what_is_no_task_raises_in_the_code_at_that_line(value):
 
     assert failure.summary.startswith(f"TypeError: The orchestrator waited for {type(value).__name__!r}, which is not")
     assert "yield value" in failure.stack_trace
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda context, task: task,
+        lambda context, task: context.task_all([context.create_timer(timedelta(1)), task]),
+        lambda context, task: context.task_any([context.task_all([]), context.create_timer(timedelta(1)), task]),
+    ],
+    ids=["itself", "in task_all", "in task_any"],
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda context: context.call_activity("a"),
+        lambda context: context.call_sub_orchestrator("o"),
+        lambda context: context.create_timer(timedelta(1)),
+        lambda context: context.wait_for_external_event("go"),
+        lambda context: context.call_http("GET", "https://shop.example/"),
+        lambda context: context.call_entity(EntityId("counter", "a"), "get"),
+        lambda context: context.lock_entities([EntityId("counter", "a")]),
+        lambda context: context.task_all([context.call_activity("a")]),
+    ],
+    ids=["activity", "child", "timer", "event", "http", "entity", "lock", "group"],
+)
+def test_waiting_for_a_task_of_another_execution_raises_in_the_code(make, wait):
+    kept = []
+
+    def keeps(context):
+        kept.append(make(context))
+        yield kept[0]
+
+    def takes(context):
+        try:
+            yield wait(context, kept[0])
+        except OrchestrationStateError as refusal:
+            return str(refusal)
+
+    run(keeps)
+
+    assert "belongs to another execution" in output(run(takes))
 
 
 def test_waiting_for_what_is_no_task_may_be_survived():
