@@ -130,6 +130,8 @@ class FailureDetails:
         A class matches its subclasses too; a string matches the qualified or the bare class name. Python's own classes
         are bare here, and may be asked for as ``builtins.ValueError`` too, as the durabletask SDK names them.
         """
+        if error_type is BaseException:
+            return True
         wanted = error_type.removeprefix(BUILTIN) if isinstance(error_type, str) else qualified_name(error_type)
         names = (name for failure in self.all_failures() for name in (failure.error_type, *failure.type_names))
         is_bare = wanted == error_type

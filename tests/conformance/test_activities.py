@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -20,6 +21,7 @@ from orchestrations import (
     OrchestrationContext,
     PayloadRejected,
     RetryPolicy,
+    TaskFailedError,
     TaskNotOpen,
     activity,
     orchestrator,
@@ -227,6 +229,54 @@ def test_what_a_failed_attempt_wrote_in_its_transaction_is_undone(run, how):
     assert [end.type for end in ends.order_by("sequence")] == ["TaskFailed", "TaskCompleted"]
 
 
+SAVED = {"in a savepoint": 2, "after one that was undone": 1, "with a hook that raises": 1}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [*SAVED, "set_rollback", "commit", "a durable block", "an undone block without savepoint", "a closed connection"],
+)
+def test_what_it_wrote_and_its_result_are_kept_or_undone_together(run, how):
+    """Whatever it does with the transaction that it is in."""
+
+    def book() -> None:
+        AuditEntry.objects.create(hub="default", instance_id="trip", actor_name="a", action="book", via="Engine")
+
+    def undo(savepoint: bool) -> None:
+        with suppress(KeyError), transaction.atomic(savepoint=savepoint):
+            book()
+            raise KeyError
+
+    def hook() -> None:
+        raise KeyError
+
+    def durably() -> None:
+        with transaction.atomic(durable=True):
+            book()
+
+    deeds = {
+        "in a savepoint": lambda: transaction.atomic()(book)(),
+        "after one that was undone": lambda: undo(savepoint=True),
+        "with a hook that raises": lambda: transaction.on_commit(hook),
+        "set_rollback": lambda: transaction.set_rollback(True),
+        "commit": connection.commit,
+        "a durable block": durably,
+        "an undone block without savepoint": lambda: undo(savepoint=False),
+        "a closed connection": connection.close,
+    }
+
+    @activity(transactional=True)
+    def books_somehow(how: str) -> str:
+        book()
+        deeds[how]()
+        return how
+
+    status = run(functions.calls, ["books_somehow", how], "order")
+
+    assert status.runtime_status == ("Completed" if how in SAVED else "Failed")
+    assert AuditEntry.objects.filter(instance_id="trip").count() == SAVED.get(how, 0)
+
+
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="while such an activity runs on SQLite nobody else writes")
 def test_what_it_wrote_is_undone_when_its_time_is_over(client, worker, stage):
     client.start_new(functions.calls, "order", ["books_slowly", "trip"])
@@ -238,6 +288,50 @@ def test_what_it_wrote_is_undone_when_its_time_is_over(client, worker, stage):
 
     assert not AuditEntry.objects.filter(instance_id="trip").exists()
     assert HistoryEvent.objects.filter(type=EventType.TASK_COMPLETED).count() == 0
+
+
+# Timeouts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gated", "gated_async"])
+def test_past_the_timeout_of_the_call_the_attempt_fails_and_another_may_follow(client, worker, stage, name):
+    """The call's own goes before the activity's; the attempt is told, and what it returns later is ignored."""
+    stage.gate.clear()
+
+    @orchestrator
+    def impatient(context: OrchestrationContext):
+        try:
+            yield context.call_activity(name, 1, timeout=0.05, retry=THREE_AT_ONCE)
+        except TaskFailedError as error:
+            return [error.is_caused_by(TimeoutError), error.details.message]
+
+    client.start_new(impatient, "order")
+    timed_out, message = worker.run_until_ended("order").output
+
+    assert timed_out and "did not return within 0.05 seconds" in message
+    assert stage.runs[1] == 3
+    assert all(context.is_cancelled() for context in stage.contexts)
+    stage.gate.set()
+    worker.run_until_idle()
+    assert HistoryEvent.objects.filter(type=EventType.TASK_COMPLETED).count() == 0
+
+
+def test_an_activity_that_loses_to_a_timer_runs_on_and_may_be_awaited_later(client, worker, stage):
+    @orchestrator
+    def looks_at_the_clock(context: OrchestrationContext):
+        work, timer = context.call_activity("gated", 1), context.create_timer(timedelta(days=1))
+        winner = yield context.task_any([work, timer])
+        return [winner is timer, (yield work)]
+
+    client.start_new(looks_at_the_clock, "order")
+    worker.runtime.drain(0.0, gives_way=lambda: bool(stage.inside))
+    worker.skip_timers("order")
+    worker.runtime.drain(0.0, gives_way=lambda: Timer.objects.get().state == "Fired")
+    assert not stage.contexts[0].is_cancelled()
+    stage.gate.set()
+
+    assert worker.run_until_ended("order").output == [True, 1]
+    assert stage.runs[1] == 1
 
 
 # The idempotency key --------------------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ def test_raise_from_none_hides_the_cause():
         (CardDeclined, True),
         (ValueError, True),
         (Exception, True),
+        (BaseException, True),
         (KeyError, False),
         ("CardDeclined", True),
         ("ValueError", True),
