@@ -91,6 +91,13 @@ class ActivityWorkItem(models.Model):
     ``visible_at`` lets it fail.
     """
 
+    class RunsOn(models.TextChoices):
+        """What it takes of a worker to run. Workers claim of each kind as many as they have room for."""
+
+        THREAD = "thread", "a thread"
+        LOOP = "loop", "a place on the event loop"
+        NOTHING = "", "not known, or none because there is nothing to run"
+
     id = models.BigAutoField(primary_key=True)
     hub = models.CharField(max_length=HUB_LENGTH)
     instance = models.ForeignKey(
@@ -113,6 +120,15 @@ class ActivityWorkItem(models.Model):
     deferred_until = models.DateTimeField(
         null=True, blank=True, help_text="Until when it may be completed from outside."
     )
+    runs_on = models.CharField(
+        "runs on",
+        max_length=8,
+        choices=RunsOn,
+        default=RunsOn.THREAD,
+        db_default=RunsOn.THREAD,
+        blank=True,
+        help_text="As the worker that scheduled it knew the activity.",
+    )
 
     class Meta:
         db_table = "durable_activity"
@@ -122,6 +138,11 @@ class ActivityWorkItem(models.Model):
         indexes = [
             models.Index(
                 fields=["hub", "visible_at", "id"], name="durable_activity_free", condition=Q(lease_token__isnull=True)
+            ),
+            models.Index(
+                fields=["hub", "runs_on", "visible_at", "id"],
+                name="durable_activity_runs_on",
+                condition=Q(lease_token__isnull=True),
             ),
             models.Index(fields=["lease_token"], name="durable_activity_lease", condition=Q(lease_token__isnull=False)),
         ]

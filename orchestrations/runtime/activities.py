@@ -30,7 +30,7 @@ from orchestrations.runtime.activity_runs import (
     call,
 )
 from orchestrations.runtime.child_processes import ChildProcesses
-from orchestrations.store.contract import ActivityKey, ClaimedActivity
+from orchestrations.store.contract import ActivityKey, ClaimedActivity, RunsOn
 
 logger = logging.getLogger("orchestrations.activities")
 
@@ -108,6 +108,10 @@ class ActivityPool:
         definition = registry.activity(name)
         return definition.is_async and not definition.process
 
+    def runs_on(self, name: str) -> RunsOn:
+        """What activities of that name need here. Raises FunctionNotRegistered."""
+        return RunsOn.LOOP if self.runs_async(name) else RunsOn.THREAD
+
     def has_room(self, name: str, planned: int = 0, planned_seconds: float = 0.0) -> bool:
         """Whether an activity of that name would start soon here.
 
@@ -125,13 +129,13 @@ class ActivityPool:
         return backlog < BACKLOG_SECONDS * quick and on_threads < MOST_QUEUED
 
     @property
-    def room(self) -> int:
-        """How many activities of average length could be taken now and still start soon, whichever they are."""
+    def room(self) -> dict[RunsOn, int]:
+        """How many activities of average length could be taken now and still start soon, by what they need."""
         known = self._durations.seconds.values()
         average = max(sum(known) / len(known) if known else UNKNOWN_SECONDS, 0.0001)
         quick = self.threads - self._slow
         on_threads = min(MOST_QUEUED, int(quick * (1 + BACKLOG_SECONDS / average))) - (self._on_threads - self._slow)
-        return min(on_threads, self.async_activities - self._running_async)
+        return {RunsOn.THREAD: max(0, on_threads), RunsOn.LOOP: max(0, self.async_activities - self._running_async)}
 
     @property
     def _on_threads(self) -> int:

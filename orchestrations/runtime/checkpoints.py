@@ -44,6 +44,7 @@ from orchestrations.store.contract import (
     NewTimer,
     NewWait,
     NewWorkItem,
+    RunsOn,
 )
 from orchestrations.store.entities import release_of_locks
 
@@ -160,11 +161,11 @@ class CheckpointBuilder:
                 checkpoint.messages.append(_message(action, self._now))
         return local
 
-    def _runs_here(self, name: str) -> bool:
+    def _runs_here(self, name: str, runs_on: RunsOn) -> bool:
         """Whether this process runs the activity; if so, it is planned."""
-        if not registry.has_activity(name):  # what no worker has is refused by the pool, and fails
+        if runs_on is RunsOn.NOTHING:  # what no worker has is refused by the pool, and fails
             return not self._workers.have_activity(name)
-        if self._pool.runs_async(name):
+        if runs_on is RunsOn.LOOP:
             has_room = self._pool.has_room(name, self._planned_async)
             self._planned_async += has_room
             return has_room
@@ -182,7 +183,8 @@ class CheckpointBuilder:
         action: ScheduleTask,
         local: list[ClaimedActivity],
     ) -> None:
-        runs_here = self._runs_here(action.name)
+        runs_on = self._pool.runs_on(action.name) if registry.has_activity(action.name) else RunsOn.NOTHING
+        runs_here = self._runs_here(action.name, runs_on)
         if runs_here:
             local.append(
                 ClaimedActivity(
@@ -210,6 +212,7 @@ class CheckpointBuilder:
                 action.timeout_seconds,
                 runs_here,
                 execution.generation,
+                runs_on,
             )
         )
 

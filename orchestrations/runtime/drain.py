@@ -52,6 +52,7 @@ from orchestrations.store.contract import (
     EntityRecord,
     InboxEvent,
     LoadedHistory,
+    RunsOn,
     Store,
 )
 
@@ -349,7 +350,7 @@ class Runtime:
         self._found_instances = self._found_instances or bool(
             checkpoint.children or checkpoint.messages or checkpoint.claimable_at or checkpoint.entity
         )
-        self.intake.has_more = self.intake.has_more or len(checkpoint.work_items) > len(activities)
+        self.intake.expect(item.runs_on for item in checkpoint.work_items if not item.held)
         if checkpoint.ends_execution and not checkpoint.keeps_activities and held.in_flight:
             self.pool.cancel_execution(held.pk, checkpoint.execution)
         if execution is None or execution.completion is not None or checkpoint.completed_at is not None:
@@ -450,7 +451,8 @@ class Runtime:
         self._collected = []
         self.intake.take_unstarted()
         self.pool.abandon_all()
-        self._found_instances = self.intake.has_more = True  # what is given up here is work for whoever comes first
+        self._found_instances = True  # what is given up here is work for whoever comes first
+        self.intake.expect(RunsOn)
         for pk in list(self._held):
             self._forget(pk)
         if not self.lease.is_lost:

@@ -35,6 +35,7 @@ from orchestrations.store import (
     tags,
 )
 from orchestrations.store.contract import (
+    CLAIMED_BESIDES,
     ActivityCompletion,
     ActivityKey,
     Checkpoint,
@@ -49,6 +50,7 @@ from orchestrations.store.contract import (
     Message,
     NewInstance,
     OnDuplicate,
+    RunsOn,
     Store,
 )
 from orchestrations.store.fork_contract import NewFork
@@ -190,8 +192,11 @@ class ComposedStore(Store):
         """What the columns have of the input and history of each {instance pk: execution}."""
 
     @abstractmethod
-    def _take_activities(self, token: int, limit: int) -> list[int]:
-        """Take free, visible work items, the oldest first, in a transaction; returns their primary keys."""
+    def _take_activities(self, token: int, room: Mapping[str, int]) -> list[int]:
+        """Take as many free, visible work items of each kind, the oldest first, in a transaction; their primary keys.
+
+        There is room for at least one of each.
+        """
 
     @abstractmethod
     def _load_activities(self, pks: Collection[int]) -> list[ClaimedActivity]:
@@ -219,8 +224,9 @@ class ComposedStore(Store):
         found = behind.values_list("instance_id", "pk", "execution", *columns)
         return [(owner, InboxEvent(pk, execution, *rows.event_from(*event))) for owner, pk, execution, *event in found]
 
-    def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
-        taken = self._take_activities(token, limit)
+    def claim_activities(self, token: int, on_threads: int, on_loop: int = 0) -> list[ClaimedActivity]:
+        room = {RunsOn.THREAD: on_threads, RunsOn.LOOP: on_loop, RunsOn.NOTHING: CLAIMED_BESIDES}
+        taken = self._take_activities(token, {kind.value: number for kind, number in room.items() if number > 0})
         return large_payloads.read_activities(self._load_activities(taken)) if taken else []
 
     def load_history(self, executions: Mapping[int, int]) -> dict[int, LoadedHistory]:
@@ -291,8 +297,15 @@ class ComposedStore(Store):
             if dropped := [(row,) for pk in held for row in sorted(messages[pk])]:
                 self.tables.delete(InboxMessage, ("id",), dropped)
 
-    def detach_activities(self, token: int, keys: Collection[ActivityKey], delay: timedelta = timedelta()) -> None:
+    def detach_activities(
+        self,
+        token: int,
+        keys: Collection[ActivityKey],
+        delay: timedelta = timedelta(),
+        runs_on: str | None = None,
+    ) -> None:
         by_execution: dict[tuple[int, int], list[int]] = defaultdict(list)
+        known = {} if runs_on is None else {"runs_on": runs_on}
         for key in keys:
             by_execution[key.instance_pk, key.execution].append(key.task_id)
         with self.tables.atomic():
@@ -303,7 +316,11 @@ class ComposedStore(Store):
                         instance_id=pk, execution=execution, task_id__in=batch, lease_token=token
                     )
                     held.filter(pk__in=in_order(held)).update(
-                        lease_token=None, dispatches=F("dispatches") - 1, started_at=None, visible_at=visible_at
+                        lease_token=None,
+                        dispatches=F("dispatches") - 1,
+                        started_at=None,
+                        visible_at=visible_at,
+                        **known,
                     )
 
     # Activities that take long -----------------------------------------------------------------------------------

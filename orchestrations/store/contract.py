@@ -21,6 +21,7 @@ from enum import StrEnum
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.lifecycle import Transition
+from orchestrations.models import ActivityWorkItem
 from orchestrations.store.fork_contract import ForkStore
 from orchestrations.store.lease_contract import LeaseStore
 from orchestrations.store.outbox_contract import NewDeadLetter, NewDelivery
@@ -28,6 +29,9 @@ from orchestrations.store.progress_contract import ProgressStore
 from orchestrations.store.task_contract import NewTask, SettledTask
 from orchestrations.store.upkeep_contract import UndoneEnd, UpkeepStore
 
+RunsOn = ActivityWorkItem.RunsOn
+
+CLAIMED_BESIDES = 100  # work items with each claim, besides those that it has room for
 OVERDUE = timedelta(milliseconds=200)  # work that waits so long is more than those who drain can take
 
 
@@ -180,6 +184,7 @@ class NewWorkItem:
     timeout_seconds: float | None
     held: bool
     generation: int = 1
+    runs_on: str = RunsOn.THREAD
 
 
 @dataclass(slots=True)
@@ -204,6 +209,8 @@ class ClaimedActivity:
     """What the try before gave with its last heartbeat, as JSON text."""
     deferred_until: datetime | None = None
     """Set where it waited for its completion from outside, in vain: it is not to run, but to fail."""
+    runs_on: str = RunsOn.THREAD
+    """What it needs as far as its row knows; the code of whoever claims it may be another."""
 
 
 @dataclass(slots=True)
@@ -442,12 +449,25 @@ class Store(ForkStore, LeaseStore, ProgressStore, UpkeepStore):
         """Delete inbox rows that mean nothing any more, by {instance pk: row ids}, and give those leases back."""
 
     @abstractmethod
-    def claim_activities(self, token: int, limit: int) -> list[ClaimedActivity]:
-        """Take up to ``limit`` free, visible work items, oldest first, counting the dispatch before they run."""
+    def claim_activities(self, token: int, on_threads: int, on_loop: int = 0) -> list[ClaimedActivity]:
+        """Take free, visible work items, the oldest of each kind first, counting the dispatch before they run.
+
+        Up to so many that need a thread, so many that need a place on the event loop, and CLAIMED_BESIDES that need
+        neither or of which it is not known: a kind that is full is in nobody's way.
+        """
 
     @abstractmethod
-    def detach_activities(self, token: int, keys: Collection[ActivityKey], delay: timedelta = timedelta()) -> None:
-        """Give work items back unrun, free for any worker after ``delay``; their dispatch is uncounted."""
+    def detach_activities(
+        self,
+        token: int,
+        keys: Collection[ActivityKey],
+        delay: timedelta = timedelta(),
+        runs_on: str | None = None,
+    ) -> None:
+        """Give work items back unrun, free for any worker after ``delay``; their dispatch is uncounted.
+
+        With ``runs_on`` they are known to need that from now on.
+        """
 
     @abstractmethod
     def complete_activities(self, token: int, completions: Sequence[ActivityCompletion]) -> int:

@@ -321,12 +321,12 @@ class OrmStore(ComposedStore):
                 loaded.append(*_event(row, row.timestamp, row.sequence))
         return found
 
-    def _take_activities(self, token: int, limit: int) -> list[int]:
+    def _take_activities(self, token: int, room: Mapping[str, int]) -> list[int]:
         items = self.tables.rows(ActivityWorkItem)
         now = self.tables.now()
-        free = items.filter(hub=self.hub, lease_token__isnull=True, visible_at__lte=now)
+        free = items.filter(hub=self.hub, lease_token__isnull=True, visible_at__lte=now).order_by("visible_at", "pk")
         with self.tables.atomic():
-            taken = [row.pk for row in skip_locked(free.order_by("visible_at", "pk"))[:limit]]
+            taken = [row.pk for kind, number in room.items() for row in skip_locked(free.filter(runs_on=kind))[:number]]
             items.filter(pk__in=taken).update(lease_token=token, dispatches=F("dispatches") + 1, started_at=now)
         return taken
 
@@ -355,6 +355,7 @@ class OrmStore(ComposedStore):
             heartbeat_timeout_seconds=scheduled_with.get("heartbeat_timeout_seconds"),
             heartbeat_details=item.heartbeat_details or scheduled_with.get("heartbeat_details"),
             deferred_until=item.deferred_until,
+            runs_on=item.runs_on,
         )
 
     def fire_timers(self, limit: int = 500) -> int:

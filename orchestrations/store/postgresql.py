@@ -6,7 +6,7 @@ checks its condition again on the row's newest version; every condition that a l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2s
 from typing import Any
@@ -31,6 +31,7 @@ from orchestrations.store.sql import (
     INSTANCE,
     NUMBER,
     REAL,
+    TEXT,
     TIMER,
     Column,
     SqlTables,
@@ -41,6 +42,7 @@ from orchestrations.store.sql import (
 from orchestrations.store.sql_store import CLAIMED, SqlStore
 from orchestrations.store.tables import Fenced, TaskKey
 
+ROOM = (("runs_on", TEXT), ("room", NUMBER))
 CHECKPOINT = checkpoint_updates(lambda name: f"b.{name}")
 
 
@@ -206,16 +208,20 @@ class PostgresqlStore(SqlStore):
             AND (k.takes_all = 1 OR o.visible_at <= {self.tables.NOW}) ORDER BY o.id LIMIT %s"""
         return f"CROSS JOIN LATERAL ({first}) AS m", [limit]
 
-    def _take_activities(self, token: int, limit: int) -> list[int]:
+    def _take_activities(self, token: int, room: Mapping[str, int]) -> list[int]:
         now = self.tables.NOW
+        kinds, parameters = self.tables.source("k", ROOM, list(room.items()))
         taken = self.tables.fetch(
             f"""WITH free AS MATERIALIZED (
-                SELECT id FROM {ACTIVITY} WHERE hub = %s AND lease_token IS NULL AND visible_at <= {now}
-                ORDER BY visible_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+                SELECT f.id FROM {kinds} CROSS JOIN LATERAL (
+                    SELECT id FROM {ACTIVITY}
+                    WHERE hub = %s AND runs_on = k.runs_on AND lease_token IS NULL AND visible_at <= {now}
+                    ORDER BY visible_at, id LIMIT k.room FOR NO KEY UPDATE SKIP LOCKED
+                ) AS f
             )
             UPDATE {ACTIVITY} AS a SET lease_token = %s, dispatches = a.dispatches + 1, started_at = {now}
             FROM free WHERE a.id = free.id RETURNING a.id""",
-            [self.hub, limit, token],
+            [*parameters, self.hub, token],
         )
         return [pk for (pk,) in taken]
 

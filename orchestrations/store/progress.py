@@ -13,7 +13,7 @@ from orchestrations.store.progress_contract import ActivityAttempt, DeferredActi
 from orchestrations.store.rows import Row
 from orchestrations.store.tables import Tables
 
-DEFERRED_COLUMNS = ("heartbeat_details", "lease_token", "visible_at", "deferred_until")
+DEFERRED_COLUMNS = ("heartbeat_details", "lease_token", "visible_at", "deferred_until", "runs_on")
 
 
 def record_heartbeats(tables: Tables, token: int, heartbeats: Sequence[Heartbeat]) -> set[ActivityAttempt]:
@@ -34,7 +34,7 @@ def defer(tables: Tables, token: int, deferred: Sequence[DeferredActivity]) -> i
         for one in deferred:
             end = now + one.timeout
             due = end if one.silence is None else min(end, now + one.silence)
-            given.append((*_key(one.of), one.details, None, due, end))
+            given.append((*_key(one.of), one.details, None, due, end, ActivityWorkItem.RunsOn.NOTHING.value))
         return len(tables.update_held(token, DEFERRED_COLUMNS, given))
 
 

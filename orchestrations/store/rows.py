@@ -76,6 +76,7 @@ ACTIVITY_COLUMNS = (
     "dispatches",
     "lease_token",
     "generation",
+    "runs_on",
 )
 TIMER_COLUMNS = ("hub", "instance_id", "execution", "task_id", "attempt", "due_at", "state")
 WAIT_COLUMNS = (
@@ -257,6 +258,7 @@ def activity_row(hub: str, checkpoint: Checkpoint, item: NewWorkItem, token: int
         now,
         *held,
         item.generation,
+        item.runs_on,
     )
 
 

@@ -63,7 +63,7 @@ def claimed_instance(row: rows.Row) -> ClaimedInstance:
 def claimed_activity(row: rows.Row) -> ClaimedActivity:
     """From a work item with its instance's id and the payload and attributes of its TaskScheduled event."""
     pk, instance_id, execution, task_id, attempt, name, payload, timeout_seconds, dispatches = row[:9]
-    attributes, generation, heartbeat_details, deferred_until = row[9:]
+    attributes, generation, heartbeat_details, deferred_until, runs_on = row[9:]
     options = rows.scheduled_with(attributes)
     return ClaimedActivity(
         instance_pk=pk,
@@ -80,6 +80,7 @@ def claimed_activity(row: rows.Row) -> ClaimedActivity:
         heartbeat_timeout_seconds=options.get("heartbeat_timeout_seconds"),
         heartbeat_details=heartbeat_details or options.get("heartbeat_details"),
         deferred_until=instant_or_none(deferred_until),
+        runs_on=runs_on,
     )
 
 
@@ -167,7 +168,8 @@ class SqlStore(ComposedStore):
         source, parameters = self.tables.source("k", ID, [(pk,) for pk in pks])
         loaded = self.tables.fetch(
             f"""SELECT a.instance_id, i.instance_id, a.execution, a.task_id, a.attempt, a.name, h.payload,
-                a.timeout_seconds, a.dispatches, h.attributes, a.generation, a.heartbeat_details, a.deferred_until
+                a.timeout_seconds, a.dispatches, h.attributes, a.generation, a.heartbeat_details, a.deferred_until,
+                a.runs_on
                 FROM {source} CROSS JOIN {ACTIVITY} AS a CROSS JOIN {INSTANCE} AS i LEFT JOIN {HISTORY} AS h
                 ON h.instance_id = a.instance_id AND h.execution = a.execution AND h.sequence = a.sequence
                 WHERE a.id = k.id AND i.id = a.instance_id ORDER BY a.visible_at, a.id""",

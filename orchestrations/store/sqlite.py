@@ -5,7 +5,7 @@ Rows to insert go through ``executemany``, sets of keys as one JSON parameter. T
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,13 +148,15 @@ class SqliteStore(SqlStore):
             )
         return self.taken(claimed, {pk for pk, lease_token, _ in found if lease_token is None})
 
-    def _take_activities(self, token: int, limit: int) -> list[int]:
+    def _take_activities(self, token: int, room: Mapping[str, int]) -> list[int]:
         now = self.tables.NOW
+        of_kind = f"""SELECT * FROM (
+            SELECT id FROM {ACTIVITY} WHERE hub = %s AND runs_on = %s AND lease_token IS NULL AND visible_at <= {now}
+            ORDER BY visible_at, id LIMIT %s)"""
         taken = self.tables.fetch(
-            f"UPDATE {ACTIVITY} SET lease_token = %s, dispatches = dispatches + 1, started_at = {now} WHERE id IN ("
-            f"SELECT id FROM {ACTIVITY} WHERE hub = %s AND lease_token IS NULL AND visible_at <= {now} "
-            "ORDER BY visible_at, id LIMIT %s) RETURNING id",
-            [token, self.hub, limit],
+            f"UPDATE {ACTIVITY} SET lease_token = %s, dispatches = dispatches + 1, started_at = {now} "
+            f"WHERE id IN ({' UNION ALL '.join([of_kind] * len(room))}) RETURNING id",
+            [token, *(parameter for kind, number in room.items() for parameter in (self.hub, kind, number))],
         )
         return [pk for (pk,) in taken]
 

@@ -14,7 +14,7 @@ from orchestrations import activity
 from orchestrations.runtime import activities
 from orchestrations.runtime.activities import ActivityPool, FinishedActivity
 from orchestrations.runtime.activity_runs import key_of
-from orchestrations.store.contract import ActivityKey, ClaimedActivity
+from orchestrations.store.contract import ActivityKey, ClaimedActivity, RunsOn
 from tests.runtime.functions import Stage
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -214,7 +214,7 @@ def test_nothing_queues_behind_what_is_slow(pool, stage, eventually, monkeypatch
     monkeypatch.setattr(activities, "BACKLOG_SECONDS", 0.1)
 
     assert not pool.has_room("work")
-    assert pool.room <= 0
+    assert pool.room[RunsOn.THREAD] == 0
 
 
 def test_beside_a_slow_one_there_is_room_for_what_the_other_threads_can_do(pool, stage, eventually, monkeypatch):
@@ -226,7 +226,7 @@ def test_beside_a_slow_one_there_is_room_for_what_the_other_threads_can_do(pool,
     monkeypatch.setattr(activities, "BACKLOG_SECONDS", 0.1)
 
     assert pool.has_room("work", planned=20, planned_seconds=0.02)
-    assert 1 <= pool.room <= 101
+    assert 1 <= pool.room[RunsOn.THREAD] <= 101
 
 
 def test_places_for_asynchronous_activities_count_where_there_are_such(pool, monkeypatch):
@@ -245,14 +245,14 @@ def test_async_activities_have_places_of_their_own(pool, ends, stage, eventually
     eventually(lambda: len(stage.inside) == ASYNC)
 
     assert not pool.has_room("gated_async")
-    assert pool.room == 0, "what is taken now may be another of them"
+    assert pool.room[RunsOn.LOOP] == 0 < pool.room[RunsOn.THREAD]
     for number in range(THREADS):
         assert pool.has_room("gated", planned=THREADS - 1 - number), "the threads are free"
         pool.submit(call("gated", f"slow {number}", task_id=10 + number))
     stage.gate.set()
     ends(ASYNC + THREADS)
     assert pool.has_room("gated_async", planned=ASYNC - 1)
-    assert pool.room > 0
+    assert pool.room[RunsOn.LOOP] > 0
 
 
 @pytest.mark.parametrize("how", ["in time", "given up", "abandoned"])

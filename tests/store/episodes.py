@@ -15,6 +15,7 @@ from orchestrations.store.contract import (
     ClaimedInstance,
     Message,
     NewWorkItem,
+    RunsOn,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,8 +54,15 @@ def ended(claimed: ClaimedInstance, **changes: Any) -> Checkpoint:
     return checkpoint(claimed, **(values | changes))
 
 
-def scheduled(task_id: int = 0, *, sequence: int = 1, attempt: int = 1, held: bool = False) -> NewWorkItem:
-    return NewWorkItem(task_id, attempt, sequence, "charge", None, held)
+def scheduled(
+    task_id: int = 0,
+    *,
+    sequence: int = 1,
+    attempt: int = 1,
+    held: bool = False,
+    runs_on: str = RunsOn.THREAD,
+) -> NewWorkItem:
+    return NewWorkItem(task_id, attempt, sequence, "charge", None, held, runs_on=runs_on)
 
 
 def key(claimed: ClaimedInstance, task_id: int = 0) -> ActivityKey:

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrations.core.events import EventType
 from orchestrations.models import ActivityWorkItem
+from orchestrations.store.contract import RunsOn
 from tests.store.episodes import HOUR, checkpoint, completion, ended, event, inbox, key, scheduled
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,34 @@ def test_one_that_is_born_held_is_nobody_elses(store, scheduling, token):
     item = ActivityWorkItem.objects.get()
     assert (item.lease_token, item.dispatches) == (token, 1)
     assert item.started_at is not None
+
+
+@pytest.mark.parametrize(
+    ("room", "claimed"),
+    [((2, 3), [0, 1, 2, 3, 4, 5, 8]), ((0, 1), [1, 2, 5, 8]), ((1, 0), [0, 2, 5, 8]), ((0, 0), [2, 5, 8])],
+)
+def test_of_each_kind_as_many_are_claimed_as_there_is_room_for(store, scheduling, token, room, claimed):
+    """And all that need no room: a kind that is full is in nobody's way."""
+    kinds = [RunsOn.THREAD, RunsOn.LOOP, RunsOn.NOTHING]
+    scheduling(*(scheduled(number, runs_on=kinds[number % 3]) for number in range(9)))
+    if room == (2, 3):
+        ActivityWorkItem.objects.filter(task_id=7).delete()
+
+    works = store.claim_activities(token, *room)
+
+    assert [work.task_id for work in works] == claimed
+    assert [work.runs_on for work in works] == [kinds[number % 3] for number in claimed]
+
+
+def test_what_is_given_back_can_be_told_what_it_needs(store, scheduling, token):
+    given_back = scheduling(scheduled(0), scheduled(1))
+    store.claim_activities(token, 10)
+
+    store.detach_activities(token, [key(given_back, 0)], runs_on=RunsOn.LOOP)
+    store.detach_activities(token, [key(given_back, 1)])
+
+    assert [(work.task_id, work.dispatches) for work in store.claim_activities(token, 0, 10)] == [(0, 1)]
+    assert [(work.task_id, work.dispatches) for work in store.claim_activities(token, 10, 0)] == [(1, 1)]
 
 
 def test_the_oldest_are_claimed_first(store, scheduling, token):

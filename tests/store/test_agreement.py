@@ -33,6 +33,7 @@ from orchestrations.store.contract import (
     NewTimer,
     NewWait,
     OnDuplicate,
+    RunsOn,
     Store,
 )
 from orchestrations.store.orm import OrmStore
@@ -43,6 +44,7 @@ pytestmark = pytest.mark.django_db
 TABLES: tuple[type[models.Model], ...] = (Instance, HistoryEvent, InboxMessage, Timer, ActivityWorkItem, OpenWait)
 FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 IDS = ("a", "b", "c")
+KINDS = list(RunsOn)
 TEXTS = st.sampled_from([None, "1", '{"a":"\\"\\\\"}', '"é{},NULL"', '"' + "x" * 500 + '"'])
 
 
@@ -117,7 +119,9 @@ class Bench:
             one,
             history=[raised(), event(EventType.TASK_SCHEDULED, task_id=task_id, payload=text)],
             consumed=[message.pk for message in one.messages],
-            work_items=[scheduled(task_id, sequence=one.last_sequence + 2, held=episode.pop("held"))],
+            work_items=[
+                scheduled(task_id, sequence=one.last_sequence + 2, held=episode.pop("held"), runs_on=KINDS[task_id % 3])
+            ],
             timers=[NewTimer(task_id, 0, PAST), NewTimer(task_id, 1, FUTURE)],
             opened_waits=[NewWait(task_id, "x", NOON, FUTURE, "t" * 400, text)],
             cancelled_timers=[(number, 1) for number in range(10, task_id, 2)],
@@ -153,7 +157,7 @@ class Bench:
             self.store.drop_messages(token, messages)
 
     def run(self, worker: int) -> Any:
-        works = self.store.claim_activities(self.tokens[worker], 50)
+        works = self.store.claim_activities(self.tokens[worker], 50, 2)
         self.running[worker] += works
         return sorted(
             (work.instance_id, work.execution, work.task_id, work.attempt, work.dispatches, work.input or "")
