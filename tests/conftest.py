@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 
-from tests import emptying, waiting
+from tests import emptying, migrated, waiting
 
 emptying.install()
 
@@ -29,8 +29,23 @@ def django_db_modify_db_settings(tmp_path_factory, django_db_modify_db_settings_
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker):
+def kept_database(request):
+    """Where the migrated SQLite database is, from the second run on."""
+    return request.config.cache.mkdir("migrated") / f"{migrated.fingerprint()}.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def django_db_use_migrations(django_db_use_migrations, kept_database):
+    """What pytest-django asks just before it makes the databases."""
+    migrated.begin_with(kept_database)
+    return django_db_use_migrations
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker, kept_database):
     """PostgreSQL drops no database that has sessions, and processes that tests killed may leave theirs for a moment."""
+    if connection.vendor == "sqlite" and not kept_database.exists():
+        migrated.keep(kept_database, connection.alias)
     yield
     with django_db_blocker.unblock():
         if connection.vendor == "postgresql":
