@@ -37,6 +37,7 @@ logger = logging.getLogger("orchestrations.activities")
 BACKLOG_SECONDS = 0.1  # work queued in this process; what would wait longer is left for others to take
 UNKNOWN_SECONDS = 0.05  # taken as the duration of an activity that this process has not run yet
 MOST_QUEUED = 512  # however quick they are
+LONGEST_POSTPONED = 30.0  # between two tries to record what the database does not take
 SMOOTHING = 0.2  # weight of the newest duration in the running average
 
 
@@ -73,6 +74,7 @@ class ActivityPool:
         self._running: dict[int, RunningActivity] = {}  # by id()
         self._running_async = 0
         self._finished: deque[FinishedActivity] = deque()
+        self._postponed: list[tuple[float, FinishedActivity]] = []  # by time.monotonic()
         self._durations = Durations(UNKNOWN_SECONDS, SMOOTHING)
         self._alive = 0
         self._started: set[threading.Thread] = set()
@@ -174,13 +176,15 @@ class ActivityPool:
         """The work items of all that is submitted and not yet collected."""
         with self._lock:
             unended = [item.key for item in (*self._queue, *self._running.values())]
-            return unended + [finished.key for finished in self._finished]
+            return unended + [one.key for one in (*self._finished, *(one for _, one in self._postponed))]
 
     def take_finished(self) -> list[FinishedActivity]:
         """What has ended since the last call, in the order of ending."""
+        now = time.monotonic()
         with self._lock:
-            finished = list(self._finished)
+            finished = list(self._finished) + [one for due, one in self._postponed if due <= now]
             self._finished.clear()
+            self._postponed = [(due, one) for due, one in self._postponed if due > now]
             self._slow = self._count_slow()
         return finished
 
@@ -193,6 +197,13 @@ class ActivityPool:
                 break
             slow += not item.is_async
         return slow
+
+    def postpone(self, finished: list[FinishedActivity]) -> None:
+        """Return what the database does not take just now, to be collected when it is worth another try."""
+        if finished:
+            now = time.monotonic()
+            with self._lock:
+                self._postponed += [(now + min(2.0**one.refusals, LONGEST_POSTPONED), one) for one in finished]
 
     def put_back(self, finished: list[FinishedActivity]) -> None:
         """Return what could not be recorded, to be collected again."""
@@ -287,6 +298,7 @@ class ActivityPool:
                 self._abandon(item)
             self._queue.clear()
             self._finished.clear()
+            self._postponed.clear()
             self._backlog = 0.0
 
     def _abandon(self, item: RunningActivity) -> None:

@@ -111,6 +111,8 @@ class FinishedActivity:
     """Its own transaction has recorded it already, or its work item is gone: there is nothing to write."""
     is_doubtful: bool = False
     """Its own transaction may have recorded another end: this one counts only while the work item is still there."""
+    refusals: int = 0
+    """How often the database, though it was there, did not take it."""
 
     @property
     def key(self) -> ActivityKey:

@@ -11,9 +11,10 @@ from datetime import timedelta
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from orchestrations.core.events import EventType
+from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
 from orchestrations.errors import PayloadNotKept
+from orchestrations.models import HistoryEvent as HistoryRow
 from orchestrations.models import Instance
 from orchestrations.runtime.activity_runs import FinishedActivity
 from orchestrations.store.contract import ActivityCompletion, Checkpoint, CommitResult, Store
@@ -22,6 +23,8 @@ logger = logging.getLogger("orchestrations.runtime")
 
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # pauses while the database is away or a deadlock is resolved
 SINGLE_RETRY_SECONDS = (0.05,)  # for each of a batch that the database does not take, though it is there
+MOST_REFUSED = 3  # ends of activities that the database does not take, before the rest of the batch waits too
+MOST_REFUSALS = 10  # of one end, before the activity counts as failed because of it
 REFUSED_DELAY = timedelta(seconds=30)  # before an instance that the database refuses is tried again
 
 
@@ -65,11 +68,38 @@ class Committer:
             lost |= self._commit(token, [checkpoint], pauses, was_cut=was_cut or is_cut).lost
         return CommitResult(lost)
 
-    def finish(self, token: int, finished: Sequence[FinishedActivity]) -> None:
+    def finish(self, token: int, finished: Sequence[FinishedActivity]) -> list[FinishedActivity]:
         """Put the ends of activities into inboxes, and leave those open that are completed from outside.
 
-        Raises as ``complete`` does.
+        Returns those that the database, though it is there, does not take just now, for a time limit or a lock; they
+        are in nobody's way. Raises as ``complete`` does; then nothing is lost by giving all of them again.
         """
+        try:
+            self._finish(token, finished)
+        except (OperationalError, InterfaceError) as error:
+            self._raise_unless_there(error)
+        else:
+            return []
+        left: list[FinishedActivity] = []
+        for position, one in enumerate(finished):
+            if len(left) >= MOST_REFUSED:  # it is not about these, so do not wait for each of the others
+                return left + list(finished[position:])
+            try:
+                self._finish(token, [one if one.refusals < MOST_REFUSALS else _given_up(one)])
+            except (OperationalError, InterfaceError) as error:
+                self._raise_unless_there(error)
+                one.refusals += 1
+                logger.error("The end of an activity is not taken, and tried again later. key=%s: %s", one.key, error)
+                left.append(one)
+        return left
+
+    def _raise_unless_there(self, error: Exception) -> None:
+        """Raise what a statement met, unless the database is there for others."""
+        connections[self._store.using].close()
+        if not self._takes_writes():
+            raise error
+
+    def _finish(self, token: int, finished: Sequence[FinishedActivity]) -> None:
         if deferred := [one.deferred for one in finished if one.deferred is not None]:
             self._store.defer_activities(token, deferred)
         if ends := _completions(finished):
@@ -123,13 +153,26 @@ class Committer:
         raise AssertionError("unreachable")
 
     def _written_before(self, checkpoints: Sequence[Checkpoint], lost: set[int]) -> set[int]:
-        """Which of the instances that did not answer stand exactly where our first, unanswered commit put them."""
+        """Which of the instances that did not answer stand exactly where our first, unanswered commit put them.
+
+        Whoever holds the lease now may have come as far by other events: by what the activity returned to them.
+        """
         rows = Instance.objects.using(self._store.using).filter(pk__in=lost)
         stand = {
             pk: (execution, sequence)
             for pk, execution, sequence in rows.values_list("pk", "execution", "last_sequence")
         }
-        return {c.pk for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)}
+        there = [c for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)]
+        return {checkpoint.pk for checkpoint in there if self._has_history_of(checkpoint)}
+
+    def _has_history_of(self, checkpoint: Checkpoint) -> bool:
+        written = HistoryRow.objects.using(self._store.using).filter(
+            instance_id=checkpoint.pk,
+            execution=checkpoint.new_execution,
+            sequence__in=[event.sequence for event in checkpoint.history],
+        )
+        ours = {(one.sequence, str(one.type), one.timestamp, one.task_id) for one in checkpoint.history}
+        return set(written.values_list("sequence", "type", "timestamp", "task_id")) == ours
 
     def _refused(self, token: int, checkpoint: Checkpoint, error: Exception) -> CommitResult:
         logger.error("What instance pk=%s wants to write is refused: %s", checkpoint.pk, error)
@@ -144,6 +187,20 @@ def _completions(finished: Sequence[FinishedActivity]) -> list[ActivityCompletio
     return [ActivityCompletion(one.key, one.work.attempt, one.event) for one in finished if one.event is not None]
 
 
+def _given_up(finished: FinishedActivity) -> FinishedActivity:
+    """The end of an activity whose result the database has not taken for minutes."""
+    if finished.event is None or finished.event.type is not EventType.TASK_COMPLETED:
+        return finished
+    reason = RuntimeError(
+        f"The database did not take the result of {finished.work.name!r}, however often it was tried."
+    )
+    return replace(finished, event=_as_failure(finished.event, reason))
+
+
 def _failed(completion: ActivityCompletion, error: Exception) -> ActivityCompletion:
+    return replace(completion, event=_as_failure(completion.event, error))
+
+
+def _as_failure(event: HistoryEvent, error: Exception) -> HistoryEvent:
     payload = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
-    return replace(completion, event=replace(completion.event, type=EventType.TASK_FAILED, payload=payload))
+    return replace(event, type=EventType.TASK_FAILED, payload=payload)

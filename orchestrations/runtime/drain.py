@@ -199,7 +199,7 @@ class Runtime:
             else:
                 elsewhere.append(finished)
         if elsewhere:
-            self._committer.finish(token, elsewhere)
+            self.pool.postpone(self._committer.finish(token, elsewhere))
             self._found_instances = True
         return local
 
@@ -275,7 +275,7 @@ class Runtime:
                 self._settle(held, checkpoint, activities, is_lost=held.pk in lost)
         unwritten = [finished for pk in (*lost, *abandoned, *dropped) for finished in local.get(pk, ())]
         if unwritten:  # the instance learns of them when it is next taken up, here or elsewhere
-            self._committer.finish(token, unwritten)
+            self.pool.postpone(self._committer.finish(token, unwritten))
         if abandoned:
             self._abandon(token, abandoned)
         if dropped:
@@ -410,7 +410,7 @@ class Runtime:
                 finished = self.pool.take_finished()
                 self._in_hand[id(finished)] = finished
             if unrecorded := [one for one in finished if not one.recorded]:
-                self._committer.finish(self.lease.token, unrecorded)
+                self.pool.postpone(self._committer.finish(self.lease.token, unrecorded))
             if finished:
                 self.store.notify_workers()
         except Exception:  # the edge of the process: a result that is lost here would never be noticed

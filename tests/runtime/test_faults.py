@@ -8,8 +8,9 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection
 from django.db.models import F
 
+from orchestrations import activity, orchestrator
 from orchestrations.models import ActivityWorkItem, AuditEntry, HistoryEvent, InboxMessage, Instance, WorkerLease
-from orchestrations.runtime import committer, drain, instances
+from orchestrations.runtime import activities, committer, drain, instances
 from tests.runtime import functions
 
 
@@ -67,6 +68,42 @@ def test_a_commit_without_an_answer_has_its_effect_once(client, worker, stage, m
     assert worker.run_until_ended("order").output == [0, 1, 2]
     assert stage.runs == dict.fromkeys(range(3), 1)
     assert events("order") == ["ExecutionStarted", *["TaskScheduled", "TaskCompleted"] * 3, "ExecutionCompleted"]
+
+
+def test_a_commit_without_an_answer_is_not_taken_for_another_workers(client, make_worker, stage, monkeypatch):
+    """It has lost its lease meanwhile, and whoever has it now has come as far, by another result of the activity."""
+    draws = iter([1, 2])
+
+    @activity
+    def draw(_: object) -> int:
+        return next(draws)
+
+    @orchestrator
+    def draws_and_waits(context):
+        drawn = yield context.call_activity("draw", None)
+        yield context.wait_for_external_event("go")
+        return drawn
+
+    worker, second = make_worker(), make_worker()
+    commit = worker.runtime.store.commit
+
+    def overtaken(token, checkpoints):
+        if any(event.type == "TaskCompleted" for checkpoint in checkpoints for event in checkpoint.history):
+            monkeypatch.setattr(worker.runtime.store, "commit", commit)
+            WorkerLease.objects.filter(token=token).update(expires_at=F("started_at"))
+            worker.runtime.store.recover()
+            second.run_until_idle()
+            raise OperationalError("the connection was cut")
+        return commit(token, checkpoints)
+
+    monkeypatch.setattr(worker.runtime.store, "commit", overtaken)
+    client.start_new(draws_and_waits, "order")
+    worker.runtime.drain(1.0)
+    assert HistoryEvent.objects.get(type="TaskCompleted").payload == "2"
+    worker.runtime.lease.is_lost = True  # as its heart will tell it
+
+    client.raise_event("order", "go")
+    assert worker.run_until_ended("order").output == 2
 
 
 @pytest.mark.parametrize("fault", [cut_before, cut_after])
@@ -339,6 +376,86 @@ def test_an_activity_result_that_the_database_refuses_is_a_failure(
 
     assert worker.run_until_ended("good").output == "good"
     assert "it does not fit" in worker.run_until_ended("bad").failure_details.message
+
+
+@pytest.mark.parametrize("is_detached", [True, False], ids=["detached", "in a drain"])
+@pytest.mark.parametrize("name", ["gated", "gated_async"])
+def test_an_end_that_the_database_does_not_take_just_now_waits_alone(
+    client, make_worker, stage, drain_until_inside, monkeypatch, eventually, name, is_detached
+):
+    """For a lock or a time limit that it meets each time, though the database is there."""
+    worker, second = make_worker(), make_worker()
+    for value in ("bad", "good"):
+        client.start_new(functions.calls, value, [name, value])
+    drain_until_inside(worker, 2)  # so that the instances are nobody's, and are told by messages
+    store = worker.runtime.store
+    complete, tries = store.complete_activities, []
+
+    def refuse(token, completions):
+        tries.append(len(completions))
+        if any(completion.event.payload == '"bad"' for completion in completions):
+            raise OperationalError("canceling statement due to lock timeout")
+        return complete(token, completions)
+
+    monkeypatch.setattr(store, "complete_activities", refuse)
+    worker.runtime._is_draining = not is_detached
+    stage.gate.set()
+    if not is_detached:
+        eventually(lambda: worker.runtime.pool.in_flight == 0)
+        worker.runtime.drain(0.0)
+    assert second.run_until_ended("good").output == "good"
+
+    client.start_new(functions.calls, "later", ["work", 1])
+    assert worker.run_until_ended("later").output == 1, "nor is other work held up"
+    assert len(tries) < 20
+    monkeypatch.setattr(store, "complete_activities", complete)
+    assert worker.run_until_ended("bad").output == "bad"
+    assert stage.runs == {"bad": 1, "good": 1, 1: 1}
+
+
+def test_an_end_that_the_database_never_takes_is_a_failure_at_last(
+    client, worker, stage, drain_until_inside, monkeypatch
+):
+    monkeypatch.setattr(activities, "LONGEST_POSTPONED", 0.0)
+    client.start_new(functions.calls, "order", ["gated", "bad"])
+    drain_until_inside(worker)
+    complete, tries = worker.runtime.store.complete_activities, []
+
+    def refuse(token, completions):
+        tries.append(completions)
+        if any(completion.event.payload == '"bad"' for completion in completions):
+            raise OperationalError("canceling statement due to statement timeout")
+        return complete(token, completions)
+
+    monkeypatch.setattr(worker.runtime.store, "complete_activities", refuse)
+    stage.gate.set()
+
+    assert "did not take the result of 'gated'" in worker.run_until_ended("order").failure_details.message
+    assert len(tries) > committer.MOST_REFUSALS
+
+
+def test_where_the_database_takes_no_end_at_all_no_time_is_lost_with_each(
+    client, worker, stage, drain_until_inside, monkeypatch, eventually
+):
+    for number in range(4):
+        client.start_new(functions.calls, f"order-{number}", ["gated", number])
+    drain_until_inside(worker, 4)
+    complete, tries = worker.runtime.store.complete_activities, []
+    worker.runtime._is_draining = True
+    stage.gate.set()
+    eventually(lambda: worker.runtime.pool.in_flight == 0)
+
+    def refuse(token, completions):
+        tries.append(len(completions))
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(worker.runtime.store, "complete_activities", refuse)
+    worker.runtime.turn()
+    assert tries == [4] + [1] * committer.MOST_REFUSED
+
+    monkeypatch.setattr(worker.runtime.store, "complete_activities", complete)
+    assert [worker.run_until_ended(f"order-{number}").output for number in range(4)] == [0, 1, 2, 3]
+    assert set(stage.runs.values()) == {1}
 
 
 def test_a_defect_that_one_instance_meets_leaves_the_others_alone(client, worker, stage, monkeypatch):
