@@ -2,8 +2,8 @@
 
 Beyond msgspec's own types (dataclasses, datetimes, Decimal, UUID, enums, TypedDict, NamedTuple, attrs, Struct) these
 are pydantic models where pydantic is in use, Django's TextChoices and IntegerChoices, classes with ``to_json`` and
-``from_json``, and, outward only, subclasses of str, int and float, lazy strings of Django, and any other mapping or
-sequence.
+``from_json``, and, outward only, SimpleNamespaces, subclasses of str, int and float, lazy strings of Django, and any
+other mapping or sequence.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, TypeAlias, get_origin
 
 import msgspec
@@ -65,9 +66,11 @@ def to_encodable(value: Any) -> Any:
         return str(value)
     kind = type(value)
     if _is_pydantic(kind):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", round_trip=True)
     if _has_json_methods(kind):
         return kind.to_json(value)
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
     if isinstance(value, Mapping) and not isinstance(value, dict):
         return dict(value)
     if isinstance(value, Sequence | deque) and not isinstance(value, list | tuple):
@@ -75,21 +78,40 @@ def to_encodable(value: Any) -> Any:
     raise UnsupportedValue(f"{kind.__qualname__} has no JSON form")
 
 
+def has_form_of_its_own(value: object) -> bool:
+    """Whether the value's class says what its JSON is, by code that may fail."""
+    return _is_pydantic(type(value)) or _has_json_methods(type(value))
+
+
+def read_model(model: Any, value: Any) -> Any:
+    """A pydantic model of a JSON value, whose members have the names of fields or aliases.
+
+    Read as JSON: a strict model takes no text for a date from Python. Raises pydantic's ValidationError, and what its
+    validators raise.
+    """
+    return model.model_validate_json(msgspec.json.encode(value), by_name=True)
+
+
 def _from_decoded(kind: type, value: Any) -> Any:
-    """msgspec's hook for types that it does not know; it turns a ValueError or TypeError into one with the path."""
-    if _is_pydantic(kind):
-        return _validated(kind, value)
-    if issubclass(kind, Enum):
-        return kind(value)
-    if _has_json_methods(kind):
-        return kind.from_json(value)  # type: ignore[attr-defined]
+    """msgspec's hook for types that it does not know; it turns a ValueError into one with the path."""
+    try:
+        if _is_pydantic(kind):
+            return _validated(kind, value)
+        if issubclass(kind, Enum):
+            return kind(value)
+        if _has_json_methods(kind):
+            return kind.from_json(value)  # type: ignore[attr-defined]
+    except (ValueError, TypeError):
+        raise
+    except Exception as error:  # code of the class, which was written for other values
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     return value
 
 
 def _validated(model: Any, value: Any) -> Any:
     """A pydantic model of the value; its errors say place and reason on one line, without the values."""
     try:
-        return model.model_validate(value)
+        return read_model(model, value)
     except sys.modules["pydantic"].ValidationError as error:
         reasons = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
         raise ValueError("; ".join(reasons)) from error

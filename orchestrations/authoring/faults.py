@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orchestrations.authoring import json_scans
-from orchestrations.authoring.conversions import UnsupportedValue, to_encodable
+from orchestrations.authoring.conversions import has_form_of_its_own, to_encodable
 from orchestrations.limits import NUMBER_DIGITS, PAYLOAD_BYTES, PAYLOAD_DEPTH
 
 PATH_BYTES = 250_000  # of text that is searched for a path, token by token; what lies beyond is reported at the root
@@ -74,13 +74,23 @@ def too_large(size: int) -> Problem:
 
 def unsupported(value: object) -> Problem:
     """The problem of a value that has no JSON form."""
-    kind = type(value)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = _type_of(value)
     if hasattr(value, "_meta") and hasattr(value, "pk"):
         remedy = "Pass the primary key of a Django model, and load the object where it is needed."
     else:
         remedy = "Pass JSON values, dataclasses, enums, datetimes, Decimals or UUIDs, or convert it first."
     return Problem(f"holds a value of the type {name}, which has no JSON form", remedy)
+
+
+def unwilling(value: object, error: Exception) -> Problem:
+    """The problem of a value whose class says what its JSON is, and raises instead."""
+    problem = f"holds a value of the type {_type_of(value)}, whose own code made no JSON of it ({type(error).__name__})"
+    return Problem(problem, "Mend what the class says of its JSON form, or convert it first.")
+
+
+def _type_of(value: object) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 # Text -------------------------------------------------------------------------------------------------------------
@@ -230,7 +240,7 @@ def _children(item: Any) -> Iterator[tuple[Any, Any]] | None:
         return None
     try:
         converted = to_encodable(item)
-    except UnsupportedValue:
+    except Exception:  # the leaf's problem tells
         return None
     return _children(converted) if type(converted) is not type(item) else None
 
@@ -242,13 +252,17 @@ def _problem_of_leaf(item: object) -> Problem | None:
         return None if math.isfinite(item) else NOT_FINITE
     try:
         msgspec.json.encode(item, enc_hook=to_encodable)
-    except TypeError:
-        return unsupported(item)
-    except UnicodeEncodeError:
-        return SURROGATE
-    except ValueError:
-        return TOO_LONG_INTEGER
+    except Exception as error:  # a class's own to_json may raise anything
+        return _problem_of_error(item, error)
     return None
+
+
+def _problem_of_error(item: object, error: Exception) -> Problem:
+    if has_form_of_its_own(item):
+        return unwilling(item, error)
+    if isinstance(error, UnicodeEncodeError):
+        return SURROGATE
+    return TOO_LONG_INTEGER if isinstance(error, ValueError) else unsupported(item)
 
 
 def _problem_of_key(key: object) -> Problem | None:

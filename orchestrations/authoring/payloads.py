@@ -33,7 +33,7 @@ def encode(value: object, subject: str) -> str | None:
         return None
     try:
         text = _encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # a class's own to_json may raise anything
         fault = faults.find_in_value(value) or faults.Fault("$", f"can't be encoded ({error})", "Pass JSON values.")
         raise _rejected(fault, subject) from error
     if len(text) > PAYLOAD_BYTES:
@@ -71,13 +71,15 @@ def decode_with(decoder: Decoder, text: str | None, subject: str) -> Any:
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
-        raise _misfit(error, decoder, subject) from error
+        raise _misfit(str(error), decoder, subject) from error
     except msgspec.DecodeError as error:
         raise _rejected(faults.malformed(text.encode(errors="replace"), error), subject) from error
     except RecursionError as error:
         raise _rejected(faults.TOO_DEEP.at("$"), subject) from error
     except UnicodeEncodeError as error:
         raise _rejected(faults.SURROGATE.at("$"), subject) from error
+    except Exception as error:  # the type's own code, such as a __post_init__, may raise anything
+        raise _misfit(f"{type(error).__name__}: {error}", decoder, subject) from error
 
 
 def check_text(text: str | bytes, subject: str) -> str | None:
@@ -125,8 +127,7 @@ def _check_finite(value: object, subject: str) -> None:
         raise _rejected(faults.find_in_value(value) or faults.NOT_FINITE.at("$"), subject) from error
 
 
-def _misfit(error: msgspec.ValidationError, decoder: Decoder, subject: str) -> PayloadRejected:
-    message = str(error)
+def _misfit(message: str, decoder: Decoder, subject: str) -> PayloadRejected:
     at = _AT.search(message)
     path = at[2] if at else "$"
     reason = message.replace("`", "")

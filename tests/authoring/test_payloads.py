@@ -9,10 +9,11 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, StrEnum
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType, SimpleNamespace
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import msgspec
+import pydantic
 import pytest
 from django.contrib.auth.models import User
 from django.utils.safestring import mark_safe
@@ -149,6 +150,7 @@ def test_a_typed_value_comes_back_as_it_was(value, kind):
         (range(3), "[0,1,2]"),
         (MappingProxyType({"a": 1}), '{"a":1}'),
         (OrderedDict(b=1, a=2), '{"b":1,"a":2}'),
+        (SimpleNamespace(b=1, a=SimpleNamespace(c=2)), '{"b":1,"a":{"c":2}}'),
         (mark_safe("<b>"), '"<b>"'),
         (gettext_lazy("Yes"), '"Yes"'),
         ({1: 2, 1.5: 3}, '{"1":2,"1.5":3}'),
@@ -235,39 +237,128 @@ def test_classes_with_their_own_json_methods_are_converted_by_them():
     assert payloads.decode(text, list[Legacy], SUBJECT)[0].name == "a"
 
 
-def test_pydantic_models_are_validated_where_pydantic_is_in_use(monkeypatch):
-    class ValidationError(ValueError):
-        def errors(self):
-            return [{"loc": ("amount",), "msg": "Field required"}]
+class Payment(pydantic.BaseModel):
+    amount: Decimal
+    order_id: int = pydantic.Field(default=0, alias="orderId")
 
-    class BaseModel:
-        def __init__(self, **values):
-            self.__dict__.update(values)
 
-        def model_dump(self, *, mode):
-            assert mode == "json"
-            return dict(self.__dict__)
+class Booking(pydantic.BaseModel):
+    """Takes nothing that is not exactly what it says."""
 
-        @classmethod
-        def model_validate(cls, value):
-            if "amount" not in value:
-                raise ValidationError
-            return cls(**value)
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid")
 
-    class Payment(BaseModel):
-        pass
+    at: dt.datetime
+    number: uuid.UUID
+    colour: Colour
+    size: tuple[int, int]
+    payments: list[Payment] = []
+    seen_as: str = pydantic.Field(default="", serialization_alias="seenAs")
 
-    pydantic = ModuleType("pydantic")
-    pydantic.BaseModel, pydantic.ValidationError = BaseModel, ValidationError
-    monkeypatch.setitem(__import__("sys").modules, "pydantic", pydantic)
+    @pydantic.computed_field
+    @property
+    def area(self) -> int:
+        return self.size[0] * self.size[1]
 
-    text = payloads.encode({"p": Payment(amount=3)}, SUBJECT)
-    assert text == '{"p":{"amount":3}}'
-    assert payloads.decode(text, dict[str, Payment], SUBJECT)["p"].amount == 3
+
+BOOKING = Booking(
+    at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC),
+    number=uuid.UUID(int=7),
+    colour=Colour.RED,
+    size=(2, 3),
+    payments=[Payment(amount=Decimal("1.50"), orderId=3)],
+    seen_as="guest",
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (BOOKING, Booking),
+        ([BOOKING], list[Booking] | None),
+        ({"b": BOOKING}, dict[str, Booking]),
+        (pydantic.RootModel[list[int]]([1]), pydantic.RootModel[list[int]]),
+    ],
+    ids=lambda value: str(type(value)),
+)
+def test_a_pydantic_model_comes_back_as_it_was(value, kind):
+    text = payloads.encode(value, SUBJECT)
+
+    assert payloads.decode(text, kind, SUBJECT) == value
+    assert payloads.check_text(text, SUBJECT) == text
+
+
+def test_a_pydantic_model_is_written_by_its_fields_and_read_by_aliases_too():
+    assert payloads.encode(Payment(amount=Decimal(3), orderId=1), SUBJECT) == '{"amount":"3","order_id":1}'
+    for name in ("order_id", "orderId"):
+        assert payloads.decode(f'{{"amount":1.10,"{name}":1}}', Payment, SUBJECT).order_id == 1
+
+
+def test_what_a_pydantic_model_refuses_is_told_with_its_place():
     with pytest.raises(
         PayloadRejected, match=r"can't be read as list\[.*Payment\]: amount: Field required - at \$\[0\]"
-    ):
+    ) as caught:
         payloads.decode("[{}]", list[Payment], SUBJECT)
+    assert caught.value.path == "$[0]"
+
+
+class Stubborn:
+    """Its methods were written for other values."""
+
+    @staticmethod
+    def to_json(stubborn):
+        return {}["missing"]
+
+    @staticmethod
+    def from_json(value):
+        return value.missing
+
+
+class Holder(pydantic.BaseModel):
+    held: Any
+
+
+class Measured(pydantic.BaseModel):
+    by: float
+
+
+@dataclass
+class Checked:
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise LookupError(f"nothing below {self.number}")
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "problem"),
+    [
+        ([Stubborn()], "$[0]", "Stubborn, whose own code made no JSON of it (KeyError)"),
+        (Line("a", Stubborn()), "$.price", "Stubborn, whose own code made no JSON of it (KeyError)"),
+        ({"h": Holder(held=Opaque())}, "$.h", "Holder, whose own code made no JSON of it (PydanticSerializationError)"),
+        ({"h": Holder(held=b"\xff")}, "$.h", "Holder, whose own code made no JSON of it (UnicodeDecodeError)"),
+        ({"h": Measured(by=float("nan"))}, "$.h.by", "NaN"),
+    ],
+    ids=str,
+)
+def test_a_class_that_fails_to_make_its_json_is_refused_with_its_path(value, path, problem):
+    error = rejection(value)
+    assert error.path == path
+    assert problem in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "path", "problem"),
+    [
+        ('{"a":[1]}', dict[str, list[Stubborn]], "$[...][0]", "AttributeError: 'int' object has no attribute"),
+        ('{"number":-1}', Checked, "$", "LookupError: nothing below -1"),
+    ],
+)
+def test_a_class_that_fails_to_read_its_json_is_a_misfit_like_any_other(text, kind, path, problem):
+    with pytest.raises(PayloadRejected) as caught:
+        payloads.decode(text, kind, SUBJECT)
+    assert caught.value.path == path
+    assert problem in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from orchestrations.authoring import payloads
-from orchestrations.authoring.conversions import decoder_for, type_name
+from orchestrations.authoring.conversions import decoder_for, read_model, type_name
 from orchestrations.authoring.forms.members import is_pydantic_model
 from orchestrations.errors import PayloadRejected
 
@@ -39,7 +39,7 @@ def _by_model(model: Any, payload: Any) -> list[Problem]:
     import pydantic
 
     try:
-        model.model_validate(payload)
+        read_model(model, payload)
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         return [(_field(told["loc"]), told["msg"].removeprefix("Value error, ")) for told in errors]

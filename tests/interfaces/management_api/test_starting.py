@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import RequestFactory
 
+from orchestrations import orchestrator
 from orchestrations.core.events import EventType
 from orchestrations.http import create_check_status_response
 from orchestrations.limits import PAYLOAD_BYTES
@@ -114,6 +115,28 @@ def test_an_input_that_does_not_fit_the_annotation_is_refused(api):
     assert response.status_code == 400
     assert response.json()["Path"] == "$.number"
     assert "$.number" in response.json()["ExceptionMessage"]
+
+
+class Legacy:
+    """Reads its own JSON, and trusts it."""
+
+    def to_json(self) -> dict:
+        return {}
+
+    @classmethod
+    def from_json(cls, value: dict) -> Legacy:
+        return value["number"]
+
+
+def test_an_input_that_its_own_class_chokes_on_is_refused_and_no_fault_of_the_site(api):
+    @orchestrator
+    def reads(context, given: Legacy):
+        return None
+
+    response = api.post("orchestrators/reads", "{}")
+
+    assert response.status_code == 400
+    assert "can't be read as Legacy: KeyError: 'number'" in response.json()["ExceptionMessage"]
 
 
 def test_a_body_that_is_too_large_is_refused(api):
