@@ -6,10 +6,13 @@ Where they come from is a setting; a name or path that comes from the database i
 from __future__ import annotations
 
 import asyncio
+import html
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from django.utils.module_loading import import_string
 
@@ -33,8 +36,26 @@ class Credentials:
         """The text without the secrets; a server's error page may show the request that it got."""
         for secret in self.secrets:
             if len(secret) >= SHORTEST_REDACTED:
-                text = text.replace(secret, REDACTED)
+                for spelling in _spellings(secret):
+                    text = text.replace(spelling, REDACTED)
         return text
+
+
+def _spellings(secret: str) -> list[str]:
+    """As it is, and as it stands in JSON, in addresses and in pages; the longest first, since they may overlap."""
+    in_json = json.dumps(secret)[1:-1]
+    found = {
+        secret,
+        in_json,
+        in_json.replace("/", r"\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        html.escape(secret),
+        html.escape(secret, quote=False),
+    }
+    return sorted(found, key=len, reverse=True)
 
 
 async def credentials_of(request: HttpRequest) -> Credentials:
@@ -76,6 +97,8 @@ async def _token(source: TokenSource) -> str:
             token = await fetch(source.resource)
         else:
             token = await asyncio.to_thread(fetch, source.resource)
+            if inspect.isawaitable(token):  # of a function that wraps an async one
+                token = await token
     except (HttpRequestRefused, asyncio.CancelledError):
         raise
     except BaseException as error:

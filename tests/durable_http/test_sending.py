@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import ssl
 import subprocess
@@ -11,7 +12,11 @@ import tracemalloc
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
+from html import escape
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
 
 import httpx
 import pytest
@@ -40,6 +45,10 @@ async def give_token_async(resource: str) -> str:
     return f"{TOKEN}-for-{resource}"
 
 
+def give_token_wrapped(resource: str) -> Any:
+    return give_token_async(resource)
+
+
 class Vault:
     def get_token(self, resource: str) -> str:
         return f"{TOKEN}-from-the-vault"
@@ -64,6 +73,7 @@ def give_lines(resource: str) -> str:
 SOURCES = {
     "plain": "tests.durable_http.test_sending.give_token",
     "async": "tests.durable_http.test_sending.give_token_async",
+    "wrapped": "tests.durable_http.test_sending.give_token_wrapped",
     "class": "tests.durable_http.test_sending.Vault",
     "failing": "tests.durable_http.test_sending.fail_to_give",
     "leaving": "tests.durable_http.test_sending.leave",
@@ -418,7 +428,12 @@ def test_the_default_is_a_setting(server, allow):
 
 @pytest.mark.parametrize(
     ("kind", "token"),
-    [("plain", f"{TOKEN}-for-r"), ("async", f"{TOKEN}-for-r"), ("class", f"{TOKEN}-from-the-vault")],
+    [
+        ("plain", f"{TOKEN}-for-r"),
+        ("async", f"{TOKEN}-for-r"),
+        ("wrapped", f"{TOKEN}-for-r"),
+        ("class", f"{TOKEN}-from-the-vault"),
+    ],
 )
 def test_a_token_is_fetched_for_each_request_and_goes_over_the_authors_authorization(kind, token, server):
     server.answers["/"] = Answer()
@@ -448,6 +463,20 @@ def test_an_answer_that_repeats_a_secret_is_kept_without_it(server):
     assert answer.headers["X-Seen"] == "Bearer [redacted]"
     assert TOKEN not in answer.content and SECRET not in answer.content
     assert "'x-key': '[redacted]'" in answer.content
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [json.dumps, lambda text: json.dumps(text).replace("/", r"\/"), quote, quote_plus, partial(quote, safe=""), escape],
+)
+def test_an_answer_that_spells_a_secret_in_its_own_way_is_kept_without_it(spell, server, allow):
+    secret = '/h\u00fcsh+"&<=' * 2
+    allow("127.0.0.1", HTTP_SECRETS={"shop": secret})
+    server.answers["/"] = lambda received: Answer(401, {"X-Seen": quote(secret)}, spell(secret).encode())
+
+    answer = fetch(f"{server.url}/", headers={"X-Key": HttpSecret("shop")}).response
+
+    assert answer.content.strip('"') == answer.headers["X-Seen"] == "[redacted]"
 
 
 @pytest.mark.parametrize(
