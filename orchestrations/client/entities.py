@@ -175,6 +175,8 @@ class Entities(HubClient):
         """
         query = query or EntityQuery()
         name, separator, key = query.instance_id_starts_with.removeprefix("@").partition("@")
+        if separator and not name:
+            return []  # no entity is without a name
         where = queries.EntityFilter(
             name=name if separator else "",
             name_prefix="" if separator else name,

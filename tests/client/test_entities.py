@@ -171,6 +171,7 @@ def test_the_beginning_of_an_id_ignores_the_case_of_the_name_and_not_of_the_key(
     assert keys("@Counter@A") == {"Ann"}
     assert keys("@counter@a_") == {"a_n"}
     assert keys("@COUN") == {"ann", "Ann", "a_n", "\u00e4"}
+    assert keys("@@ann") == keys("@@") == set()
 
 
 # Orchestrations and entities are told apart --------------------------------------------------------------------------
