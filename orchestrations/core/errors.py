@@ -58,8 +58,26 @@ class HistoryLimitExceeded(Exception):
     is_non_retriable = True
 
 
+class TooManyActions(RuntimeError):
+    """The orchestrator decided on more than one execution may; nothing of the turn in which it did is kept."""
+
+    is_non_retriable = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The orchestrator decided on more than {limit} actions in one execution. "
+            "Use continue_as_new in a loop that goes on, and fan out in batches."
+        )
+
+
 class EpisodeTimeout(BaseException):
     """The orchestrator ran too long without waiting. Not an Exception, so that no ``except Exception`` swallows it."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (
+            "The code ran for longer than EPISODE_TIMEOUT_SECONDS without waiting. Give what takes long to an "
+            "activity, and let every loop wait for something."
+        )
 
 
 class ExecutionDiscarded(BaseException):

@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from orchestrations.core import calls, coroutines, event_waits, matching, patches, takeover
+from orchestrations.core import calls, coroutines, errors, event_waits, matching, patches, takeover
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.composition import WhenAllTask
 from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import CriticalSection, call_again
-from orchestrations.core.errors import ExecutionDiscarded, HistoryLimitExceeded, OrchestrationStateError, is_authors
+from orchestrations.core.errors import ExecutionDiscarded, OrchestrationStateError, is_authors
 from orchestrations.core.events import ANSWERED_WHILE_SUSPENDED, EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.facts import InstanceFacts
@@ -59,6 +59,7 @@ class Execution:
         self.custom_status: str | None = None
         self.completion: CompleteOrchestration | None = None
         self.error: BaseException | None = None  # what the orchestrator died of, for a rewind
+        self.overrun: errors.TooManyActions | None = None  # also where the code swallows it
         self.clock = BEGINNING
         self.generation = facts.execution
         self.last_sequence = 0
@@ -180,10 +181,8 @@ class Execution:
         self.check_alive()
         number = self.numbers.next(self._current)
         if self.numbers.given > EPISODE_ACTIONS:
-            raise RuntimeError(
-                f"The orchestrator decided on more than {EPISODE_ACTIONS} actions in one execution. "
-                "Use continue_as_new in a loop that goes on, and fan out in batches."
-            )
+            self.overrun = errors.TooManyActions(EPISODE_ACTIONS)
+            raise self.overrun
         return number
 
     def next_wait_id(self) -> int:
@@ -258,7 +257,7 @@ class Execution:
         HANDLERS[event.type](self, event)
         if sequence > HISTORY_EVENTS and self.completion is None:
             limit = f"The execution passed {HISTORY_EVENTS} events. Use continue_as_new in a loop that goes on."
-            self._end_failed(HistoryLimitExceeded(limit))
+            self._end_failed(errors.HistoryLimitExceeded(limit))
 
     def _learn(self, started: HistoryEvent) -> None:
         self.has_started = True

@@ -163,6 +163,8 @@ def advance_instance(
     if claimed.begins and not held.execution.has_started:
         current.insert(_start_position(current), _started(claimed, now))
     episode = feed(held.execution, [*current, *local], now)
+    if held.execution.overrun is not None:
+        return _fail_overrun(result, [*meant_for(messages, claimed, held.execution.generation), *local], now)
     result.events, result.actions = episode.events, episode.actions
     result.ended_tasks += [e.task_id or 0 for e in episode.events if e.attributes.get("from_outside")]
     return result
@@ -279,6 +281,16 @@ def _fail_undelivered(result: Advance, events: Sequence[HistoryEvent], error: Ex
     result.events = [*events, completed]
     number_events(result, now)
     return result
+
+
+def _fail_overrun(result: Advance, events: Sequence[HistoryEvent], now: datetime) -> Advance:
+    """Fail without what the code decided in the turn: too much to keep, and no mended code would decide it."""
+    execution = result.held.execution
+    assert execution is not None
+    assert execution.overrun is not None
+    execution.discard()
+    result.held.execution = None
+    return _fail_undelivered(result, events, execution.overrun, now)
 
 
 def _completed(outcome: Outcome, now: datetime) -> HistoryEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import timedelta
 
@@ -424,6 +425,42 @@ def test_too_many_actions_fail_the_instance_with_the_remedy(run, monkeypatch):
     assert "more than 50 actions" in status.failure_details.message
     assert "continue_as_new" in status.failure_details.message
     assert not ActivityWorkItem.objects.exists()
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_nothing_of_a_turn_with_too_many_actions_is_kept_and_mended_code_goes_on(
+    client, worker, run, events, monkeypatch, stage, swallows
+):
+    monkeypatch.setattr(core_execution, "EPISODE_ACTIONS", 50)
+
+    @orchestrator
+    def fans_out(context):
+        first = yield context.call_activity(functions.work, "first")
+        event = yield context.wait_for_external_event("go")
+        with contextlib.suppress(RuntimeError if swallows else ZeroDivisionError):
+            for number in range(5 if stage.mended else 100):
+                context.call_activity(functions.work, number)
+        yield context.call_activity(functions.work, "last")
+        return [first, event]
+
+    run(fans_out, None, "order")
+    client.raise_event("order", "go", 7)
+    status = worker.run_until_ended("order")
+
+    assert status.failure_details.error_type.endswith("TooManyActions")
+    assert status.failure_details.is_non_retriable
+    assert events("order") == [
+        "ExecutionStarted",
+        "TaskScheduled",
+        "TaskCompleted",
+        "EventRaised",
+        "ExecutionCompleted",
+    ]
+
+    stage.mended = True
+    client.rewind("order")
+    assert worker.run_until_ended("order").output == ["first", 7]
+    assert stage.runs["first"] == 1
 
 
 def test_a_line_is_logged_once_for_each_real_execution(run, caplog):

@@ -124,6 +124,7 @@ def test_an_orchestrator_that_computes_for_ever_fails_and_the_others_go_on(worke
 
     status = worker.run_until_ended("endless")
     assert status.failure_details.is_caused_by("EpisodeTimeout")
+    assert "longer than EPISODE_TIMEOUT_SECONDS" in status.failure_details.message
     assert worker.run_until_ended("order").output == [0]
 
 
