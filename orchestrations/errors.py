@@ -160,6 +160,10 @@ class PayloadUnavailable(DurableError):
     code = "payload_unavailable"
 
 
+class PayloadReplaced(PayloadUnavailable):
+    """What referred to the file was purged or replaced meanwhile: nothing is lost, and it may be read again."""
+
+
 class InvalidCompletionToken(DurableError, ValueError):
     """A completion token was altered, belongs to another site or task hub, or is none."""
 

@@ -24,6 +24,7 @@ from orchestrations.errors import PayloadRejected
 from orchestrations.limits import LIST_PAGE, LIST_PAGE_MAXIMUM, STATUSES_BY_QUERY
 from orchestrations.models import Entity, Instance
 from orchestrations.reading import queries
+from orchestrations.reading.again import again_if_replaced
 from orchestrations.store.contract import Message
 
 CLEANED_AT_ONCE = 500  # entities looked at by one transaction
@@ -128,12 +129,14 @@ class Entities(HubClient):
             self._store.send([message])
             self._audit(Action.SIGNAL_ENTITY, [str(target)], details={"operation": event.name})
 
+    @again_if_replaced
     def read_entity_state(self, entity_id: EntityId | str) -> EntityState:
         """The entity's state as it was last written; ``entity_exists`` says whether there is one."""
         target = EntityId.of(entity_id)
         row = queries.get_entity(self.hub, target, using=self.using)
         return EntityState(target, entity_exists=False) if row is None else EntityState.of(row)
 
+    @again_if_replaced
     def get_entity(self, entity_id: EntityId | str, include_state: bool = True) -> EntityState | None:
         """What is known of an entity, or None where it has no state and never had, or was cleaned away."""
         row = queries.get_entity(self.hub, EntityId.of(entity_id), using=self.using)
@@ -142,6 +145,7 @@ class Entities(HubClient):
         state = EntityState.of(row)
         return state if include_state else replace(state, entity_state=None)
 
+    @again_if_replaced
     def list_entities(
         self,
         name: str = "",

@@ -15,6 +15,7 @@ from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import COUNT_CAP, LIST_PAGE, STATUSES_BY_QUERY
 from orchestrations.models import Instance
 from orchestrations.reading import queries
+from orchestrations.reading.again import again_if_replaced
 from orchestrations.reading.paging import CappedCount
 
 
@@ -25,6 +26,7 @@ class Querying(HubClient):
         """Snapshots of the newest instances, at most ``limit``."""
         return self.get_status_by(limit=limit)
 
+    @again_if_replaced
     def get_status_by(
         self,
         created_time_from: datetime | None = None,

@@ -20,6 +20,7 @@ from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.errors import InstanceIsEntity, InstanceNotFound
 from orchestrations.reading import queries
+from orchestrations.reading.again import again_if_replaced
 from orchestrations.reading.history_events import project_history
 
 DEFAULT_WAIT_SECONDS = 60.0
@@ -39,6 +40,7 @@ STARTED = Goal("started", lambda status: status is not RuntimeStatus.PENDING)
 class Reading(HubClient):
     """Snapshots of instances, one or many."""
 
+    @again_if_replaced
     def get_status(
         self,
         instance_id: str,
@@ -70,6 +72,7 @@ class Reading(HubClient):
         """
         return queries.executions(queries.get_instance(self.hub, instance_id, using=self.using), using=self.using)
 
+    @again_if_replaced
     def get_history(
         self, instance_id: str, execution: int | None = None, *, show_input: bool = True, show_output: bool = True
     ) -> list[dict[str, Any]]:

@@ -8,10 +8,14 @@ from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
 from orchestrations import payload_files
+from orchestrations.errors import PayloadReplaced, PayloadUnavailable
 
 
 class PayloadAttribute(DeferredAttribute):
-    """JSON text, read from its file at the first access. Raises PayloadUnavailable then, not while rows are loaded."""
+    """JSON text, read from its file at the first access. Raises PayloadUnavailable then, not while rows are loaded.
+
+    PayloadReplaced, which is one, says that the row has changed or gone since it was loaded.
+    """
 
     def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
         """The text; the field's descriptor on the class."""
@@ -20,8 +24,18 @@ class PayloadAttribute(DeferredAttribute):
             return stored
         texts: dict[str, str] = instance.__dict__.setdefault("_payload_texts", {})
         if stored not in texts:
-            texts[stored] = payload_files.read(stored)
+            texts[stored] = self._read(instance, stored)
         return texts[stored]
+
+    def _read(self, instance: models.Model, stored: str) -> str:
+        """The file's text. A file goes with its reference: where it is missing, the row may be gone or say another."""
+        try:
+            return payload_files.read(stored)
+        except PayloadUnavailable as error:
+            row = type(instance)._base_manager.using(instance._state.db).filter(pk=instance.pk)
+            if row.filter(**{self.field.attname: stored}).exists():
+                raise
+            raise PayloadReplaced("A large payload was purged or replaced while it was read. Read it again.") from error
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         """Keep the column's value, which may be a reference."""

@@ -13,12 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from orchestrations import (
     EntityContext,
     EntityId,
+    OrchestrationClient,
     OrchestrationContext,
     PayloadRejected,
     RetryOptions,
     activity,
     entity,
     orchestrator,
+    payload_files,
 )
 from orchestrations.errors import PayloadNotKept, PayloadUnavailable
 from orchestrations.limits import LARGE_PAYLOAD_BYTES, PAYLOAD_BYTES
@@ -330,6 +332,73 @@ def test_a_missing_file_is_told_by_whoever_reads_it(run, client, files):
 
     with pytest.raises(PayloadUnavailable, match="is missing"):
         client.get_status(instance_id)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Does something between the reading of a row and that of its file, once."""
+
+    def meanwhile(act) -> None:
+        read, acts = payload_files.read, [act]
+
+        def late(reference: str) -> str:
+            if acts:
+                acts.pop()()
+            return read(reference)
+
+        monkeypatch.setattr(payload_files, "read", late)
+
+    return meanwhile
+
+
+def test_an_instance_that_is_purged_while_it_is_read_is_unknown(run, client, meanwhile):
+    run(functions.calls, ["work", LARGE], "order")
+
+    meanwhile(lambda: OrchestrationClient().purge_instance_history("order"))
+
+    assert client.get_status("order", show_history=True) is None
+
+
+def test_one_that_is_purged_while_many_are_read_is_none_of_them(run, client, meanwhile):
+    run(functions.calls, ["work", LARGE], "order")
+    run(functions.calls, ["work", LARGE], "other")
+
+    meanwhile(lambda: OrchestrationClient().purge_instance_history("other"))
+
+    assert [status.instance_id for status in client.get_status_by()] == ["order"]
+
+
+def test_an_instance_that_continues_as_new_while_it_is_read_is_told_as_it_is_then(client, worker, meanwhile):
+    @orchestrator
+    def grows(context: OrchestrationContext, text: str):
+        context.continue_as_new(text + (yield context.wait_for_external_event("go")))
+
+    client.start_new(grows, "order", LARGE)
+    worker.run_until_idle()
+    client.raise_event("order", "go", "1")
+    worker.run_until_idle()
+    client.raise_event("order", "go", "2")
+
+    meanwhile(worker.run_until_idle)
+    status = client.get_status("order", show_history=True)
+
+    assert status.input == f"{LARGE}12"
+    assert [event["EventType"] for event in status.history] == ["ExecutionStarted"]
+
+
+def test_an_entity_that_changes_while_it_is_read_is_told_as_it_is_then(client, worker, meanwhile):
+    @entity
+    def notes(context: EntityContext) -> None:
+        context.set_state(context.get_state(lambda: "") + context.get_input())
+
+    for text in (LARGE, "1"):
+        client.signal_entity(EntityId("notes", "ann"), "add", text)
+        worker.run_until_idle()
+    client.signal_entity(EntityId("notes", "ann"), "add", "2")
+
+    meanwhile(worker.run_until_idle)
+
+    assert client.read_entity_state(EntityId("notes", "ann")).entity_state == f"{LARGE}12"
 
 
 def test_a_damaged_file_is_told(run, client, files):

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db.models import F, QuerySet
 
 from orchestrations import payload_files
+from orchestrations.errors import PayloadUnavailable
 from orchestrations.interfaces.dashboard.spreadsheets import csv_lines
 from orchestrations.models import Instance
 
@@ -30,8 +32,16 @@ def exported(rows: QuerySet[Instance], limit: int, *, payloads: bool) -> Iterato
     for row in rows.values(*columns)[:limit].iterator(chunk_size=CHUNK):
         for column in PAYLOADS if payloads else ():
             if payload_files.is_reference(row[column]):
-                row[column] = payload_files.read(row[column])
+                row[column] = _read(row[column])
         yield row
+
+
+def _read(reference: str) -> str:
+    """The text, or in its place why it can't be read: what has begun to be sent can't fail any more."""
+    try:
+        return payload_files.read(reference)
+    except PayloadUnavailable as error:
+        return msgspec.json.encode({"unreadable": str(error)}).decode()
 
 
 def as_csv(rows: Iterator[Row], *, payloads: bool) -> Iterator[bytes]:

@@ -21,12 +21,14 @@ from orchestrations.interfaces.management_api.rendering import (
 )
 from orchestrations.models import Instance
 from orchestrations.reading import paging, queries
+from orchestrations.reading.again import again_if_replaced
 from orchestrations.reading.places import Place
 
 TOP = 100
 CONTINUATION_HEADER = "x-ms-continuation-token"
 
 
+@again_if_replaced
 def status(call: Call, instance_id: str) -> HttpResponse:
     """Tell how the instance stands: 202 while it is live, 200 when it has ended."""
     try:
@@ -50,6 +52,7 @@ def status(call: Call, instance_id: str) -> HttpResponse:
     return json_response(body, 500 if is_error else 200)
 
 
+@again_if_replaced
 def history(call: Call, instance_id: str) -> HttpResponse:
     """A page of one execution's history, each event by itself and in order; the token is as that of instances.
 
@@ -93,6 +96,7 @@ def instance_filter(call: Call) -> queries.InstanceFilter:
     )
 
 
+@again_if_replaced
 def list_instances(call: Call) -> HttpResponse:
     """A page of instances, newest first; the token of the next page is in a header, and absent on the last one."""
     where = instance_filter(call)

@@ -55,6 +55,16 @@ def test_payloads_need_their_own_right(viewer, operator):
     assert "view_payloads" not in operator.get(CHOOSE).text
 
 
+def test_a_payload_whose_file_is_gone_says_so_in_its_place_and_the_rest_follows(operator):
+    rows.instance("two", input="blob:v1:12:durable/payloads/default/00/none.json.gz", minutes=2)
+    rows.instance("one", input='{"order": 7}', minutes=1)
+
+    found = [json.loads(line) for line in read(operator, "ndjson", payloads="1").splitlines()[:2]]
+
+    assert "is missing" in found[0]["input"]["unreadable"]
+    assert found[1]["input"] == {"order": 7}
+
+
 def test_it_says_first_what_it_would_be(viewer):
     rows.instance(status="Failed")
 
