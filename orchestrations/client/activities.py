@@ -69,9 +69,12 @@ class Activities(HubClient):
     def fail_activity(self, token: str, error: BaseException | str, *, is_non_retriable: bool = False) -> None:
         """Fail the attempt that the token stands for with an exception or a text; then its retry policy decides.
 
-        With ``is_non_retriable`` no attempt follows. Raises InvalidCompletionToken and ActivityEnded, as above.
+        With ``is_non_retriable`` no attempt follows. Raises InvalidCompletionToken and ActivityEnded, as above, and
+        TypeError for what is neither.
         """
         attempt = completion_tokens.read(self.hub, token)
+        if not isinstance(error, BaseException | str):
+            raise TypeError(f"fail_activity takes an exception or a text, not {type(error).__qualname__}.")
         found = self._open_attempt(attempt, EventType.TASK_FAILED)
         if found is not None:
             raised = ActivityFailed(error) if isinstance(error, str) else error

@@ -77,6 +77,7 @@ def schedule_task(
     tags: dict[str, str] | None = None,
 ) -> ActionTask:
     """Schedule the activity of that name with that input, as JSON text."""
+    check_policy(policy)
     task_id = execution.next_id()
     task = ActionTask(task_id, name, text, decode, policy, execution.clock, execution.position)
     task.owner = execution
@@ -106,6 +107,7 @@ def call_sub_orchestrator(
     """Start a child and wait for its result. Raises LockingRulesViolation while entities are locked."""
     if execution.section is not None:
         raise LockingRulesViolation("No sub-orchestration runs while entities are locked. Call it outside the block.")
+    check_policy(policy)
     functions = execution.functions
     name = functions.orchestrator_name(reference)
     text = functions.encode_orchestrator_input(name, value)
@@ -212,6 +214,15 @@ def set_custom_status(execution: Execution, value: object) -> None:
 
 
 # Retries ---------------------------------------------------------------------------------------------------------
+
+
+def check_policy(policy: object) -> None:
+    """Raise TypeError for what is no policy, such as one of another library."""
+    if policy is not None and not isinstance(policy, RetryPolicy):
+        raise TypeError(
+            f"retry takes a RetryPolicy or RetryOptions of orchestrations, not {type(policy).__module__}."
+            f"{type(policy).__qualname__}."
+        )
 
 
 def may_retry(execution: Execution, task: ActionTask, error: TaskFailedError) -> bool:

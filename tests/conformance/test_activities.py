@@ -639,6 +639,14 @@ def test_a_failure_from_outside_can_forbid_another_attempt(client, run, worker, 
     assert last_failure("order")["errorType"] == "ValueError"
 
 
+@pytest.mark.parametrize("error", [None, 5, ValueError], ids=["nothing", "a number", "a class"])
+def test_a_failure_from_outside_is_an_exception_or_a_text(client, run, tokens, error):
+    run("defers", None, "order")
+    with pytest.raises(TypeError, match="an exception or a text"):
+        client.fail_activity(tokens[0], error)
+    assert not InboxMessage.objects.exists()
+
+
 def test_a_completion_that_overtakes_the_deferral_counts(client, make_worker, stage, tokens):
     """The outside service answers before the activity has returned."""
 

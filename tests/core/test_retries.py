@@ -156,6 +156,33 @@ def calling_with(retry):
     return orchestrator
 
 
+class Elsewhere:
+    """A policy of another library."""
+
+    first_retry_interval = seconds(1)
+    max_number_of_attempts = 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda context, given: context.call_activity("a", retry=given),
+        lambda context, given: context.call_activity_with_retry("a", given),
+        lambda context, given: context.call_sub_orchestrator("o", retry_policy=given),
+        lambda context, given: context.call_http("GET", "https://shop.example/", retry=given),
+    ],
+    ids=["activity", "activity of 1.x", "child", "http"],
+)
+@pytest.mark.parametrize("given", [3, "thrice", seconds(1), Elsewhere(), RetryPolicy], ids=["number", "text", "time",
+                         "elsewhere", "class"])  # fmt: skip
+def test_what_is_no_policy_is_refused_at_the_call(call, given):
+    driver = run(lambda context: (yield call(context, given)))
+
+    assert "retry takes a RetryPolicy or RetryOptions of orchestrations, not" in error(driver).message
+    assert error(driver).error_type == "TypeError"
+    assert [event.type for event in driver.history if event.task_id] == []
+
+
 def test_all_attempts_share_the_task_id_and_count_from_one():
     driver = run(calling_with(policy()), failed(1), fired(1, 2), failed(1, attempt=2), fired(1, 3), done(1, 7, 3))
 
