@@ -66,6 +66,10 @@ def check_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
     """Return a copy of the tags; raises PayloadRejected unless they are few, short and text on both sides."""
     if not tags:
         return {}
+    if not isinstance(tags, Mapping):
+        raise PayloadRejected(
+            f"The tags are of the type {type(tags).__name__}. Pass a dictionary of texts.", subject="tags"
+        )
     if len(tags) > TAGS:
         raise PayloadRejected(
             f"There are {len(tags)} tags; {TAGS} are allowed. Put the rest into the input.", subject="tags"

@@ -91,6 +91,16 @@ class OrchestrationStatus:
             serialized_failure=None,
         )
 
+    @property
+    def created_at(self) -> datetime:
+        """``created_time`` under the name of durabletask."""
+        return self.created_time
+
+    @property
+    def last_updated_at(self) -> datetime:
+        """``last_updated_time`` under the name of durabletask."""
+        return self.last_updated_time
+
     @cached_property
     def input(self) -> Any:
         """The input as plain JSON values."""

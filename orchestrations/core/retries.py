@@ -129,6 +129,11 @@ class RetryOptions(RetryPolicy):
             jitter=jitter,
         )
 
+    @property
+    def first_retry_interval_in_milliseconds(self) -> int:
+        """``first_retry_interval`` under the name of azure-functions-durable 1.x."""
+        return self.first_retry_interval // timedelta(milliseconds=1)
+
 
 def _milliseconds(name: str, value: float) -> timedelta:
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from itertools import count
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError, is_authors
@@ -74,6 +75,10 @@ class Task:
         self._parents: list[CompositeTask] = []
 
     # For the orchestrator ----------------------------------------------------------------------------------------
+
+    def __class_getitem__(cls, result: object) -> GenericAlias:
+        """``Task[int]``, for annotations: the class of the durabletask SDK is generic."""
+        return GenericAlias(cls, result)
 
     @property
     def state(self) -> TaskState:

@@ -26,7 +26,7 @@ def test_an_unknown_instance_has_no_status(client):
     assert client.get_status("a\x00b") is None
 
 
-def test_a_status_has_the_names_of_the_python_sdk(client):
+def test_a_status_has_the_names_of_both_python_sdks(client):
     rows.instance("order", status="Completed", input="[1]", output='{"a":1}', custom_status='"packed"', tags={"a": "b"})
 
     status = client.get_status("order")
@@ -34,6 +34,9 @@ def test_a_status_has_the_names_of_the_python_sdk(client):
     assert (status.name, status.instance_id, status.runtime_status) == ("echo", "order", "Completed")
     assert (status.input, status.output, status.custom_status) == ([1], {"a": 1}, "packed")
     assert status.created_time == status.last_updated_time == rows.NOON
+    assert status.created_at == status.last_updated_at == rows.NOON
+    assert status.input_ == status.get_input() == [1]
+    assert (status.get_output(), status.get_custom_status()) == ({"a": 1}, "packed")
     assert status.history is None
     assert status.tags == {"a": "b"}
 

@@ -57,7 +57,7 @@ def test_tags_are_kept(client):
     assert Instance.objects.get().tags == {"tenant": "north"}
 
 
-@pytest.mark.parametrize("tags", [{"a": 1}, {1: "a"}, {"a": "\x00"}, {"a": "\ud800"}, {"x" * 300: "a"}])
+@pytest.mark.parametrize("tags", [{"a": 1}, {1: "a"}, {"a": "\x00"}, {"a": "\ud800"}, {"x" * 300: "a"}, ["a"], "a", 7])
 def test_tags_that_are_no_short_text_are_refused(client, tags):
     with pytest.raises(PayloadRejected):
         client.start_new(echo, tags=tags)

@@ -13,9 +13,10 @@ import json
 import logging
 import textwrap
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -492,6 +493,21 @@ def test_an_entity_written_for_durabletask(client, worker):
     assert client.get_status("a-child").output == [None, "order"]
     assert client.read_entity_state(task.EntityInstanceId("counter", "shared")).entity_state == 9
     assert not client.read_entity_state(task.EntityInstanceId("box", "b")).entity_exists
+
+
+def test_a_generator_whose_annotations_are_those_of_durabletask(client, worker):
+    @activity
+    def ready(ctx: task.ActivityContext, name: str) -> str:
+        return f"{name} is ready"
+
+    @orchestrator
+    def flow(ctx: task.OrchestrationContext, name: str) -> Generator[task.Task[Any], Any, list[str]]:
+        tasks: list[task.Task[str]] = [ctx.call_activity(ready, input=name)]
+        return (yield task.when_all(tasks))
+
+    client.start_new(flow, "order", "tea")
+
+    assert worker.run_until_ended("order").output == ["tea is ready"]
 
 
 def attributes_used(test: Callable[..., None], of: str | None = None) -> set[str]:

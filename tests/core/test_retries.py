@@ -136,6 +136,7 @@ def test_retry_options_are_a_policy_in_milliseconds():
     options = RetryOptions(1500, 4, 2.0, 60_000, 90_000)
 
     assert options.first_retry_interval == seconds(1.5)
+    assert options.first_retry_interval_in_milliseconds == 1500
     assert (options.max_number_of_attempts, options.backoff_coefficient) == (4, 2.0)
     assert (options.max_retry_interval, options.retry_timeout) == (seconds(60), seconds(90))
 
