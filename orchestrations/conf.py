@@ -15,7 +15,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from orchestrations.errors import ConfigurationError
-from orchestrations.limits import CUSTOM_STATUS_BYTES, DISPATCH_ATTEMPTS, LARGE_PAYLOAD_BYTES
+from orchestrations.limits import CUSTOM_STATUS_BYTES, DISPATCH_ATTEMPTS, LARGE_PAYLOAD_BYTES, VERSION_LENGTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,8 @@ ZERO_ALLOWED = frozenset({"CACHE_SIZE", "UNKNOWN_ACTIVITY_SECONDS"})
 ENDS = ("Completed", "Failed", "Terminated", "Canceled")
 LONGEST_DAYS = 36_500
 SOURCE_SCHEMES = ("https://", "http://", "vscode://", "idea://", "pycharm://")
-EMPTY_ALLOWED = frozenset({"VERSION", "DEFAULT_VERSION", "BUILD"})
+VERSIONS = frozenset({"VERSION", "DEFAULT_VERSION"})
+EMPTY_ALLOWED = VERSIONS | {"BUILD"}
 ONE_OF = {
     "VERSION_MATCH": ("none", "strict", "current-or-older"),
     "VERSION_MISMATCH": ("reject", "fail"),
@@ -180,6 +181,8 @@ def _checked(key: object, value: Any) -> Any:
 def _checked_text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not (value or key in EMPTY_ALLOWED):
         raise ConfigurationError(f"DURABLE[{key!r}] is a {type(value).__name__} or empty. Set a string.")
+    if key in VERSIONS and (len(value) > VERSION_LENGTH or not value.isprintable()):
+        raise ConfigurationError(f"DURABLE[{key!r}] is no line of at most {VERSION_LENGTH} characters. Set one.")
     if key == "SOURCE_LINK" and not ("{path}" in value and value.startswith(SOURCE_SCHEMES)):
         raise ConfigurationError(
             f"DURABLE[{key!r}] is {value!r:.100}. Set an address with {{path}} in it, such as "

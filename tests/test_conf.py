@@ -50,6 +50,8 @@ def test_values_override_defaults_and_are_read_again_when_the_setting_changes():
         ({"SYSTEM_KEY": 3}, "DURABLE['SYSTEM_KEY'] is a int or empty"),
         ({"DETERMINISM_GUARD": 1}, "DURABLE['DETERMINISM_GUARD'] is 1. Set True or False"),
         ({"VERSION": 2}, "DURABLE['VERSION'] is a int or empty. Set a string"),
+        ({"VERSION": "x" * 65}, "DURABLE['VERSION'] is no line of at most 64 characters"),
+        ({"DEFAULT_VERSION": "1\n2"}, "DURABLE['DEFAULT_VERSION'] is no line of at most 64 characters"),
         ({"VERSION_MATCH": "latest"}, "is 'latest'. Set one of 'none', 'strict', 'current-or-older'"),
         ({"VERSION_MISMATCH": None}, "is None. Set one of 'reject', 'fail'"),
         ({"HTTP_ALLOWED": "localhost"}, "DURABLE['HTTP_ALLOWED'] is no list of texts"),

@@ -52,7 +52,7 @@ def orchestrator(
 
     def register(function: Function) -> Function:
         chosen = _name("orchestrator", function, name)
-        if len(version) > VERSION_LENGTH or not version.isprintable():
+        if not _is_version(version):
             problem = f"has a version that is no line of at most {VERSION_LENGTH} characters"
             raise refusal("orchestrator", chosen, function, problem, 'Pass one such as version="2.0".')
         signature = orchestrator_signature(function, chosen)
@@ -185,6 +185,10 @@ def _check_forms(function: Callable[..., Any]) -> None:
         from orchestrations.authoring.forms.asked import check_forms
 
         check_forms(function)
+
+
+def _is_version(version: object) -> bool:
+    return isinstance(version, str) and len(version) <= VERSION_LENGTH and version.isprintable()
 
 
 def _is_plain(name: str) -> bool:

@@ -48,7 +48,7 @@ def choose_code(name: str, version: str, functions: Registry = registry) -> Choi
     wanted = version_key(version)
     keys = [version_key(code.version or config.version) for code in codes]
     if config.version_match == "none":
-        return Choice(_nearest(codes, keys, wanted) or codes[-1])
+        return Choice(_nearest(codes, keys, wanted) or codes[max(range(len(codes)), key=keys.__getitem__)])
     fitting = [code for code, key in zip(codes, keys, strict=True) if key == wanted]
     if not fitting and config.version_match == "current-or-older":
         nearest = _nearest(codes, keys, wanted)

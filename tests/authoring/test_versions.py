@@ -88,6 +88,12 @@ def test_code_that_declares_no_version_has_that_of_the_worker(durable, version, 
     assert chosen([""], version) == expected
 
 
+def test_without_matching_the_newest_is_that_of_the_worker_where_it_is_newer_than_what_is_declared(durable):
+    durable(VERSION="10", VERSION_MATCH="none")
+
+    assert chosen(["", "9"], "11") == ""
+
+
 def test_the_mismatch_says_what_the_code_has_and_what_to_do():
     code("1")
     code("1.5")
@@ -126,6 +132,12 @@ def test_new_instances_of_code_without_a_version_get_the_default(durable, option
 
     assert new_version("pay") == expected
     assert new_version("elsewhere") == expected
+
+
+@pytest.mark.parametrize("version", [2, 2.0, None, "1\n", "x" * 65])
+def test_a_version_is_one_line(version):
+    with pytest.raises(ConfigurationError, match=r"is no line of at most 64 characters.*version=\"2.0\""):
+        code(version)
 
 
 def test_one_version_can_be_declared_once():
