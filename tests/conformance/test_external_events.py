@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from orchestrations import InstanceEnded, InstanceNotFound, TaskCancelledError, orchestrator
 from orchestrations.errors import PayloadRejected
@@ -195,6 +196,26 @@ def test_while_nobody_has_the_code_events_are_kept_in_order(client, worker):
     assert worker.run_until_ended("order").output == list(range(12))
 
 
+def test_a_suspension_waits_for_the_code_and_then_holds_what_came_behind_it(client, worker):
+    client.start_new(functions.waits, "order", 2)
+    worker.run_until_idle()
+    Instance.objects.update(name="gone")
+    worker.runtime.cache.clear()
+    client.raise_event("order", "go", 1)
+    client.suspend("order", "stocktaking")
+    client.raise_event("order", "go", 2)
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+
+    Instance.objects.update(name="waits")
+    client.suspend("order")  # looked at once, instead of when it is next looked for the code
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Suspended"
+
+    client.resume("order")
+    assert worker.run_until_ended("order").output == [1, 2]
+
+
 # Keys ---------------------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +282,25 @@ def test_a_key_counts_over_suspension_and_rewind_and_begins_anew_with_a_restart(
     raises_twice(1)
     raises_twice(2)
     assert worker.run_until_ended("order").output == [1, 2]
+
+
+def test_of_many_at_once_with_one_key_one_counts(client, worker):
+    client.start_new(functions.waits, "order", 2)
+
+    def send(number: int) -> None:
+        try:
+            client.raise_event("order", "go", number, idempotency_key="k")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(send, range(8)))
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Running"
+    client.raise_event("order", "go", "another")
+
+    first, second = worker.run_until_ended("order").output
+    assert (first in range(8), second) == (True, "another")
 
 
 def test_a_key_whose_transaction_is_rolled_back_is_free(client, worker):
