@@ -95,6 +95,6 @@ def _expire(execution: Execution, wait: ExternalEventTask) -> None:
 
 
 def _release(execution: Execution, wait: ExternalEventTask) -> None:
-    execution.external_events.forget(wait)
+    execution.external_events.release(wait, execution.awaited)
     if wait.timer is not None:
         wait.timer.cancel()

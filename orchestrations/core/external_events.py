@@ -29,11 +29,7 @@ class ExternalEvents:
         """Give a new event to the first wait that can be observed, or keep it."""
         key = (event.name or "").casefold()
         self._buffered.setdefault(key, deque()).append(event)
-        for wait in list(self._waits.get(key, ())):
-            if wait.can_be_observed(awaited):
-                self.give(wait, awaited)
-            if key not in self._buffered:
-                return
+        self._hand_out(key, awaited)
 
     def add(self, wait: ExternalEventTask) -> None:
         """Put a new wait in line; it takes an event that came early at once."""
@@ -89,6 +85,16 @@ class ExternalEvents:
         if wait in line:
             line.remove(wait)
 
+    def release(self, wait: ExternalEventTask, awaited: Task | None) -> None:
+        """Take the wait out of its line; an event that it took, and nobody has seen, goes to whoever is next."""
+        self.forget(wait)
+        if not wait.can_give_back:
+            return
+        key = wait.name.casefold()
+        self._taken[key].remove(wait)
+        self._buffered[key] = deque(sorted([*self._buffered.get(key, ()), wait.give_back()], key=_sequence))
+        self._hand_out(key, awaited)
+
     def open_waits(self, awaited: Task | None) -> list[ExternalEventTask]:
         """The waits that would take an event now, oldest first."""
         waits = (wait for line in self._waits.values() for wait in line if wait.can_be_observed(awaited))
@@ -104,6 +110,13 @@ class ExternalEvents:
     def unfit(self) -> Iterator[ExternalEventTask]:
         """The waits that failed because their event was not what they wait for, and that still have it."""
         return (wait for wait in self._unfit.values() if wait.event is not None and wait.has_failed)
+
+    def _hand_out(self, key: str, awaited: Task | None) -> None:
+        for wait in list(self._waits.get(key, ())):
+            if wait.can_be_observed(awaited):
+                self.give(wait, awaited)
+            if key not in self._buffered:
+                return
 
     def _take_back(self, key: str, awaited: Task | None) -> None:
         """Buffer again what waits took that the orchestrator has dropped without ever seeing the event."""

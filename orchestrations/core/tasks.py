@@ -379,9 +379,17 @@ class ExternalEventTask(Task):
         self._reopen()
         return event
 
+    @property
+    def can_give_back(self) -> bool:
+        """Whether it has an event that nobody has seen, and that another wait could take."""
+        return not self.was_seen and self.event is not None and "wait_id" not in self.event.attributes
+
     def cancel(self) -> bool:
-        """Stop waiting, so that the next event of the name goes elsewhere. True if it was still waiting."""
-        if self.has_ended:
+        """Stop waiting, so that the next event of the name goes elsewhere. True if it was still waiting.
+
+        What it took without the code's having looked goes elsewhere too: for the code it was still waiting.
+        """
+        if self.has_ended and not self.can_give_back:
             return False
         self.is_cancelled = True
         self._release(self)

@@ -98,7 +98,8 @@ def test_events_wait_in_line_by_name(client, worker):
     assert worker.run_until_ended("order").output == [2, 1, 3]
 
 
-def test_a_cancelled_wait_takes_nothing(client, worker):
+@pytest.mark.parametrize("comes_early", [False, True], ids=["later", "early"])
+def test_a_cancelled_wait_takes_nothing(client, worker, comes_early):
     @orchestrator
     def cancels(context):
         dropped, kept = context.wait_for_external_event("go"), context.wait_for_external_event("go")
@@ -110,7 +111,8 @@ def test_a_cancelled_wait_takes_nothing(client, worker):
             return value
 
     client.start_new(cancels, "order")
-    worker.run_until_idle()
+    if not comes_early:
+        worker.run_until_idle()
     client.raise_event("order", "go", 1)
 
     assert worker.run_until_ended("order").output == 1

@@ -163,6 +163,20 @@ def cancelled(context):
         return [*results, value]
 
 
+def cancelled_beside_the_rest(context):
+    """A wait is cancelled that has lost a task_all with its event."""
+    first, second = context.wait_for_external_event("e"), context.wait_for_external_event("e", timeout=TEN, default=0)
+    with contextlib.suppress(TaskFailedError):
+        yield context.task_all([first, context.call_activity("a")])
+    return [first.cancel(), (yield second), (yield context.wait_for_external_event("e"))]
+
+
+def cancelled_too_late(context):
+    wait = context.wait_for_external_event("e")
+    value = yield wait
+    return [value, wait.cancel(), (yield wait)]
+
+
 def with_deadline(context):
     return (yield context.wait_for_external_event("go", timeout=TEN))
 
@@ -256,6 +270,12 @@ def test_wait(case):
     Case("a wait that is only looked at takes an early event", polling, None,
          [raised("stop", "now"), started(), done(1)], ["schedule a#1(0)", 'Completed [0, "now"]']),
     Case("a cancelled wait takes no event", cancelled, [], [raised("e", 1)], ["Completed [true, false, 1]"]),
+    Case("nor does it keep one that came early", cancelled, None, [raised("e", 1), started()],
+         ["Completed [true, false, 1]"]),
+    Case("nor one that it took unseen, which comes before later ones", cancelled_beside_the_rest,
+         [raised("e", 1), failed(2)], [raised("e", 2)], ["Completed [true, 1, 2]"]),
+    Case("a wait whose event was seen is not cancelled", cancelled_too_late, [], [raised("e", 1)],
+         ["Completed [1, false, 1]"]),
     Case("a suspended instance keeps events in order", three_in_turn,
          [suspended(), raised("e", 1), raised("e", 2), raised("e", 3)], [resumed()], ["Completed [1, 2, 3]"]),
 )  # fmt: skip
