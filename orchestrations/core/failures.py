@@ -242,10 +242,15 @@ def message_of(error: BaseException) -> str:
 
 
 def _stack_trace(error: BaseException) -> str:
-    """The error's own frames; its causes carry theirs. The innermost frames are kept where it is long."""
-    text = _read(lambda: "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False)), "")
-    text = text or _read(lambda: TRACEBACK + "".join(traceback.format_tb(error.__traceback__)), "")
-    return _storable(text)[-STACK_TRACE_CHARACTERS:]
+    """The error's own frames; its causes carry theirs. Where all is too long, the innermost and the message's start."""
+    lines = _read(lambda: "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False)), "")
+    text = _storable(lines)
+    if not text or len(text) > STACK_TRACE_CHARACTERS:
+        passed = _storable(_read(lambda: "".join(traceback.format_tb(error.__traceback__)), ""))
+        told = _storable(_read(lambda: "".join(traceback.format_exception_only(error)), ""))
+        told = told[: STACK_TRACE_CHARACTERS // 2]
+        text = f"{TRACEBACK}{passed[-(STACK_TRACE_CHARACTERS - len(TRACEBACK) - len(told)) :]}{told}"
+    return text
 
 
 def _storable(text: str) -> str:

@@ -231,6 +231,16 @@ def test_long_texts_keep_the_beginning_of_the_message_and_the_end_of_the_trace()
     assert len(details.stack_trace) == STACK_TRACE_CHARACTERS
 
 
+@pytest.mark.parametrize("kind", [ValueError, lambda text: ExceptionGroup(text, [KeyError("x" * 10_000)])])
+@pytest.mark.parametrize("message", ["y" * 10_000, "\ud800" * 1_500], ids=["long", "long once it is escaped"])
+def test_the_frames_are_kept_however_long_the_message_is(kind, message):
+    details = FailureDetails.from_exception(caught(kind(message)))
+
+    assert [frame.function for frame in frames(details.stack_trace)] == ["caught"]
+    assert ("ExceptionGroup" if kind is not ValueError else "ValueError") in details.stack_trace
+    assert len(details.stack_trace) <= STACK_TRACE_CHARACTERS
+
+
 def test_a_non_retriable_error_says_so():
     assert FailureDetails.from_exception(Fatal()).is_non_retriable is True
 
