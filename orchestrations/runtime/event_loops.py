@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
+import asgiref.sync
+
 from orchestrations.authoring.determinism.rules import NAMES, RULES, Rule
 
 NO_LOOP = ("no running event loop", "There is no current event loop")
@@ -20,7 +22,7 @@ def _folders(*packages: str) -> tuple[str, ...]:
     return tuple(f"{Path(spec.origin).parent}/" for spec in found if spec is not None and spec.origin)
 
 
-LIBRARIES = (ASYNCIO, *_folders("asgiref", "anyio", "sniffio"))
+LIBRARIES = (ASYNCIO, asgiref.sync.__file__, *_folders("anyio", "sniffio"))
 RULE_BY_FOLDER = {
     **dict.fromkeys(_folders("django.db"), "database"),
     **dict.fromkeys(_folders("httpx", "aiohttp"), "http"),
@@ -29,8 +31,8 @@ RULE_BY_FOLDER = {
 
 def rule_of_error(error: BaseException, is_authors: Callable[[str], bool]) -> tuple[Rule, FrameType, int] | None:
     """The rule that was broken where the error is that no event loop is there, with the author's frame and line."""
-    if isinstance(error, StopIteration):
-        return None
+    if not isinstance(error, Exception) or isinstance(error, StopIteration):
+        return None  # it has returned, or is to stop
     frames = list(_frames(error.__traceback__))
     if not frames or not _is_of_loop(error, frames[-1][0]):
         return None

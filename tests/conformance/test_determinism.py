@@ -27,6 +27,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from asgiref.local import Local
 from django.core import mail
 from django.core.cache import cache, caches
 from django.db import connection
@@ -196,6 +197,26 @@ def test_the_guard_names_the_deed_the_line_and_the_way_out(run, code, deed):
     assert message.endswith(f", which may come out differently on replay. Use {RULES[code].instead}.")
     assert not ActivityWorkItem.objects.exists()
     assert Instance.objects.get().blocked_at
+
+
+def test_other_errors_of_such_libraries_stay_what_they_are(run):
+    @orchestrator
+    def asks(context, _):
+        yield context.create_timer(timedelta(0))
+        return Local().missing
+
+    assert run(asks).failure_details.error_type == "AttributeError"
+
+
+def test_a_worker_that_is_told_to_stop_in_such_a_library_stops(stage):
+    class Stop(SystemExit):
+        """How a worker is stopped."""
+
+    frame: dict[str, object] = {"Stop": Stop}
+    exec(compile("def wait():\n    raise Stop", asyncio.__file__, "exec"), frame)  # noqa: S102 (a frame of the library)
+
+    with pytest.raises(Stop), guard.CodeGuard("stops")(None):
+        frame["wait"]()
 
 
 def test_a_pause_of_an_event_loop_is_a_pause(run):
