@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from shutil import copyfile
 
 import pytest
 from django.conf import settings as django_settings
@@ -54,6 +55,12 @@ def django_db_setup(django_db_setup, django_db_blocker, kept_database):
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
+
+
+@pytest.fixture(scope="session")
+def migrated_into(django_db_setup, kept_database):
+    """Gives a site of its own, with its data in that folder, an SQLite database that is migrated, if there is one."""
+    return lambda folder: kept_database.exists() and copyfile(kept_database, folder / "durable.sqlite3")
 
 
 @pytest.fixture(name="eventually")

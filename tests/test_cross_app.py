@@ -25,7 +25,7 @@ END_SECONDS = 90.0
 
 
 @pytest.fixture
-def sites(tmp_path):
+def sites(tmp_path, folder):
     carrier = Site(folder(tmp_path / "carrier"), DURABLE_SYSTEM_KEY=CARRIER_KEY)
     shop = Site(
         folder(tmp_path / "shop"),
@@ -43,9 +43,16 @@ def sites(tmp_path):
         carrier.clear()
 
 
-def folder(path: Path) -> Path:
-    path.mkdir()
-    return path
+@pytest.fixture
+def folder(migrated_into):
+    """Makes the folder of a site's data."""
+
+    def folder(path: Path) -> Path:
+        path.mkdir()
+        migrated_into(path)
+        return path
+
+    return folder
 
 
 def ask(site: Site, key: str, path: str, **options: Any) -> httpx.Response:

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -177,11 +178,15 @@ def site_with(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[
 
 
 @pytest.fixture
-def site(site_with: Callable[..., Site]) -> Site:
+def site(site_with: Callable[..., Site], environment: dict[str, str], tmp_path: Path, migrated_into: Any) -> Site:
+    """On SQLite with a database that is migrated: that a site does so is for those tests that make their own."""
+    if not environment:
+        migrated_into(tmp_path)
     return site_with()
 
 
-def test_a_busy_port_is_refused_with_one_line_before_anything_is_touched(site):
+def test_a_busy_port_is_refused_with_one_line_before_anything_is_touched(site_with):
+    site = site_with()
     with socket.socket() as other_program:
         other_program.bind(("127.0.0.1", site.port))
         other_program.listen()
