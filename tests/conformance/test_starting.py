@@ -164,6 +164,32 @@ def test_one_that_is_terminated_while_pending_never_starts(client, worker, stage
     assert worker.runtime.store.next_due_at() is None
 
 
+@pytest.mark.parametrize("between", [lambda worker: None, lambda worker: worker.run_until_idle()])
+def test_one_that_is_suspended_and_resumed_before_its_time_still_waits_for_it(client, worker, between):
+    client.start_new(functions.chain, "order", 1, start_at=timezone.now() + DAY)
+    client.suspend("order")
+    between(worker)
+    client.resume("order")
+    worker.run_until_idle()
+    assert client.get_status("order").runtime_status == "Pending"
+
+    worker.advance(2 * DAY)
+
+    assert client.get_status("order").output == [0]
+
+
+def test_one_whose_time_comes_while_it_is_suspended_begins_when_it_is_resumed(client, worker, stage):
+    client.start_new(functions.chain, "order", 1, start_at=timezone.now() + DAY)
+    client.suspend("order")
+    worker.advance(2 * DAY)
+    assert client.get_status("order").runtime_status == "Suspended"
+    assert not stage.runs
+
+    client.resume("order")
+
+    assert worker.run_until_ended("order").output == [0]
+
+
 def test_waiting_for_the_start(client, worker):
     client.start_new(functions.waits, "order", 1)
     with pytest.raises(WaitTimeout):
@@ -217,6 +243,90 @@ def test_a_child_that_is_restarted_alone_has_no_parent(client, worker):
     worker.run_until_ended("child")
 
     assert client.get_status("child").parent_instance_id is None
+
+
+def test_a_live_child_goes_on_beside_its_restart_of_which_the_parent_hears_nothing(client, worker):
+    client.start_new(functions.parent, "order", ["waits", 1, "child"])
+    worker.run_until_idle()
+
+    again = client.restart("child")
+    client.raise_event(again, "go", "again")
+    assert worker.run_until_ended(again).output == ["again"]
+    with pytest.raises(InstanceAlreadyExists):
+        client.restart("child", restart_with_new_instance_id=False)
+    assert client.get_status("order").runtime_status == "Running"
+    client.raise_event("child", "go", "first")
+
+    assert worker.run_until_ended("order").output == ["first"]
+    assert client.get_status(again).parent_instance_id is None
+
+
+def test_a_restart_is_of_what_has_the_id_now_and_begins_at_once(client, worker):
+    client.start_new(functions.chain, "replaced", 1)
+    worker.run_until_ended("replaced")
+    client.start_new(functions.chain, "replaced", 2)
+    client.start_new(functions.chain, "scheduled", 3, start_at=timezone.now() + DAY)
+    worker.run_until_ended("replaced")
+
+    assert worker.run_until_ended(client.restart("replaced")).output == [0, 1]
+    assert worker.run_until_ended(client.restart("scheduled")).output == [0, 1, 2]
+    assert client.get_status("scheduled").runtime_status == "Pending"
+
+
+def test_a_restarted_fork_is_no_fork_any_more(client, worker, stage):
+    client.start_new(functions.chain, "order", 2)
+    worker.run_until_ended("order")
+    fork = client.fork("order", 2)
+    worker.run_until_ended(fork)
+    before = stage.runs[0]
+
+    again = client.restart(fork)
+    assert client.restart(fork, restart_with_new_instance_id=False) == fork
+    for instance_id in (again, fork):
+        assert worker.run_until_ended(instance_id).output == [0, 1]
+        status = client.get_status(instance_id)
+        assert (status.forked_from, status.forked_step) == (None, None)
+    assert stage.runs[0] == before + 2, "each did it all"
+
+
+def test_a_start_under_an_ended_childs_id_takes_nothing_from_the_parent(client, worker):
+    client.start_new(functions.parent, "order", ["waits", 1, "child"])
+    worker.run_until_idle()
+    client.suspend("order")
+    client.raise_event("child", "go", "first")
+    worker.run_until_ended("child")
+
+    client.start_new(functions.chain, "child", 1)
+    worker.run_until_ended("child")
+    client.resume("order")
+
+    assert worker.run_until_ended("order").output == ["first"]
+    assert client.get_status("child").output == [0]
+
+
+def test_one_orchestrator_may_run_many_times_below_one_parent(client, worker):
+    @orchestrator
+    def takes_many(context, width):
+        return (yield context.task_all([context.call_sub_orchestrator(functions.chain, n) for n in range(width)]))
+
+    client.start_new(takes_many, "order", 20)
+
+    assert worker.run_until_ended("order").output == [list(range(number)) for number in range(20)]
+    children = client.get_status_by(parent_instance_id="order")
+    assert {child.instance_id for child in children} == {f"order:{number:04x}" for number in range(1, 21)}
+
+
+@pytest.mark.parametrize("length", [251, 252, 256])
+def test_an_id_of_any_length_has_room_for_children_below_it(client, worker, length):
+    @orchestrator
+    def deep(context, levels):
+        return 1 + (yield context.call_sub_orchestrator("deep", levels - 1)) if levels else 0
+
+    client.start_new(deep, "x" * length, 3)
+
+    assert worker.run_until_ended("x" * length).output == 3
+    assert all(len(instance_id) <= 256 for instance_id in Instance.objects.values_list("instance_id", flat=True))
+    assert Instance.objects.count() == 4
 
 
 def test_tags_that_change_while_it_runs_do_not_reach_its_code(client, worker):
