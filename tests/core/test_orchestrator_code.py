@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -498,11 +498,19 @@ def test_an_error_that_is_raised_again_and_again_gathers_no_frames():
     assert len(set(depths)) == 1
 
 
-def test_a_naive_timer_is_utc_wherever_the_worker_runs(monkeypatch):
+class Nowhere(tzinfo):
+    """A time zone that knows no offset: Python takes what is in it for naive."""
+
+    def utcoffset(self, moment):
+        return None
+
+
+@pytest.mark.parametrize("zone", [None, Nowhere()], ids=["no zone", "a zone without an offset"])
+def test_a_naive_timer_is_utc_wherever_the_worker_runs(monkeypatch, zone):
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        driver = run(lambda context: (yield context.create_timer(datetime(2026, 1, 1))))  # noqa: DTZ001
+        driver = run(lambda context: (yield context.create_timer(datetime(2026, 1, 1, tzinfo=zone))))
     finally:
         monkeypatch.undo()
         time.tzset()
