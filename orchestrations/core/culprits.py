@@ -9,7 +9,8 @@ The code may answer a failure with whatever error it likes, so that the error al
    was told nothing since, or if a ``raise`` or ``assert`` of its own says that it came to a verdict. Any other error is
    a fault of the code, which must be mended.
 
-None of this is asked where today's code no longer fails on the history as it is.
+Of compensation that failed, ``foresight`` finds what it was for. None of this is asked where today's code no longer
+fails on the history as it is.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import msgspec
 
 from orchestrations.core.coroutines import is_verdict
 from orchestrations.core.errors import TaskCancelledError, TaskFailedError
-from orchestrations.core.events import HistoryEvent
+from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails, message_of
 from orchestrations.core.tasks import ActionTask, Position, Task, TimerTask
+
+FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.ENTITY_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,16 @@ def that_ended(trial: Execution, failed: Sequence[Failed]) -> list[Failed]:
     error = trial.error
     if error is None:
         return []
-    seen = sorted((one for one in failed if one.task.failure_seen is not None), key=_when_seen)
+    seen = sorted((one for one in failed if one.task.failure_seen is not None), key=when_seen)
+    return named_in(error, seen) or (
+        told_last(seen) if seen and (was_told_now(seen[-1], trial) or is_verdict(error)) else []
+    )
+
+
+def named_in(error: BaseException, seen: Sequence[Failed]) -> list[Failed]:
+    """The failures that the error goes back to, or whose words it repeats."""
     return (
-        _among(seen, _explicit_causes(error))
-        or _among(seen, _all_causes(error))
-        or _repeated(seen, message_of(error))
-        or (_told_last(seen) if seen and (was_told_now(seen[-1], trial) or is_verdict(error)) else [])
+        _among(seen, _explicit_causes(error)) or _among(seen, _all_causes(error)) or _repeated(seen, message_of(error))
     )
 
 
@@ -103,7 +110,8 @@ def is_recorded_in(end: HistoryEvent, failed: Failed) -> bool:
     )
 
 
-def _when_seen(failed: Failed) -> Position:
+def when_seen(failed: Failed) -> Position:
+    """Where the code first saw it; at the beginning of all where it never did."""
     return failed.task.failure_seen or Position(0, 0, 0)
 
 
@@ -124,11 +132,11 @@ def _repeated(seen: Sequence[Failed], text: str) -> list[Failed]:
     return found[::-1]
 
 
-def _told_last(seen: Sequence[Failed]) -> list[Failed]:
+def told_last(seen: Sequence[Failed]) -> list[Failed]:
     """The last ones, and those before them after which nothing was decided until then."""
-    last = _when_seen(seen[-1])
+    last = when_seen(seen[-1])
     return [
-        one for one in seen if last.sequence == _when_seen(one).sequence or last.decisions == _when_seen(one).decisions
+        one for one in seen if last.sequence == when_seen(one).sequence or last.decisions == when_seen(one).decisions
     ]
 
 

@@ -17,15 +17,14 @@ from typing import Any
 
 from orchestrations.core import numbering
 from orchestrations.core.context import OrchestrationContext
-from orchestrations.core.culprits import Failed, failures_of, is_recorded_in, that_ended, was_told_now
+from orchestrations.core.culprits import FAILURES, Failed, failures_of, is_recorded_in, that_ended, was_told_now
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import EntityTask
 from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.facts import InstanceFacts
-
-FAILURES = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.ENTITY_FAILED})
+from orchestrations.core.foresight import what_it_was_for
 
 
 @dataclass(slots=True)
@@ -158,7 +157,11 @@ def _culprits(
 
     None, and all of the history, where the code itself failed, or no longer does.
     """
-    trial = Execution(definition, functions, facts, OrchestrationContext)
+
+    def make() -> Execution:
+        return Execution(definition, functions, facts, OrchestrationContext)
+
+    trial = make()
     diverged: NonDeterminismError | None = None
     try:
         trial.replay(body, rewinding=True)
@@ -166,7 +169,7 @@ def _culprits(
         diverged = error
     failed = list(failures_of(trial))
     if diverged is None:
-        culprits = that_ended(trial, failed)
+        culprits = what_it_was_for(make, body, failed, that_ended(trial, failed))
     else:
         # Code that was mended in how it answers the failure differs from there on, which is cut off anyway.
         culprits = [one for one in failed if was_told_now(one, trial) and is_recorded_in(end, one)]

@@ -14,10 +14,11 @@ import msgspec
 
 from orchestrations.conf import get_config
 from orchestrations.core.actions import Action, CreateSubOrchestration
+from orchestrations.core.culprits import FAILURES
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.rewind import FAILURES, Rewound, is_answer_undone, rewind
+from orchestrations.core.rewind import Rewound, is_answer_undone, rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask
 from orchestrations.models import Instance
