@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -17,6 +17,14 @@ class MomentField(forms.DateTimeField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(widget=_MomentInput, **options)
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Returns the instant; raises ValidationError for one that no row could tell again."""
+        moment = super().to_python(value)
+        try:
+            return None if moment is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise forms.ValidationError("This is outside of the years 1 to 9999 in UTC.") from None
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> BoundField:
         """Returns the field with the label as this reader sees it."""

@@ -79,6 +79,17 @@ def test_it_starts_at_a_moment_of_the_readers_zone_which_the_form_names(operator
     assert Instance.objects.get().scheduled_start_at.isoformat() == "2036-03-01T06:30:00+00:00"
 
 
+def test_a_moment_of_the_readers_zone_that_no_row_could_tell_again_is_refused(operator, read_in):
+    read_in(operator, "Asia/Kolkata")
+
+    given = {**form_of(operator, "name=echo"), "start_at": "0001-01-01T00:00", "input-value": "41"}
+    refused = operator.post(f"{START}?name=echo", given)
+
+    assert refused.status_code == 422
+    assert "outside of the years 1 to 9999" in refused.text
+    assert not Instance.objects.exists()
+
+
 @pytest.mark.parametrize(
     "given, told",
     [
