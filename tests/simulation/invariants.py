@@ -9,70 +9,34 @@ from datetime import datetime
 
 from orchestrations.core.events import EventType
 from orchestrations.core.status import TERMINAL, RuntimeStatus
-from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer
-from tests.simulation import programs
+from orchestrations.models import Entity, InboxMessage
+from tests.simulation import histories, programs
+from tests.simulation.snapshot import Row, Snapshot, attributes_of
 
-ENDS = {
-    EventType.TASK_COMPLETED,
-    EventType.TASK_FAILED,
-    EventType.TIMER_FIRED,
-    EventType.SUB_ORCHESTRATION_COMPLETED,
-    EventType.ENTITY_COMPLETED,
-    EventType.ENTITY_FAILED,
-}
+FORESEEN = ("is broken", "was terminated", "No external event")
+
+Accepted = dict[tuple[int, datetime], Counter[str]]
+"""How many external events of each name were accepted, by an instance's primary key and time of creation.
+
+They are numbered from 1.
+"""
 
 
-def check(accepted: dict[tuple[int, object], Counter[str]]) -> None:
-    """Raise AssertionError where something does not hold.
-
-    ``accepted`` has, for each instance by primary key and time of creation, how many external events of each name were
-    accepted for it; they are numbered from 1.
-    """
-    instances = {row.pk: row for row in Instance.objects.filter(is_entity=False).defer("output", "waits")}
-    histories: dict[tuple[int, int], list[HistoryEvent]] = defaultdict(list)
-    for event in HistoryEvent.objects.order_by("instance_id", "execution", "sequence"):
-        histories[event.instance_id, event.execution].append(event)
-    for (pk, execution), events in histories.items():
-        _check_history(pk, execution, events)
-    inbox: dict[int, list[InboxMessage]] = defaultdict(list)
-    for message in InboxMessage.objects.order_by("pk"):
-        inbox[message.instance_id].append(message)
-    for row in instances.values():
-        events = histories.get((row.pk, row.execution), [])
+def check(tables: Snapshot, accepted: Accepted, forks: int) -> None:
+    """Raise AssertionError where something does not hold, after so many forks of instances."""
+    for (pk, execution), events in tables.histories.items():
+        if execution > 1 and events[0].type == EventType.EVENT_RAISED:
+            programs.ledger.seen.add("continued with buffered events")
+        histories.check(f"instance {pk}, execution {execution}", events)
+    histories.check_rewinds(tables)
+    for row in tables.instances.values():
+        events = tables.history(row)
         _check_row(row, events)
         counts = accepted.get((row.pk, row.created_at), Counter())
-        if row.runtime_status not in TERMINAL or row.status == RuntimeStatus.FAILED:
-            _check_external_events(row, [*events, *inbox[row.pk]], counts)
-    _check_work(instances)
-    twice = [entry for entry, times in Counter(entries()).items() if times > 1]
-    assert not twice, f"an entity was told twice: {twice}"
-
-
-def entries() -> list[str]:
-    """All that the entities have noted."""
-    return [entry for state in Entity.objects.values_list("state", flat=True) for entry in json.loads(state or "[]")]
-
-
-def _check_history(pk: int, execution: int, events: list[HistoryEvent]) -> None:
-    where = f"instance {pk}, execution {execution}"
-    if execution > 1 and events[0].type == EventType.EVENT_RAISED:
-        programs.ledger.seen.add("continued with buffered events")
-    assert [event.sequence for event in events] == list(range(1, len(events) + 1)), f"a gap: {where}"
-    times = [event.timestamp for event in events if event.type != EventType.EVENT_RAISED]
-    assert times == sorted(times), f"time runs backwards: {where}"
-    once = Counter((event.type, event.task_id, event.attempt) for event in events if event.type in ENDS)
-    assert all(count == 1 for count in once.values()), f"a task ended twice: {where} {once}"
-    ends = [event for event in events if event.type == EventType.EXECUTION_COMPLETED]
-    assert len(ends) <= 1, f"ended twice: {where}"
-    due = {
-        (event.task_id, event.attempt): json.loads(event.attributes or "{}")["fire_at"]
-        for event in events
-        if event.type == EventType.TIMER_CREATED
-    }
-    for event in events:
-        if event.type == EventType.TIMER_FIRED:
-            fire_at = datetime.fromisoformat(due[event.task_id, event.attempt])
-            assert event.timestamp >= fire_at, f"a timer fired too early: {where} {event.task_id}"
+        if row.status not in TERMINAL or row.status == RuntimeStatus.FAILED:
+            _check_external_events(row, [*events, *tables.inbox[row.pk]], counts)
+    _check_work(tables)
+    _check_entries(tables.entries, forks)
 
 
 def check_idle() -> None:
@@ -83,20 +47,23 @@ def check_idle() -> None:
     assert not waiting.exists(), f"operations that are never begun: {list(waiting)}"
 
 
-def _check_row(row: Instance, events: list[HistoryEvent]) -> None:
+def _check_row(row: Row, events: list[Row]) -> None:
     where = f"{row.instance_id}, {row.status}"
     assert row.last_sequence == len(events), f"the row and its history differ: {where}"
     end = next((event for event in events if event.type == EventType.EXECUTION_COMPLETED), None)
-    if row.runtime_status in TERMINAL:
-        assert end is not None and json.loads(end.attributes or "{}")["status"] == row.status, (
-            f"not at its end: {where}"
-        )
+    if row.status in TERMINAL:
+        assert end is not None and attributes_of(end)["status"] == row.status, f"not at its end: {where}"
         assert row.completed_at is not None, where
     else:
         assert end is None and row.completed_at is None and row.failure is None, f"at its end: {where}"
+    if row.status in (RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED):
+        is_suspended = row.status == RuntimeStatus.SUSPENDED
+        assert histories.is_paused(events) == is_suspended, f"the row and its history differ: {where}"
+    if row.status == RuntimeStatus.FAILED:
+        assert any(words in row.failure for words in FORESEEN), f"{where}: {row.failure}"
 
 
-def _check_external_events(row: Instance, kept: Iterable[HistoryEvent | InboxMessage], accepted: Counter[str]) -> None:
+def _check_external_events(row: Row, kept: Iterable[Row], accepted: Counter[str]) -> None:
     """Each accepted event is there once and in order, but for those that an earlier generation has taken."""
     has_gone_on = bool(json.loads(row.input or "{}")["results"])  # as new
     numbers: dict[str, list[int]] = defaultdict(list)
@@ -104,7 +71,8 @@ def _check_external_events(row: Instance, kept: Iterable[HistoryEvent | InboxMes
         if event.type == EventType.EVENT_RAISED:
             numbers[(event.name or "").casefold()].append(json.loads(event.payload or "0"))
     for name in [name for name in numbers if name.startswith(programs.WORD)]:
-        assert len(numbers.pop(name)) == 1, f"{row.instance_id}: {name} was sent once"
+        times = len(numbers.pop(name))  # what an origin was told, its fork may be told again
+        assert times == 1 or row.forked_from is not None, f"{row.instance_id}: {name} was sent once"
     for name, count in accepted.items():
         found = numbers.pop(name, [])
         first = found[0] if found and has_gone_on else count + 1 if has_gone_on else 1
@@ -112,11 +80,17 @@ def _check_external_events(row: Instance, kept: Iterable[HistoryEvent | InboxMes
     assert not numbers, f"{row.instance_id}: events that nobody raised: {dict(numbers)}"
 
 
-def _check_work(instances: dict[int, Instance]) -> None:
+def _check_work(tables: Snapshot) -> None:
     """Nothing is left in motion for an execution that is over, but what a normal completion leaves running."""
-    for model in (ActivityWorkItem, Timer):
-        rows = model.objects.exclude(state__in=["Fired", "Cancelled"]) if model is Timer else model.objects.all()
-        for work in rows:
-            row = instances[work.instance_id]
-            is_current = work.execution == row.execution and row.runtime_status not in TERMINAL
-            assert is_current or row.status == RuntimeStatus.COMPLETED, f"left over for {row.instance_id}: {work}"
+    for work in tables.work:
+        row = tables.instances[work.instance_id]
+        is_current = work.execution == row.execution and row.status not in TERMINAL
+        assert is_current or row.status == RuntimeStatus.COMPLETED, f"left over for {row.instance_id}: {work}"
+
+
+def _check_entries(entries: list[str], forks: int) -> None:
+    """Told once, but for what was open where an instance was forked; and what raises leaves nothing behind."""
+    twice = [entry for entry, times in Counter(entries).items() if times > 1 + forks]
+    assert not twice, f"an entity was told twice: {twice}"
+    kept = [entry for entry in entries if entry.startswith(programs.NEVER)]
+    assert not kept, f"operations that raised changed the state: {kept}"

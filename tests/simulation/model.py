@@ -20,7 +20,7 @@ class Instance:
         self.is_child = is_child
         self.custom_status: str | None = None
         self.output = []
-        self._taken: Counter[str] = Counter()
+        self.taken: Counter[str] = Counter()  # how many external events of each name
         for part in parts:
             self.output.append(self._value(part))
 
@@ -33,8 +33,8 @@ class Instance:
             case ["quiet"]:
                 return "silence"
             case ["listen" | "expect", name] | ["remind", _, name]:
-                self._taken[name.casefold()] += 1
-                return self._taken[name.casefold()]
+                self.taken[name.casefold()] += 1
+                return self.taken[name.casefold()]
             case ["show", label]:
                 before, self.custom_status = self.custom_status, label
                 return [before, label]
@@ -47,7 +47,7 @@ class Instance:
         match node:
             case ["all" | "steps" | "race" | "gather", children]:
                 return [self._value(child) for child in children]
-            case ["undo" | "judge", body, _] | ["handle", _, body]:
+            case ["undo" | "judge", body, _] | ["handle", _, _, body]:
                 return self._value(body)
             case ["child", parts, _]:
                 return Instance(parts, is_child=True).output
@@ -63,7 +63,7 @@ def labels(node: Any) -> Iterator[str]:
     match node:
         case ["hold", str(label)]:
             yield from (label, inside(label))
-        case ["call", str(label), _] | ["crash" | "ask", str(label)] if not label.startswith("never"):
+        case ["call", str(label), _] | ["crash" | "ask", str(label)]:
             yield label
         case list():
             for inner in node:

@@ -21,7 +21,7 @@ is a tree of these nodes, each a list whose first element says what it is:
     ["undo", node, node]         the second node makes up for what failed in the first one, and the failure goes on
     ["judge", node, node]        the same, but the orchestrator raises an error of its own behind the block
     ["gather", [node, ...]]      each awaited by itself, and a group of what failed
-    ["handle", label, node]      an activity that always fails, and what is done instead
+    ["handle", kind, label, node]    a call or ask that always fails, and what is done instead
     ["crash", label]             the orchestrator's own code is at fault while the label is broken
     ["show", label]              the label as custom status, and what stood there before
     ["look", label]              what the orchestrator is told of itself
@@ -48,12 +48,14 @@ from orchestrations import (
 )
 from orchestrations.authoring.registry import registry
 from orchestrations.core.tasks import Task
+from tests.simulation.listening import Listening
 
 HOUR = timedelta(hours=1)
 RETRIES = RetryPolicy(first_retry_interval=HOUR, max_number_of_attempts=2)
 NEWEST = "2.0"  # the code's version
 TALLIES = [EntityId("simulated_tally", "1"), EntityId("simulated_tally", "0")]
 WORD = "word "  # what the names of events between orchestrations begin with
+NEVER = "never "  # what the labels of what always fails begin with
 REMINDERS = ("dead", "cancelled", "kept", "timeout", "default")
 
 
@@ -65,8 +67,14 @@ class Ledger:
         self.done: Counter[str] = Counter()
         self.calls: Counter[tuple[str, str]] = Counter()  # done, by label and idempotency key
         self.begun: Counter[str] = Counter()  # how often each instance began with its first part
+        self.retried: set[str] = set()  # labels of activities that are tried twice
         self.looked: set[str] = set()  # labels that code came to while it was not replaying
         self.seen: set[str] = set()
+        self.listening = Listening()
+
+    def fails(self, label: str) -> bool:
+        """Whether what has that label fails now."""
+        return label in self.broken or label.startswith(NEVER)
 
 
 ledger = Ledger()
@@ -82,7 +90,7 @@ with registry.preserved():
 
     @activity(name="simulated_work")
     def work(context: ActivityContext, label: str) -> str:
-        if label in ledger.broken or label.startswith("never"):
+        if ledger.fails(label):
             raise BrokenError(f"{label} is broken")
         ledger.done[label] += 1
         ledger.calls[label, context.idempotency_key] += 1
@@ -97,7 +105,7 @@ with registry.preserved():
             return
         label = label_of(context.get_input())
         context.set_state([*notes, context.get_input()])
-        if label in ledger.broken:
+        if ledger.fails(label):
             raise BrokenError(f"{label} is broken")
         context.set_result(label)
 
@@ -105,6 +113,7 @@ with registry.preserved():
     def simulated(context: OrchestrationContext, given: dict[str, Any]):
         if not (context.is_replaying or given["results"]):
             ledger.begun[context.instance_id] += 1
+        ledger.listening.begin(context.instance_id, len(given["results"]))
         result = yield from _run(context, given["parts"][0])
         results = [*given["results"], result]
         if len(given["parts"]) == 1:
@@ -154,6 +163,12 @@ def _entry(context: OrchestrationContext, label: str) -> tuple[EntityId, str]:
 
 def _run(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
     ledger.seen.add(node[0])
+    value = yield from _value(context, node)
+    ledger.listening.hear(context.instance_id, node)
+    return value
+
+
+def _value(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
     match node:
         case ["steps", children]:
             results = []
@@ -186,9 +201,10 @@ def _catch(context: OrchestrationContext, node: list[Any]) -> Iterator[Any]:
                 raise
         case ["judge", body, handler]:
             return (yield from _judge(context, body, handler))
-        case ["handle", label, instead]:
+        case ["handle", kind, label, instead]:
+            ledger.seen.add(f"handle {kind}")
             try:
-                yield context.call_activity(work, label)
+                yield _task(context, [kind, label, *([False] if kind == "call" else [])])
             except TaskFailedError:
                 return (yield from _run(context, instead))
 
@@ -230,6 +246,7 @@ def _remind(context: OrchestrationContext, how: str, name: str) -> Iterator[Any]
     """
     wait = None
     while True:
+        ledger.listening.wait(context.instance_id, name)
         since = context.current_utc_datetime
         match how:
             case "timeout":
@@ -300,6 +317,11 @@ def _look(context: OrchestrationContext, label: str) -> list[Any]:
     return [context.name, context.version, parent is not None and context.instance_id.startswith(f"{parent}:")]
 
 
+def _retries_of(label: str) -> RetryPolicy:
+    ledger.retried.add(label)
+    return RETRIES
+
+
 AT_ONCE = {"crash": _crash, "signal": _signal, "tell": _tell, "show": _show, "look": _look}
 
 
@@ -307,7 +329,7 @@ def _task(context: OrchestrationContext, node: list[Any]) -> Task:
     ledger.seen.add(node[0])
     match node:
         case ["call", label, retries]:
-            return context.call_activity(work, label, retry=RETRIES if retries else None)
+            return context.call_activity(work, label, retry=_retries_of(label) if retries else None)
         case ["child", parts, retries]:
             return context.call_sub_orchestrator(simulated, given(parts), retry=RETRIES if retries else None)
         case ["ask", label]:

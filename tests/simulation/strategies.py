@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.simulation.programs import REMINDERS
+from tests.simulation.programs import NEVER, REMINDERS
 
 NAMES = ("go", "Go", "stop")  # of the external events that the machine raises
 
@@ -25,8 +25,8 @@ def _labelled(*kinds: str) -> st.SearchStrategy[Any]:
 
 
 def parts_of(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """Programs of one or two generations."""
-    return st.lists(nodes, min_size=1, max_size=2)
+    """Programs of one to three generations."""
+    return st.lists(nodes, min_size=1, max_size=3)
 
 
 leaves = calls | st.builds(_of("listen"), names) | st.just(["pause"]) | st.just(["quiet"]) | _labelled("ask", "hear")
@@ -45,7 +45,7 @@ nodes = st.recursive(
     | st.builds(_of("remind"), st.sampled_from(REMINDERS), names)
     | st.builds(_of("race"), st.lists(tasks, min_size=1, max_size=3))
     | st.builds(_of("gather"), st.lists(tasks, min_size=1, max_size=3))
-    | st.builds(_of("handle"), st.just("never"), leaves),
+    | st.builds(_of("handle"), st.sampled_from(["call", "ask"]), st.just(""), leaves),
     lambda inner: (
         st.builds(_of("steps"), st.lists(inner, min_size=1, max_size=3))
         | st.builds(_of("undo"), inner, leaves)
@@ -63,8 +63,8 @@ def labelled(node: Any, prefix: str, numbers: Iterator[int] | None = None) -> An
             return ["call", f"{prefix}{next(numbers)}", retries]
         case ["crash" | "ask" | "signal" | "hold" | "hear" | "show" | "look" as kind, str()]:
             return [kind, f"{prefix}{next(numbers)}"]
-        case ["handle", str(), instead]:
-            return ["handle", f"never {prefix}{next(numbers)}", labelled(instead, prefix, numbers)]
+        case ["handle", kind, str(), instead]:
+            return ["handle", kind, f"{NEVER}{prefix}{next(numbers)}", labelled(instead, prefix, numbers)]
         case list():
             return [labelled(inner, prefix, numbers) for inner in node]
     return node

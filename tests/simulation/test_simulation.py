@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from orchestrations import OrchestrationClient
-from orchestrations.core.events import EventType
 from orchestrations.models import Instance
 from orchestrations.runtime import committer
 from orchestrations.runtime.clock import DatabaseClock
@@ -23,7 +22,8 @@ from orchestrations.store import get_store
 from orchestrations.store.contract import OnDuplicate
 from tests.simulation import programs
 from tests.simulation.clock import BEGINNING, MOMENT, simulated_clock
-from tests.simulation.machine import ENDS, Engine
+from tests.simulation.machine import Engine
+from tests.simulation.redelivery import ENDS
 
 EXAMPLES = int(os.environ.get("SIMULATE", "0"))
 STEPS = int(os.environ.get("SIMULATE_STEPS", "50"))
@@ -32,12 +32,14 @@ NODES = (
     "call child ask signal hold pause listen expect remind quiet hear tell all race steps undo judge gather handle "
     "crash show look"
 )
-PROGRAMS = (*NODES.split(), *(f"{how} wait" for how in programs.REMINDERS))
+PROGRAMS = (*NODES.split(), "handle call", "handle ask", *(f"{how} wait" for how in programs.REMINDERS))
 """The kinds of nodes, and of waits that an hour passed without their event."""
 ACTS = (
-    *(f"redelivered {kind}" for kind in ENDS if kind != EventType.ENTITY_FAILED),  # which is in few histories
+    *(f"redelivered {kind}" for kind in ENDS),
     *(f"{policy} for {target} one" for policy in OnDuplicate for target in ("a live", "an ended")),
     "started at a later time",
+    *("forked a live one", "forked an ended one", "refused a fork", "rewound with work done"),
+    *(f"{verb} of a family" for verb in ("suspend", "resume", "terminate")),
     "purged",
     "purged with a live child",
     "continued with buffered events",
@@ -48,10 +50,10 @@ ENOUGH = 200  # examples in which all of it happens
 SAMPLER = [
     ["steps", [["call", "1", True], ["ask", "2"], ["signal", "3"], ["hold", "4"], ["quiet"], ["hear", "5"]]],
     ["steps", [["remind", how, "go"] for how in 2 * programs.REMINDERS]],
-    ["steps", [["listen", "stop"], ["expect", "Go"], ["handle", "never 6", ["pause"]], ["crash", "7"]]],
+    ["steps", [["listen", "stop"], ["expect", "Go"], ["handle", "call", "never 6", ["pause"]], ["crash", "7"]]],
     ["undo", ["judge", ["race", [["call", "8", False], ["pause"]]], ["call", "9", False]], ["call", "10", False]],
     ["gather", [["child", [["show", "11"], ["look", "12"]], True], ["all", [["listen", "go"], ["listen", "Go"]]]]],
-    ["steps", [["show", "13"], ["look", "14"], ["show", "15"]]],
+    ["steps", [["handle", "ask", "never 16", ["quiet"]], ["show", "13"], ["look", "14"], ["show", "15"]]],
 ]
 """A program with a node of each kind."""
 

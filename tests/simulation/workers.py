@@ -91,19 +91,20 @@ class SteppedWorker:
         self.pool = SteppedPool(4, 60.0, self.name, record, hub)
         return self.pool
 
-    def turn(self) -> None:
-        """Once round the loop. Where the database does not answer, what a drain does then."""
-        runtime = self.runtime
+    def turn(self) -> bool:
+        """Once round the loop; whether there was anything to do. Where no answer comes, what a drain does then."""
+        runtime, worked = self.runtime, True
         runtime._claimed_at = runtime._timers_at = 0.0
         runtime.intake.hurry()
         runtime.pool.on_detached = None
         runtime._is_draining = True
         try:
-            runtime.turn()
+            worked = runtime.turn()
             runtime._is_draining = False
         except (OperationalError, InterfaceError):
             runtime._is_draining = False
             runtime._let_go()
+        return worked
 
     def park(self) -> None:
         """The end of a drain: give back what has not begun."""

@@ -1,0 +1,81 @@
+"""Ends of tasks that come again, also for executions that are over: whoever told of them may have had no answer."""
+
+from __future__ import annotations
+
+from orchestrations.core.events import EventType
+from orchestrations.models import InboxMessage, Instance
+from orchestrations.store import get_store
+from tests.simulation.orders import LIVE
+from tests.simulation.snapshot import Row, Snapshot, attributes_of
+
+ENDS = (
+    EventType.TASK_COMPLETED,
+    EventType.TASK_FAILED,
+    EventType.TIMER_FIRED,
+    EventType.SUB_ORCHESTRATION_COMPLETED,
+    EventType.SUB_ORCHESTRATION_FAILED,
+    EventType.ENTITY_COMPLETED,
+    EventType.ENTITY_FAILED,
+)
+CHILD_ENDS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
+COLUMNS = ("instance_id", "type", "task_id", "attempt", "name", "payload", "attributes")
+
+
+class Redelivery:
+    """Every end that has been in a history, although the history may be gone."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, dict[tuple[int, int, int], Row]] = {kind: {} for kind in ENDS}
+        self._generations: dict[tuple[int, int], int] = {}
+        self._present: dict[int, int] = {}  # executions of what is live
+
+    def remember(self, tables: Snapshot) -> None:
+        """Note what is there now."""
+        self._present = {row.pk: row.execution for row in tables.instances.values() if row.status in LIVE}
+        for where, events in tables.histories.items():
+            for event in events:
+                if event.type in self._ends:
+                    self._ends[event.type][*where, event.sequence] = event
+                elif event.type == EventType.EXECUTION_STARTED:
+                    self._generations[where] = attributes_of(event)["generation"]
+
+    def redeliver(self, which: int) -> str | None:
+        """Send one of them again, and return its type.
+
+        Each type is as likely as the others, although some are rare, and so are executions that are over; those are
+        chosen to whom it could make a difference.
+        """
+        kinds = [kind for kind, ends in self._ends.items() if ends]
+        if not kinds:
+            return None
+        number, of_kind = divmod(which, len(kinds))
+        alike = self._ends[kinds[of_kind]]
+        number, is_over = divmod(number, 2)
+        live = [where for where in alike if where[0] in self._present]
+        fitting = [where for where in live if (where[1] != self._present[where[0]]) == is_over]
+        chosen = sorted(fitting or live or alike)
+        event = alike[chosen[number % len(chosen)]]
+        row = Instance.objects.filter(pk=event.instance_id).only("execution").first()
+        if row is None or not self._may_come_again(event, row):
+            return None
+        execution = event.execution
+        if event.type in CHILD_ENDS:  # children know the generation, which a rewind keeps
+            execution = self._generations[event.instance_id, event.execution]
+        again = {column: getattr(event, column) for column in COLUMNS}
+        InboxMessage.objects.create(hub=get_store().hub, execution=execution, **again)
+        return str(event.type)
+
+    def _may_come_again(self, event: Row, row: Instance) -> bool:
+        """The end of a child bears no attempt, since it tells its parent once of each: not if it is tried again."""
+        if event.type not in CHILD_ENDS:
+            return True
+        later = row.history.filter(
+            execution=event.execution,
+            task_id=event.task_id,
+            type=EventType.SUB_ORCHESTRATION_CREATED,
+            sequence__gt=event.sequence,
+        )
+        present = self._generations.get((row.pk, row.execution), row.execution)
+        was_rewound = row.execution != event.execution
+        is_over = present != self._generations[event.instance_id, event.execution]
+        return is_over or not (was_rewound or later.exists())
