@@ -90,7 +90,7 @@ class CompleteOrchestration:
     failure: str | None = None  # FailureDetails as JSON text
     new_input: str | None = None
     new_version: str | None = None
-    carried_events: list[tuple[str, str | None, datetime]] = field(default_factory=list)
+    carried_events: list[HistoryEvent] = field(default_factory=list)
     suspended_by: HistoryEvent | None = None  # what came too late for this generation and holds the next one
 
     def carry_over(self, events: Iterable[HistoryEvent]) -> None:
@@ -99,7 +99,7 @@ class CompleteOrchestration:
             if event.type is EventType.EVENT_RAISED and "wait_id" in event.attributes:
                 continue  # the answer to a question that ends with this generation
             if event.type is EventType.EVENT_RAISED:
-                self.carried_events.append((event.name or "", event.payload, event.timestamp))
+                self.carried_events.append(event)
             elif event.type is EventType.EXECUTION_SUSPENDED:
                 self.suspended_by = self.suspended_by or event
             elif event.type is EventType.EXECUTION_RESUMED:

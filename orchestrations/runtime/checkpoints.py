@@ -227,8 +227,7 @@ class CheckpointBuilder:
             checkpoint.new_execution += 1
             checkpoint.forgets_history = True
             checkpoint.history = [
-                HistoryEvent(EventType.EVENT_RAISED, timestamp, name=name, payload=payload, sequence=sequence)
-                for sequence, (name, payload, timestamp) in enumerate(completion.carried_events, start=1)
+                replace(event, sequence=sequence) for sequence, event in enumerate(completion.carried_events, start=1)
             ]
             if completion.suspended_by is not None:
                 suspended = replace(completion.suspended_by, sequence=len(checkpoint.history) + 1)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations import orchestrator
+from orchestrations import OrchestrationClient, orchestrator
 from orchestrations.models import ActivityWorkItem, HistoryEvent, InboxMessage, Instance, Timer
 from tests.runtime import functions
 
@@ -137,6 +137,23 @@ def test_carried_events_come_before_new_ones(client, worker):
     client.raise_event("order", "go", 3)
 
     assert worker.run_until_ended("order").output == ["begun", 1, 2, 3]
+
+
+def test_a_carried_event_still_tells_who_raised_it(client, worker):
+    @orchestrator
+    def takes_over(context, begun):
+        yield context.wait_for_external_event("go" if begun else "begin")
+        if not begun:
+            context.continue_as_new(True)
+
+    client.start_new(takes_over, "order", False)
+    by = OrchestrationClient(actor="ada")
+    by.raise_event("order", "go")
+    by.raise_event("order", "begin")
+    worker.run_until_ended("order")
+
+    carried = HistoryEvent.objects.get(execution=2, type="EventRaised")
+    assert (carried.sequence, carried.name, carried.attributes) == (1, "go", '{"by":"ada"}')
 
 
 def test_buffered_events_go_only_where_the_author_says_so(client, worker):

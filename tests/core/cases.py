@@ -116,7 +116,7 @@ def _end(action: CompleteOrchestration) -> str:
     if action.failure is not None:
         return f"Failed {FailureDetails.from_json(json.loads(action.failure)).summary}"
     if action.status == "ContinuedAsNew":
-        carried = "".join(f" {name}={payload or ''}" for name, payload, _ in action.carried_events)
+        carried = "".join(f" {event.name}={event.payload or ''}" for event in action.carried_events)
         held = " suspended" if action.suspended_by is not None else ""
         return f"ContinuedAsNew {action.new_input}{carried}{held}"
     return f"{action.status} {action.output}"

@@ -95,7 +95,7 @@ def test_describing_waits_does_not_count_as_the_code_looking_at_them():
     describe_waits(driver.execution)
     driver.feed(driver.stamp(fired(2)))
 
-    assert [payload for _, payload, _ in driver.execution.completion.carried_events] == ["1"]
+    assert [event.payload for event in driver.execution.completion.carried_events] == ["1"]
 
 
 def test_a_suspended_instance_says_who_suspended_it_and_why():
