@@ -158,6 +158,36 @@ def test_samples_are_listed_with_their_tests() -> None:
     assert {module for module, _ in listed} == modules - {"__init__", "apps", "demo", "orchestrations"}
 
 
+PROVING = re.findall(r"`([\w/]+\.py)((?:::\w+)*)`", (ROOT / "docs/reference/conformance.md").read_text())
+
+
+def names_in(file: Path) -> set[str]:
+    """The tests and classes of a module, as pytest calls them: ``::test_one``, ``::Machine::test_two``."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    names = {""}
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            names |= {f"::{node.name}"} | {f"::{node.name}::{n.name}" for n in node.body if isinstance(n, functions)}
+        elif isinstance(node, functions):
+            names.add(f"::{node.name}")
+        elif isinstance(node, ast.Assign):
+            names |= {f"::{target.id}" for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _ in PROVING}))
+def test_the_tests_that_prove_the_rules_exist(module: str) -> None:
+    named = {test for name, test in PROVING if name == module}
+
+    assert named <= names_in(ROOT / "tests" / module)
+
+
+def test_every_conformance_module_proves_a_rule() -> None:
+    modules = {f"conformance/{path.name}" for path in (ROOT / "tests/conformance").glob("test_*.py")}
+
+    assert modules <= {module for module, _ in PROVING}
+
+
 def test_the_testing_kit_is_listed() -> None:
     from orchestrations import testing
 
