@@ -339,7 +339,7 @@ class Checked:
         ({"h": Holder(held=b"\xff")}, "$.h", "Holder, whose own code made no JSON of it (UnicodeDecodeError)"),
         ({"h": Measured(by=float("nan"))}, "$.h.by", "NaN"),
     ],
-    ids=str,
+    ids=["to_json", "to_json of an item", "a model", "bytes of a model", "a number of a model"],
 )
 def test_a_class_that_fails_to_make_its_json_is_refused_with_its_path(value, path, problem):
     error = rejection(value)
