@@ -59,7 +59,7 @@ class Execution:
         self.custom_status: str | None = None
         self.completion: CompleteOrchestration | None = None
         self.error: BaseException | None = None  # what the orchestrator died of, for a rewind
-        self.overrun: errors.TooManyActions | None = None  # also where the code swallows it
+        self.overrun: BaseException | None = None  # it decided too much, or for too long: nothing of the turn is kept
         self.clock = BEGINNING
         self.generation = facts.execution
         self.last_sequence = 0
@@ -451,6 +451,10 @@ class Execution:
     def _end_raised(self, error: BaseException) -> None:
         if not is_authors(error):
             raise error
+        if isinstance(error, errors.EpisodeTimeout):
+            if self.is_replaying:
+                raise error
+            self.overrun = error  # what it had decided by then, it won't decide again
         if self.completion is None:
             self._end_failed(error)
 

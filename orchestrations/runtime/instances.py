@@ -18,7 +18,7 @@ from orchestrations.core.actions import Action
 from orchestrations.core.entities import EntityBatch
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.episode import Episode, advance, open_execution
-from orchestrations.core.errors import NonDeterminismError
+from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.facts import InstanceFacts
@@ -36,7 +36,8 @@ from orchestrations.store.upkeep_contract import UndoneEnd
 logger = logging.getLogger("orchestrations.runtime")
 
 FUNCTIONS = RegisteredFunctions(registry)
-UNFIT = (NonDeterminismError, FunctionNotRegistered, VersionMismatch)  # mended code and a rewind go on from there
+# Mended code and a rewind go on from what these have failed.
+UNFIT = (NonDeterminismError, FunctionNotRegistered, VersionMismatch, EpisodeTimeout)
 CHILD_EVENTS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
 PAUSING = frozenset({EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED})
 
@@ -269,7 +270,7 @@ def _end_without_code(result: Advance, terminated: HistoryEvent, now: datetime) 
     return result
 
 
-def _fail_undelivered(result: Advance, events: Sequence[HistoryEvent], error: Exception, now: datetime) -> Advance:
+def _fail_undelivered(result: Advance, events: Sequence[HistoryEvent], error: BaseException, now: datetime) -> Advance:
     """Fail, keeping the new events as facts that the code has not seen; a rewind delivers them."""
     logger.error("%s instance=%s", error, result.held.claimed.instance_id)
     failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()
@@ -284,7 +285,7 @@ def _fail_undelivered(result: Advance, events: Sequence[HistoryEvent], error: Ex
 
 
 def _fail_overrun(result: Advance, events: Sequence[HistoryEvent], now: datetime) -> Advance:
-    """Fail without what the code decided in the turn: too much to keep, and no mended code would decide it."""
+    """Fail without what the code decided in the turn: no mended code would decide it."""
     execution = result.held.execution
     assert execution is not None
     assert execution.overrun is not None

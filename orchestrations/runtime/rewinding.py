@@ -100,6 +100,11 @@ def _advance_rewound(
     result.new_execution = known.execution
     rewound.attributes |= plan.attributes
     _go_on(result, plan, [rewound, *plan.redelivered], facts, now)
+    overrun = plan.execution.overrun
+    if overrun is not None:  # nothing of that turn is kept: it stays as it was before the rewind
+        plan.execution.discard()
+        held.execution = None
+        return _refused(Advance(held, consumed=result.consumed, undone_end=result.undone_end), facts, overrun, now)
     return result
 
 
@@ -156,7 +161,7 @@ def _without_children(actions: Sequence[Action], existing: set[int]) -> list[Act
     ]
 
 
-def _refused(result: Advance, facts: Sequence[HistoryEvent], error: Exception, now: datetime) -> Advance:
+def _refused(result: Advance, facts: Sequence[HistoryEvent], error: BaseException, now: datetime) -> Advance:
     """Fail anew with the reason why it can't be rewound; it can be tried again, and its facts are kept for that."""
     logger.error("A rewind was not possible: %s instance=%s", error, result.held.claimed.instance_id)
     failure = msgspec.json.encode(FailureDetails.from_exception(error).to_json()).decode()

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrations import RetryPolicy, TaskFailedError, orchestrator
 from orchestrations.core import execution as core_execution
+from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.limits import NESTED_TASKS
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
 from tests.runtime import functions
@@ -461,6 +462,86 @@ def test_nothing_of_a_turn_with_too_many_actions_is_kept_and_mended_code_goes_on
     client.rewind("order")
     assert worker.run_until_ended("order").output == ["first", 7]
     assert stage.runs["first"] == 1
+
+
+def test_a_rewind_whose_own_turn_decides_too_much_changes_nothing_but_the_reason(
+    client, worker, run, events, monkeypatch, stage
+):
+    monkeypatch.setattr(core_execution, "EPISODE_ACTIONS", 50)
+    calls = [100, 5]
+
+    @orchestrator
+    def fans_out(context):
+        first = yield context.call_activity(functions.work, "first")
+        if not stage.mended:
+            raise ValueError("not yet")
+        yield context.task_all([context.call_activity(functions.work, number) for number in range(calls[0])])
+        return first
+
+    run(fans_out, None, "order")
+    before = events("order")
+    stage.mended = True
+    client.rewind("order")
+    worker.run_until_idle()
+
+    status = client.get_status("order")
+    assert status.failure_details.error_type.endswith("TooManyActions")
+    assert events("order") == before
+    assert not ActivityWorkItem.objects.exists()
+
+    del calls[0]
+    client.rewind("order")
+    assert worker.run_until_ended("order").output == "first"
+    assert stage.runs["first"] == 1
+
+
+@pytest.fixture
+def computes(stage):
+    """An orchestrator that takes too long between its activity and its wait, until it is mended."""
+
+    @orchestrator
+    def computes(context):
+        first = yield context.call_activity(functions.work, "first")
+        if not stage.mended:
+            context.call_activity(functions.work, "hasty")
+            raise EpisodeTimeout
+        return [first, (yield context.wait_for_external_event("go"))]
+
+    return computes
+
+
+def test_nothing_of_a_turn_that_takes_too_long_is_kept_and_mended_code_goes_on(
+    client, worker, run, events, stage, computes
+):
+    """What the code has decided until it is stopped hangs on how fast it was."""
+    status = run(computes, None, "order")
+
+    assert status.failure_details.is_caused_by("EpisodeTimeout")
+    assert events("order") == ["ExecutionStarted", "TaskScheduled", "TaskCompleted", "ExecutionCompleted"]
+
+    stage.mended = True
+    client.rewind("order")
+    worker.run_until_idle()
+    client.raise_event("order", "go", 7)
+    assert worker.run_until_ended("order").output == ["first", 7]
+    assert stage.runs == {"first": 1}
+
+
+def test_a_replay_that_takes_too_long_says_so_and_keeps_the_new_events(
+    client, worker, make_worker, run, stage, computes
+):
+    stage.mended = True
+    run(computes, None, "order")
+    stage.mended = False
+    client.raise_event("order", "go", 7)
+    status = make_worker().run_until_ended("order")
+
+    assert status.failure_details.error_type.endswith("EpisodeTimeout")
+
+    stage.mended = True
+    client.rewind("order")
+    assert worker.run_until_ended("order").output == ["first", 7]
+    assert stage.runs == {"first": 1}
 
 
 def test_a_line_is_logged_once_for_each_real_execution(run, caplog):
