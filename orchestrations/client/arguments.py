@@ -29,12 +29,7 @@ def check_event_name(name: str) -> str:
         raise PayloadRejected(
             "The event name is empty. Name the event that the orchestrator waits for.", subject="event name"
         )
-    if unprintable := next((character for character in name if not character.isprintable()), None):
-        raise PayloadRejected(
-            f"The event name holds U+{ord(unprintable):04X}, which no orchestrator may wait for. Remove it.",
-            subject="event name",
-        )
-    return name
+    return _check_printable(name, "event name", "which no orchestrator may wait for")
 
 
 def check_statuses(statuses: Iterable[RuntimeStatus | str] | None) -> tuple[RuntimeStatus, ...]:
@@ -50,7 +45,8 @@ def check_reason(reason: str) -> str:
 
 def check_version(version: str) -> str:
     """Return the orchestration version; raises PayloadRejected when it is too long or not printable."""
-    return _check_text(version, "version", VERSION_LENGTH, one_line=True)
+    text = _check_text(version, "version", VERSION_LENGTH, one_line=True)
+    return _check_printable(text, "version", "which no version of an orchestrator has")
 
 
 def check_idempotency_key(key: str | None) -> str | None:
@@ -112,6 +108,13 @@ def check_instant(value: datetime | None, subject: str) -> datetime | None:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{subject} is outside of the years 1 to 9999 in UTC. Choose a moment inside.") from None
+
+
+def _check_printable(text: str, subject: str, why: str) -> str:
+    for character in text:
+        if not character.isprintable():
+            raise PayloadRejected(f"The {subject} holds U+{ord(character):04X}, {why}. Remove it.", subject=subject)
+    return text
 
 
 def _check_text(text: str, subject: str, limit: int, *, one_line: bool = False) -> str:

@@ -299,6 +299,8 @@ def lock_entities(execution: Execution, references: Iterable[object]) -> LockTas
     execution.check_alive()
     if execution.section is not None:
         raise LockingRulesViolation("Locks can't be nested. Lock all entities at once, or end the first block before.")
+    if isinstance(references, str | EntityId):
+        raise TypeError(f"lock_entities takes a list. Pass [{references!r}] to lock that one.")
     entities = sorted({str(EntityId.of(reference)) for reference in references})
     if not entities:
         raise ValueError("lock_entities needs at least one entity.")

@@ -100,6 +100,11 @@ def test_what_has_to_be_text_and_is_none_is_refused(client, given):
         client.start_new(echo, **given)
 
 
+def test_a_version_that_no_orchestrator_can_have_is_refused(client):
+    with pytest.raises(PayloadRejected, match=r"U\+00A0"):
+        client.start_new(echo, version="1\u00a0")
+
+
 def test_an_input_that_json_can_not_hold_is_refused(client):
     with pytest.raises(PayloadRejected):
         client.start_new(echo, client_input={"a": float("nan")})

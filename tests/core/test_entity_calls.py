@@ -212,6 +212,14 @@ def test_entities_are_asked_for_in_order_and_once_and_let_go_at_the_end_of_the_b
     ]
 
 
+@pytest.mark.parametrize("one", [EntityId("account", "a"), "@account@a"])
+def test_one_entity_is_no_list_of_them(one):
+    def locks(context):
+        yield context.lock_entities(one)
+
+    assert "takes a list" in error(run(locks)).message
+
+
 def test_a_grant_of_another_request_is_not_taken():
     driver = run(holder)
     grant = granted(driver)
