@@ -21,10 +21,8 @@ import msgspec
 from orchestrations.core import calls, coroutines, errors, event_waits, matching, patches, takeover
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.composition import WhenAllTask
-from orchestrations.core.coroutines import Location
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
 from orchestrations.core.entity_calls import CriticalSection, call_again
-from orchestrations.core.errors import ExecutionDiscarded, OrchestrationStateError, is_authors
 from orchestrations.core.events import ANSWERED_WHILE_SUSPENDED, EventType, HistoryEvent
 from orchestrations.core.external_events import ExternalEvents
 from orchestrations.core.facts import InstanceFacts
@@ -67,7 +65,7 @@ class Execution:
         self.is_discarded = False
         self.has_started: bool = False
         self.awaited: Task | None = None
-        self.location: Location | None = None
+        self.location: coroutines.Location | None = None
         self.actions: list[Action] = []  # decided since take_actions()
         self.tasks: dict[int, ActionTask | TimerTask] = {}
         self.external_events = ExternalEvents()
@@ -142,7 +140,7 @@ class Execution:
         after continue_as_new are carried over to the next generation.
         """
         if self.is_discarded:
-            raise OrchestrationStateError("The execution was discarded. Open it again from its history.")
+            raise errors.OrchestrationStateError("The execution was discarded. Open it again from its history.")
         if not matching.accepts(self, event):
             self._carry_over([event])
             return []
@@ -219,7 +217,7 @@ class Execution:
         """
         if self.is_discarded and self._refusals < REFUSALS:
             self._refusals += 1
-            raise ExecutionDiscarded
+            raise errors.ExecutionDiscarded
 
     # Inside ------------------------------------------------------------------------------------------------------
 
@@ -275,7 +273,7 @@ class Execution:
         try:
             result = task.decode(event.payload)
         except BaseException as error:  # the author's types; running the activity again would not change them
-            if not is_authors(error):
+            if not errors.is_authors(error):
                 raise
             task.fail(task.failure(FailureDetails.from_exception(error)))
         else:
@@ -417,7 +415,7 @@ class Execution:
         return self.awaited.has_ended
 
     @property
-    def stack(self) -> list[Location]:
+    def stack(self) -> list[coroutines.Location]:
         """The lines at which the code is suspended, the orchestrator's own first; none of one that has ended."""
         return coroutines.stack(self._code) if self.completion is None else []
 
@@ -425,7 +423,7 @@ class Execution:
         watch = self.definition.watch
         return UNWATCHED if watch is None or self.is_replaying else watch(self.location)
 
-    def _where(self) -> Location | None:
+    def _where(self) -> coroutines.Location | None:
         """The line of the author's code that decides now, or at which it was suspended."""
         inside = coroutines.calling_location() if self._is_in_code else self.location
         return inside or coroutines.defined_at(self.definition.function)
@@ -449,7 +447,7 @@ class Execution:
             self._end(completion)
 
     def _end_raised(self, error: BaseException) -> None:
-        if not is_authors(error):
+        if not errors.is_authors(error):
             raise error
         if isinstance(error, errors.EpisodeTimeout):
             if self.is_replaying:
