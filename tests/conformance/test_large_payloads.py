@@ -28,6 +28,7 @@ from orchestrations.models import HistoryEvent, InboxMessage, Instance, LargePay
 from orchestrations.payload_files import PREFIX, is_reference
 from orchestrations.reading import queries
 from orchestrations.store import get_store
+from orchestrations.store.contract import RunsOn
 from tests.runtime import functions
 
 LIMIT = 1_000  # bytes; small, so that the tests are quick
@@ -462,7 +463,7 @@ def test_an_activity_whose_input_is_missing_fails_and_does_not_run(client, worke
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker.runtime.pool, "has_room", lambda *arguments: False)
-        patch.setattr(type(worker.runtime.pool), "room", 0)
+        patch.setattr(type(worker.runtime.pool), "room", dict.fromkeys(RunsOn, 0))
         instance_id = client.start_new(calls_later)
         worker.runtime.drain(0.2)
     lose_files(files)
