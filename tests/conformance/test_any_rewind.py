@@ -100,14 +100,15 @@ def check_ends(instance_id: str) -> None:
 
 @settings(
     deadline=None,
-    max_examples=30,
+    derandomize=True,
+    max_examples=5,  # the core property has the hundreds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(strategies.programs, st.data())
 def test_mended_and_rewound_it_returns_what_it_would_have_and_nothing_is_done_twice(
     client, worker, ledger, program, data
 ):
-    parts = strategies.labelled(program, "")
+    parts = strategies.labelled(strategies.without_child_retries(program), "")
     breakable = sorted(model.labels(parts))
     ledger.broken = set(data.draw(st.lists(st.sampled_from(breakable), unique=True)) if breakable else [])
     for counted in (ledger.calls, ledger.begun):
