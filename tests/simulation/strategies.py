@@ -55,16 +55,6 @@ nodes = st.recursive(
 )
 
 
-def without_child_retries(node: Any) -> Any:
-    """The same with each child tried once: one that is tried again asks its entities anew, which count that."""
-    match node:
-        case ["child", parts, bool()]:
-            return ["child", without_child_retries(parts), False]
-        case list():
-            return [without_child_retries(inner) for inner in node]
-    return node
-
-
 def labelled(node: Any, prefix: str, numbers: Iterator[int] | None = None) -> Any:
     """The same with a label of its own for each node that has one."""
     numbers = numbers if numbers is not None else count(1)

@@ -78,7 +78,7 @@ class World(RuleBasedStateMachine):
     def work_of(self, worker: SteppedWorker) -> bool:
         """What a drain does when nothing comes in between; whether there was anything to do."""
         for number in range(4):
-            if not self.turn_of(worker):
+            if not (self.turn_of(worker) or worker.pool.waiting()):
                 return number > 0
             while worker.pool.waiting():
                 worker.pool.run(0)
