@@ -20,10 +20,11 @@ from orchestrations.core.actions import (
 )
 from orchestrations.core.coroutines import raised_at
 from orchestrations.core.entity_calls import EntityTask
-from orchestrations.core.errors import LockingRulesViolation, OrchestrationStateError, TaskFailedError, is_authors
+from orchestrations.core.errors import LockingRulesViolation, OrchestrationStateError, TaskFailedError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import message_of
 from orchestrations.core.identifiers import check_event_name, check_instance_id, check_tags, check_version
+from orchestrations.core.interruptions import is_authors
 from orchestrations.core.retries import RetryPolicy, spread
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask, Task, TimerTask

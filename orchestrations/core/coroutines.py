@@ -10,7 +10,8 @@ from types import CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from orchestrations.core.definitions import OrchestratorDefinition
-from orchestrations.core.errors import FOREIGN, ExecutionDiscarded, OrchestrationStateError, is_authors
+from orchestrations.core.errors import FOREIGN, OrchestrationStateError
+from orchestrations.core.interruptions import ExecutionDiscarded, is_authors
 from orchestrations.core.stack_traces import is_own
 from orchestrations.core.tasks import Task
 

@@ -23,9 +23,9 @@ from orchestrations.core.actions import Action, DeliverEvent
 from orchestrations.core.definitions import EntityCode, Functions
 from orchestrations.core.entity_context import EntityContext, Operation
 from orchestrations.core.entity_ids import EntityId
-from orchestrations.core.errors import is_authors
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.interruptions import is_authors
 
 CALLERS_KEPT = 10
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrations.core import calls, coroutines, errors, event_waits, matching, patches, takeover
+from orchestrations.core import calls, coroutines, errors, event_waits, interruptions, matching, patches, takeover
 from orchestrations.core.actions import Action, CompleteOrchestration, CreateTimer, ScheduleTask
 from orchestrations.core.composition import WhenAllTask
 from orchestrations.core.definitions import Functions, OrchestratorDefinition
@@ -217,7 +217,7 @@ class Execution:
         """
         if self.is_discarded and self._refusals < REFUSALS:
             self._refusals += 1
-            raise errors.ExecutionDiscarded
+            raise interruptions.ExecutionDiscarded
 
     # Inside ------------------------------------------------------------------------------------------------------
 
@@ -273,7 +273,7 @@ class Execution:
         try:
             result = task.decode(event.payload)
         except BaseException as error:  # the author's types; running the activity again would not change them
-            if not errors.is_authors(error):
+            if not interruptions.is_authors(error):
                 raise
             task.fail(task.failure(FailureDetails.from_exception(error)))
         else:
@@ -447,9 +447,9 @@ class Execution:
             self._end(completion)
 
     def _end_raised(self, error: BaseException) -> None:
-        if not errors.is_authors(error):
+        if not interruptions.is_authors(error):
             raise error
-        if isinstance(error, errors.EpisodeTimeout):
+        if isinstance(error, interruptions.EpisodeTimeout):
             if self.is_replaying:
                 raise error
             self.overrun = error  # what it had decided by then, it won't decide again

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from orchestrations.core.interruptions import is_authors
 from orchestrations.core.stack_traces import frames, place_of
 from orchestrations.limits import (
     FAILURE_CHAIN,
@@ -178,14 +179,9 @@ def _read(read: Callable[[], T], otherwise: T) -> T:
     try:
         return read()
     except BaseException as broken:
-        if not _is_authors(broken):
+        if not is_authors(broken):
             raise
         return otherwise
-
-
-def _is_authors(broken: BaseException) -> bool:
-    """As opposed to the process being told to stop, which a subclass of SystemExit does."""
-    return isinstance(broken, Exception) or type(broken) is SystemExit
 
 
 def _attribute(error: BaseException, name: str) -> object:
@@ -235,7 +231,7 @@ def message_of(error: BaseException) -> str:
     try:
         message = str.__str__(str(error))  # a plain one, also of a subclass of str
     except BaseException as broken:
-        if not _is_authors(broken):
+        if not is_authors(broken):
             raise
         message = f"<{type(error).__name__} whose __str__ raised {type(broken).__name__}>"
     return _storable(message)[:FAILURE_MESSAGE_CHARACTERS]

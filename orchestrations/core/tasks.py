@@ -10,9 +10,10 @@ from itertools import count
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchestrations.core.errors import TaskCancelledError, TaskFailedError, is_authors
+from orchestrations.core.errors import TaskCancelledError, TaskFailedError
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.interruptions import is_authors
 from orchestrations.core.retries import RetryPolicy
 
 if TYPE_CHECKING:

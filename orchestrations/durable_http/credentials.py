@@ -17,8 +17,8 @@ from urllib.parse import quote, quote_plus
 from django.utils.module_loading import import_string
 
 from orchestrations.conf import get_config
-from orchestrations.core.errors import is_authors
 from orchestrations.core.http_messages import HEADER_VALUE, HttpRequest, HttpSecret, TokenSource
+from orchestrations.core.interruptions import is_authors
 from orchestrations.errors import HttpRequestFailed, HttpRequestRefused
 
 REDACTED = "[redacted]"

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db.models import F
 
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.failures import FailureDetails
@@ -162,17 +163,12 @@ class Committer:
             pk: (execution, sequence)
             for pk, execution, sequence in rows.values_list("pk", "execution", "last_sequence")
         }
-        there = [c for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)]
-        return {checkpoint.pk for checkpoint in there if self._has_history_of(checkpoint)}
-
-    def _has_history_of(self, checkpoint: Checkpoint) -> bool:
-        written = HistoryRow.objects.using(self._store.using).filter(
-            instance_id=checkpoint.pk,
-            execution=checkpoint.new_execution,
-            sequence__in=[event.sequence for event in checkpoint.history],
+        there = {c.pk: c for c in checkpoints if stand.get(c.pk) == (c.new_execution, c.new_last_sequence)}
+        newest = HistoryRow.objects.using(self._store.using).filter(
+            instance_id__in=there, execution=F("instance__execution"), sequence=F("instance__last_sequence")
         )
-        ours = {(one.sequence, str(one.type), one.timestamp, one.task_id) for one in checkpoint.history}
-        return set(written.values_list("sequence", "type", "timestamp", "task_id")) == ours
+        last = {pk: event for pk, *event in newest.values_list("instance_id", "type", "timestamp", "task_id")}
+        return {pk for pk, checkpoint in there.items() if _ends_with(checkpoint.history, last.get(pk))}
 
     def _refused(self, token: int, checkpoint: Checkpoint, error: Exception) -> CommitResult:
         logger.error("What instance pk=%s wants to write is refused: %s", checkpoint.pk, error)
@@ -181,6 +177,11 @@ class Committer:
         reason = f"{refuses} refused its last step: {first_line}"
         self._store.abandon_instances(token, {checkpoint.pk: reason[:300]}, REFUSED_DELAY)
         return CommitResult({checkpoint.pk})
+
+
+def _ends_with(history: Sequence[HistoryEvent], last: list[object] | None) -> bool:
+    """Whether that is its last event: no two workers write one at the same moment."""
+    return not history or last == [str(history[-1].type), history[-1].timestamp, history[-1].task_id]
 
 
 def _completions(finished: Sequence[FinishedActivity]) -> list[ActivityCompletion]:

@@ -18,9 +18,9 @@ from functools import partial
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from orchestrations.conf import get_config
-from orchestrations.core.errors import EpisodeTimeout
 from orchestrations.core.events import HistoryEvent
 from orchestrations.core.failures import message_of
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.activity_runs import FinishedActivity

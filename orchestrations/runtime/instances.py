@@ -18,11 +18,12 @@ from orchestrations.core.actions import Action
 from orchestrations.core.entities import EntityBatch
 from orchestrations.core.entity_ids import is_entity_id
 from orchestrations.core.episode import Episode, advance, open_execution
-from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError
+from orchestrations.core.errors import NonDeterminismError
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.facts import InstanceFacts
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.waits import event_waits
 from orchestrations.errors import FunctionNotRegistered, VersionMismatch

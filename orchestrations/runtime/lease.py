@@ -16,7 +16,7 @@ from datetime import timedelta
 from django.db import DatabaseError, InterfaceError, connections
 
 from orchestrations.conf import get_config
-from orchestrations.core.errors import EpisodeTimeout
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.models import ActivityWorkItem
 from orchestrations.runtime.activities import ActivityPool
 from orchestrations.runtime.activity_runs import attempt_of

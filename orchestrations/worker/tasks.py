@@ -11,7 +11,7 @@ from django_q.conf import Conf
 from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
 
 from orchestrations.bulk.runner import BulkRunner
-from orchestrations.core.errors import EpisodeTimeout
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.runtime.drain import Runtime
 from orchestrations.worker.board import GONE, IDLE, board
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrations import RetryPolicy, TaskFailedError, orchestrator
 from orchestrations.core import execution as core_execution
-from orchestrations.core.errors import EpisodeTimeout
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.limits import NESTED_TASKS
 from orchestrations.models import ActivityWorkItem, HistoryEvent, Instance, Timer
 from tests.runtime import functions

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import pytest
 
 from orchestrations.core.entity_ids import EntityId
-from orchestrations.core.errors import EpisodeTimeout, NonDeterminismError, OrchestrationStateError, TaskFailedError
+from orchestrations.core.errors import NonDeterminismError, OrchestrationStateError, TaskFailedError
 from orchestrations.core.events import EventType
 from orchestrations.core.facts import InstanceFacts
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.limits import CUSTOM_STATUS_BYTES
 from tests.core.cases import done, error, failed, fired, in_words, output, raised, rewound, run, started

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from orchestrations import OrchestrationContext, orchestrator
-from orchestrations.core.errors import EpisodeTimeout
+from orchestrations.core.interruptions import EpisodeTimeout
 from orchestrations.models import Instance, WorkerLease
 from orchestrations.runtime import lease as module
 from orchestrations.runtime.lease import LeaseKeeper

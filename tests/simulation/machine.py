@@ -142,7 +142,9 @@ class Engine(Ending):
         hours=st.sampled_from([None, 1]),
     )
     def start_under_a_taken_id(self, which: int, policy: OnDuplicate, program: list[Any], hours: int | None) -> None:
-        row = self.one_of(which, parent=None, instance_id__in=self.roots)
+        taken: dict[str, Any] = {"parent": None, "instance_id__in": self.roots}
+        ended = self.one_of(which, completed_at__isnull=False, **taken) if which % 2 else None
+        row = ended or self.one_of(which, **taken)
         if row is None:
             return
         is_live = row.status in LIVE
