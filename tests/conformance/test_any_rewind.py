@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from itertools import count
 
 import pytest
@@ -31,25 +32,28 @@ def ledger(stage):
         yield ledger
 
 
-def go_on(client, worker, ledger: Ledger, raised: dict[tuple[int, int, str], int]) -> None:
-    """One round: work, let the timers fire, and give each wait its event."""
+Raised = dict[tuple[int, int, str], int]
+"""How many events of a name an attempt of an instance was given."""
+
+
+def go_on(client, worker, attempts: Mapping[str, int], raised: Raised) -> None:
+    """One round: work, let the timers fire, and give each wait its event: the number that it has in that attempt."""
     worker.run_until_idle()
     store = get_store()
     Timer.objects.filter(state="Pending").update(due_at=store.now())
     waits = OpenWait.objects.filter(name__in=strategies.NAMES, instance__status="Running")
     for wait in waits.select_related("instance").order_by("pk"):
-        attempt = ledger.begun[wait.instance.instance_id]  # each counts what it was told from one
-        key = (wait.instance_id, attempt, wait.name.casefold())
+        key = (wait.instance_id, attempts[wait.instance.instance_id], wait.name.casefold())
         raised[key] = raised.get(key, 0) + 1
         client.raise_event(wait.instance.instance_id, wait.name.upper(), raised[key])
 
 
 def run_to_the_end(client, worker, instance_id: str, ledger: Ledger, choose) -> list[object]:
     """Heal what is broken one by one, or rewind although nothing is healed, until it completes."""
-    raised: dict[tuple[int, int, str], int] = {}
+    raised: Raised = {}
     patience = 2
     for _ in range(ROUNDS):
-        go_on(client, worker, ledger, raised)
+        go_on(client, worker, ledger.begun, raised)
         status = client.get_status(instance_id)
         if status.runtime_status == "Completed":
             return status.output

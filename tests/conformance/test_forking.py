@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from itertools import count
 
@@ -34,7 +35,7 @@ from orchestrations.models import (
 )
 from orchestrations.store import get_store
 from tests.conformance import entity_functions, forking
-from tests.conformance.test_any_rewind import ROUNDS, go_on
+from tests.conformance.test_any_rewind import ROUNDS, Raised, go_on
 from tests.runtime import functions
 from tests.simulation import model, programs, strategies
 
@@ -435,9 +436,9 @@ def ledger(stage):
         yield ledger
 
 
-def run_to_the_end(client, worker, instance_id: str, raised: dict[tuple[int, str], int]) -> list[object]:
+def run_to_the_end(client, worker, instance_id: str, raised: Raised) -> list[object]:
     for _ in range(ROUNDS):
-        go_on(client, worker, raised)
+        go_on(client, worker, Counter(), raised)  # nothing is broken, so no child is tried again
         status = client.get_status(instance_id)
         if status.runtime_status == "Completed":
             return status.output
@@ -453,13 +454,13 @@ def fork_at_or_before(client, instance_id: str, step: int) -> tuple[str, int]:
             step -= 1
 
 
-def raised_by(instance_id: str, step: int, raised: dict[tuple[int, str], int]) -> dict[tuple[int, str], int]:
+def raised_by(instance_id: str, step: int, raised: Raised) -> Raised:
     """How many events of each name the fork has had: those of generations before, and those before the step."""
     origin = Instance.objects.get(instance_id=instance_id)
     fork = Instance.objects.get(forked_from=instance_id)
     later = HistoryEvent.objects.filter(instance=origin, type="EventRaised", sequence__gte=step)
     names = [name.casefold() for name in later.values_list("name", flat=True)]
-    return {(fork.pk, name): total - names.count(name) for (pk, name), total in raised.items() if pk == origin.pk}
+    return {(fork.pk, 0, name): total - names.count(name) for (pk, _, name), total in raised.items() if pk == origin.pk}
 
 
 def labels_done(instance_id: str, step: int) -> set[str]:
@@ -483,7 +484,7 @@ def test_forked_anywhere_it_returns_what_it_would_have_and_repeats_nothing_that_
     ledger.done.clear()
     instance_id = f"any-{next(numbers)}-"
     client.start_new(programs.simulated, instance_id, programs.given(parts))
-    raised: dict[tuple[int, str], int] = {}
+    raised: Raised = {}
     assert run_to_the_end(client, worker, instance_id, raised) == model.Instance(parts).output
 
     step = data.draw(st.integers(1, Instance.objects.get(instance_id=instance_id).last_sequence))
