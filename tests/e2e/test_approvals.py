@@ -189,6 +189,19 @@ def test_what_is_typed_survives_a_comment_and_a_claim_of_ones_own(approvers, ope
     expect(page.locator("#state")).to_contain_text("dana approved this")
 
 
+def test_a_button_says_what_it_does_now_where_the_focus_is_on_it(approvers, open_page):
+    task = ask("ord-1", "Pay?", groups=["Finance approvers"], form=OrderApproval)
+    page = open_page("dana", f"/approvals/{task.pk}/")
+    button = page.locator("#acts button")
+    expect(button).to_have_text("Claim")
+    button.focus()
+
+    OrchestrationClient(actor=User.objects.get(username="dana")).claim_task(task.pk)
+
+    expect(button).to_have_text("Release")
+    expect(button).to_be_focused()
+
+
 @pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without"])
 def test_rows_are_added_and_sent(approvers, open_page, javascript):
     task = ask("ref-1", "Refund?", form=Refund)

@@ -40,6 +40,18 @@ def test_a_row_changes_in_place_and_nothing_moves(people, open_page):
     assert page.evaluate("scrollY") == scrolled
 
 
+def test_a_table_follows_while_it_is_scrolled_with_the_keyboard(people, open_page):
+    page = open_page("admin", "/hubs/")
+    table = page.get_by_role("region", name="Task hubs, as a table")
+    table.focus()
+    expect(table.get_by_role("cell", name="1", exact=True)).to_have_count(0)
+
+    scenes.add(timezone.now(), "order-1")
+
+    expect(table.get_by_role("cell", name="1", exact=True)).to_be_visible()
+    expect(table).to_be_focused()
+
+
 def test_new_instances_are_counted_and_shown_when_asked(people, open_page):
     scenes.add(timezone.now(), "first")
     page = open_page("admin", LIST)
