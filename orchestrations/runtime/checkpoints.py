@@ -325,9 +325,11 @@ def _pass_on(advance: Advance) -> list[Message]:
 
 
 def _rewind_children(advance: Advance) -> list[Message]:
+    """The same for the reason given; each finds out for itself what of its own is taken back."""
     rewound = next(event for event in reversed(advance.events) if event.type is EventType.EXECUTION_REWOUND)
+    asked = HistoryEvent(rewound.type, rewound.timestamp, attributes={"reason": rewound.attributes["reason"]})
     return [
-        Message(_copy(rewound), instance_pk=pk, execution=execution, idempotency_key=f"rewind:{execution}")
+        Message(_copy(asked), instance_pk=pk, execution=execution, idempotency_key=f"rewind:{execution}")
         for pk, execution in advance.children_to_rewind
     ]
 

@@ -98,7 +98,7 @@ def _advance_rewound(
     held.execution = plan.execution
     held.recorded_waits = set()
     result.new_execution = known.execution
-    rewound.attributes |= plan.attributes
+    rewound.attributes = {"reason": rewound.attributes.get("reason", ""), **plan.attributes}
     _go_on(result, plan, [rewound, *plan.redelivered], facts, now)
     overrun = plan.execution.overrun
     if overrun is not None:  # nothing of that turn is kept: it stays as it was before the rewind

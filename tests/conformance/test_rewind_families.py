@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from orchestrations import EntityId, TaskFailedError, entity, orchestrator
-from orchestrations.models import Instance
+from orchestrations.models import Instance, Timer
 from orchestrations.store.contract import OnDuplicate
 from tests.runtime import functions
 from tests.runtime.functions import work
@@ -92,6 +92,69 @@ def test_it_comes_to_its_end_whatever_became_of_a_child(tree, client, worker, st
     assert {value: stage.runs[value] for value in others} == {v: 2 if v == LEAVES[3] else 1 for v in others}
     mine = Instance.objects.filter(instance_id__in=["order", "order:0002", "order:0003"])
     assert set(mine.values_list("status", flat=True)) == {"Completed"}
+
+
+def test_the_numbers_that_a_parent_has_used_up_are_not_those_of_its_child(client, worker, stage):
+    @orchestrator(name="item")
+    def item(context):
+        yield context.call_activity(work, "x")
+        yield context.call_activity(work, "y")
+        return (yield context.wait_for_external_event("go"))
+
+    @orchestrator(name="order")
+    def order(context):
+        try:
+            return (yield context.call_sub_orchestrator("item"))
+        except TaskFailedError:
+            for number in range(5):
+                yield context.call_activity(work, f"undo {number}")
+            raise
+
+    stage.failing = {"x", "y"}
+    client.start_new("order", "order")
+    worker.run_until_ended("order")
+    for mended in ("x", "y"):
+        stage.failing.discard(mended)
+        client.rewind("order")
+        worker.run_until_idle()
+    client.raise_event("order:0001", "go", "shipped")
+
+    assert worker.run_until_ended("order").output == "shipped"
+    assert (stage.runs["x"], stage.runs["y"]) == (2, 2)
+
+
+def test_the_time_that_a_parent_has_again_is_not_that_of_its_child(client, worker, stage):
+    @orchestrator(name="item")
+    def item(context):
+        reminders = [context.create_timer(timedelta(days=1)) for _ in range(3)]
+        yield context.call_activity(work, "x")
+        return (yield context.task_any(reminders)).result
+
+    @orchestrator(name="order")
+    def order(context):
+        answer = context.wait_for_external_event("go", timeout=timedelta(hours=1))
+        errors = []
+        for task in (context.call_sub_orchestrator("item", instance_id="item"), answer):
+            try:
+                yield task
+            except (TaskFailedError, TimeoutError) as error:
+                errors.append(error)
+        raise ExceptionGroup("both failed", errors)
+
+    stage.failing = {"x"}
+    client.start_new("order", "order")
+    worker.run_until_idle()
+    worker.skip_timers("order")
+    worker.run_until_ended("order")
+    stage.failing.clear()
+    client.rewind("order")
+    worker.run_until_idle()
+
+    due = Timer.objects.filter(state="Pending", instance__instance_id="item").values_list("due_at", flat=True)
+    assert len(due) == 3
+    assert all(at - datetime.now(UTC) > timedelta(hours=23) for at in due)
+    again = Timer.objects.get(state="Pending", instance__instance_id="order").due_at
+    assert again - datetime.now(UTC) <= timedelta(hours=1)
 
 
 def test_locks_are_asked_for_anew_in_each_rewind_and_let_go_in_the_end(client, worker, stage):
