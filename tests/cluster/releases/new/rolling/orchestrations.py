@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 from orchestrations import OrchestrationContext, activity, orchestrator
+from tests.waiting import eventually
 
 
 @activity
@@ -21,7 +23,8 @@ def reserve(order: int) -> str:
 
 @activity
 def take_long(order: int) -> None:
-    threading.Event().wait(0.1)
+    """Until the test lets it end."""
+    eventually(Path(os.environ["TEST_GATE"]).exists, timeout_seconds=60)
 
 
 @orchestrator(version="2")
