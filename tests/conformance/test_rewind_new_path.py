@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrations import ActivityContext, Reviewers, TaskFailedError, activity, orchestrator
-from orchestrations.models import HistoryEvent, Instance
+from orchestrations.models import HistoryEvent, HumanTask, InboxMessage, Instance
 from orchestrations.testing import answer_task
 from tests.runtime import functions
 from tests.runtime.functions import work
@@ -206,6 +206,76 @@ def test_the_answer_to_a_question_that_was_taken_back_answers_no_other(
     answer_task("order", "dana", "by rail")
 
     assert worker.run_until_ended("order").output == "by rail"
+
+
+def ask(context, title):
+    return context.wait_for_external_event("approval", title=title, form=str, assign=Reviewers(users=["dana"]))
+
+
+def test_an_answer_that_is_delivered_again_answers_no_question_of_the_new_path(
+    fail, mend, client, worker, stage, django_user_model
+):
+    django_user_model.objects.create_user("dana")
+
+    @orchestrator(name="order")
+    def order(context):
+        call, shipped = context.call_activity(work, "x"), context.wait_for_external_event("shipped")
+        try:
+            if (yield context.task_any([call, shipped])) is call:
+                call.get_result()
+        except TaskFailedError:
+            yield ask(context, "Refund?")
+            raise
+        return (yield ask(context, "How was it?")).data
+
+    fail()
+    client.raise_event("order", "shipped")  # too late for what waited for it, and there for the rewind
+    answer_task("order", "dana", "to her card")
+    worker.run_until_ended("order")
+    mend()
+    assert client.get_status("order").runtime_status == "Running"
+    answer_task("order", "dana", "fine")
+
+    assert worker.run_until_ended("order").output == "fine"
+
+
+def test_nor_does_one_that_comes_with_the_rewind(fail, mend, client, worker, stage, django_user_model):
+    django_user_model.objects.create_user("dana")
+
+    @orchestrator(name="ship")
+    def ship(context):
+        yield context.wait_for_external_event("go")
+
+    @orchestrator(name="order")
+    def order(context):
+        call, shipped = context.call_activity(work, "x"), context.call_sub_orchestrator("ship", instance_id="ship")
+        try:
+            if (yield context.task_any([call, shipped])) is call:
+                call.get_result()
+        except TaskFailedError:
+            yield context.task_any([ask(context, "Refund?"), context.create_timer(timedelta(hours=1))])
+            raise
+        return (yield ask(context, "How was it?")).data
+
+    fail()
+    question = HumanTask.objects.get()
+    worker.skip_timers("order")
+    worker.run_until_ended("order")
+    client.raise_event("ship", "go")
+    worker.run_until_idle()
+    InboxMessage.objects.create(  # on its way when the question was withdrawn
+        hub=question.hub,
+        instance=question.instance,
+        type="EventRaised",
+        name="approval",
+        payload='"to her card"',
+        attributes=f'{{"wait_id":{question.wait_id},"generation":1}}',
+    )
+    mend()
+    assert client.get_status("order").runtime_status == "Running"
+    answer_task("order", "dana", "fine")
+
+    assert worker.run_until_ended("order").output == "fine"
 
 
 def test_each_round_of_compensation_keeps_its_own_record(declare, fail, client, worker):
