@@ -76,13 +76,16 @@ class TaskHubBroker(ORM):
             board.forget_handed_out()
         if tasks := self._queued():
             return tasks
+        is_quiet = not (is_called or board.is_draining)
+        # Before the look for work, so that what becomes due in between is found by it.
+        due_seconds = self._seconds_to_due() if is_quiet else None
         if is_called:
             self._sweep()
-        elif self._has_work() or board.idle_seconds > PULSE_SECONDS or self._sweep():
+        elif self._has_work(due_seconds) or board.idle_seconds > PULSE_SECONDS or self._sweep():
             return _hand_out_drain()
-        if is_called or board.is_draining:
+        if due_seconds is None:
             time.sleep(GLANCE_SECONDS)
-        elif self._wait(self._seconds_to_due()):
+        elif self._wait(due_seconds):
             # Somebody waits for an answer; the drain looks at the tables anyway, and one for nothing costs little. Nor
             # is this the moment for a look of ours, which would take the processor from it.
             self._looked_at = time.monotonic()
@@ -123,13 +126,13 @@ class TaskHubBroker(ORM):
             get_store().forget_event_keys(timedelta(seconds=IDEMPOTENCY_KEY_SECONDS))
             get_store().forget_dead_letters(timedelta(seconds=DEAD_LETTER_SECONDS))
 
-    def _has_work(self) -> bool:
+    def _has_work(self, due_seconds: float | None) -> bool:
         """Whether to call a worker. While one drains, another is called only for what the first can't come round to:
         two that share a trickle of work make two small commits of each large one.
         """
         store = get_store()
-        if not board.is_draining:
-            return store.has_work() or self._seconds_to_due() <= 0
+        if due_seconds is not None:
+            return due_seconds <= 0 or store.has_work()
         board.workers()
         return store.has_work(overdue=True)
 

@@ -19,6 +19,7 @@ from orchestrations.worker.board import DRAINING, IDLE, Board
 from orchestrations.worker.broker import TaskHubBroker
 from orchestrations.worker.tasks import drain
 from tests.functions import echo, registered
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,12 +117,28 @@ def test_while_somebody_drains_another_is_called_only_for_a_backlog(broker, boar
     assert is_drain(broker.dequeue())
 
 
-def test_it_wakes_for_the_next_start_and_not_before(broker, client):
-    client.start_new(echo, client_input=1, start_at=timezone.now() + timedelta(seconds=0.2))
-    assert broker.dequeue() is None
-    assert 0 < broker._hints.seconds[0] <= 0.2
+def test_it_wakes_for_the_next_start_and_not_before(broker, client, monkeypatch, settings):
+    settings.DURABLE = {**settings.DURABLE, "POLL_SECONDS": 3600}
+    monkeypatch.setattr(module, "LONGEST_WAIT_SECONDS", 3600.0)
+    client.start_new(echo, client_input=1, start_at=timezone.now() + timedelta(seconds=1800))
 
-    client.start_new(echo, client_input=1, start_at=timezone.now() + timedelta(days=1))
+    assert broker.dequeue() is None
+    assert 1700 < broker._hints.seconds[0] <= 1800
+
+
+def test_a_start_that_becomes_due_during_the_look_is_not_left_until_the_next(broker, client, monkeypatch):
+    start_at = timezone.now() + timedelta(seconds=0.1)
+    client.start_new(echo, client_input=1, start_at=start_at)
+    seconds_to_due = broker._seconds_to_due
+
+    def slow() -> float:
+        seconds = seconds_to_due()
+        eventually(lambda: get_store().now() > start_at)
+        return seconds
+
+    monkeypatch.setattr(broker, "_seconds_to_due", slow)
+
+    assert is_drain(broker.dequeue())
 
 
 def test_a_clock_that_was_set_back_makes_no_work_of_what_is_not_due(broker, client):
