@@ -189,6 +189,15 @@ def test_what_is_typed_survives_a_comment_and_a_claim_of_ones_own(approvers, ope
     expect(page.locator("#state")).to_contain_text("dana approved this")
 
 
+def test_what_others_do_is_in_the_history_without_a_reload(approvers, open_page):
+    task = ask("ord-1", "Pay?", groups=["Finance approvers"], form=OrderApproval)
+    page = open_page("dana", f"/approvals/{task.pk}/")
+
+    OrchestrationClient(actor=User.objects.get(username="lee")).claim_task(task.pk)
+
+    expect(page.locator("#trail")).to_contain_text("lee took the question on")
+
+
 def test_a_button_says_what_it_does_now_where_the_focus_is_on_it(approvers, open_page):
     task = ask("ord-1", "Pay?", groups=["Finance approvers"], form=OrderApproval)
     page = open_page("dana", f"/approvals/{task.pk}/")

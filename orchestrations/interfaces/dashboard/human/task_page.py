@@ -148,6 +148,7 @@ def state_of(request: HttpRequest, question: WholeQuestion) -> dict[str, object]
         "tick_url": reverse("dashboard:task_tick", args=[task.pk]),
         "instance_url": _instance_url(request, task),
         "thread": question.thread,
+        "trail": question.trail,
     }  # fmt: skip
 
 

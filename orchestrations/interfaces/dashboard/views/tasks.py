@@ -49,7 +49,7 @@ def _task(request: HttpRequest, *, pk: int) -> HttpResponse:
 @require_GET
 @signed_in
 def state(request: HttpRequest, *, pk: int) -> HttpResponse:
-    """How the question stands now, with its thread. Nobody types in any of it, so that no typing is lost."""
+    """How the question stands, and what was said and done. Nobody types in any of it, so that no typing is lost."""
     question = task_page.load_whole(request, pk)
     context = {**task_page.state_of(request, question), **_acts(request, question), "is_refresh": True}
     return render(request, "dashboard/approvals/_refresh.html", context)
@@ -160,7 +160,6 @@ def _show(
         "has_next": question.standing.may_answer and inbox.next_after(person(request), question.task) is not None,
         **_acts(request, question),
         **_thread(request, question, comment_form or CommentForm()),
-        "trail": question.trail,
         "title_state": "" if status == 200 else "Not sent: ",
     }
     return render(request, "dashboard/approvals/task.html", context, status=status)
