@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from orchestrations.core.events import EventType
 from orchestrations.models import InboxMessage, Instance
 from orchestrations.store import get_store
@@ -26,6 +28,7 @@ class Redelivery:
 
     def __init__(self) -> None:
         self._ends: dict[str, dict[tuple[int, int, int], Row]] = {kind: {} for kind in ENDS}
+        self._sent: Counter[str] = Counter()
         self._generations: dict[tuple[int, int], int] = {}
         self._present: dict[int, int] = {}  # executions of what is live
 
@@ -40,35 +43,46 @@ class Redelivery:
                     self._generations[where] = attributes_of(event)["generation"]
 
     def redeliver(self, which: int) -> str | None:
-        """Send one of them again, and return its type.
+        """Send one of them again, and return its type: the one that was sent least so far, because some are rare."""
+        number, is_over = divmod(which, 2)
+        for kind in sorted(ENDS, key=self._sent.__getitem__):
+            event = self._one_of(kind, number, is_over=bool(is_over))
+            if event is not None:
+                self._send(event)
+                self._sent[kind] += 1
+                return str(kind)
+        return None
 
-        Each type is as likely as the others, although some are rare, and so are executions that are over; those are
-        chosen to whom it could make a difference.
+    def _one_of(self, kind: str, number: int, *, is_over: bool) -> Row | None:
+        """One that may come again, to whom it could make a difference if there is any.
+
+        That is one that is live; its execution that had the end is over or not, since such are rare too.
         """
-        kinds = [kind for kind, ends in self._ends.items() if ends]
-        if not kinds:
-            return None
-        number, of_kind = divmod(which, len(kinds))
-        alike = self._ends[kinds[of_kind]]
-        number, is_over = divmod(number, 2)
+        alike = self._ends[kind]
         live = [where for where in alike if where[0] in self._present]
         fitting = [where for where in live if (where[1] != self._present[where[0]]) == is_over]
-        chosen = sorted(fitting or live or alike)
-        event = alike[chosen[number % len(chosen)]]
-        row = Instance.objects.filter(pk=event.instance_id).only("execution").first()
-        if row is None or not self._may_come_again(event, row):
-            return None
+        for candidates in (sorted(fitting), sorted(live), sorted(alike)):
+            first = number % max(len(candidates), 1)
+            for where in (*candidates[first:], *candidates[:first]):
+                if self._may_come_again(alike[where]):
+                    return alike[where]
+        return None
+
+    def _send(self, event: Row) -> None:
         execution = event.execution
         if event.type in CHILD_ENDS:  # children know the generation, which a rewind keeps
             execution = self._generations[event.instance_id, event.execution]
         again = {column: getattr(event, column) for column in COLUMNS}
         InboxMessage.objects.create(hub=get_store().hub, execution=execution, **again)
-        return str(event.type)
 
-    def _may_come_again(self, event: Row, row: Instance) -> bool:
-        """The end of a child bears no attempt, since it tells its parent once of each: not if it is tried again."""
-        if event.type not in CHILD_ENDS:
-            return True
+    def _may_come_again(self, event: Row) -> bool:
+        """Whether there is somebody to send it to.
+
+        The end of a child bears no attempt, since it tells its parent once of each: not if it is tried again.
+        """
+        row = Instance.objects.filter(pk=event.instance_id).only("execution").first()
+        if row is None or event.type not in CHILD_ENDS:
+            return row is not None
         later = row.history.filter(
             execution=event.execution,
             task_id=event.task_id,
