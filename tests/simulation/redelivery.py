@@ -10,15 +10,16 @@ from orchestrations.store import get_store
 from tests.simulation.orders import LIVE
 from tests.simulation.snapshot import Row, Snapshot, attributes_of
 
-ENDS = (
-    EventType.TASK_COMPLETED,
-    EventType.TASK_FAILED,
-    EventType.TIMER_FIRED,
-    EventType.SUB_ORCHESTRATION_COMPLETED,
-    EventType.SUB_ORCHESTRATION_FAILED,
-    EventType.ENTITY_COMPLETED,
-    EventType.ENTITY_FAILED,
-)
+ENDS = {
+    EventType.TASK_COMPLETED: EventType.TASK_SCHEDULED,
+    EventType.TASK_FAILED: EventType.TASK_SCHEDULED,
+    EventType.TIMER_FIRED: EventType.TIMER_CREATED,
+    EventType.SUB_ORCHESTRATION_COMPLETED: EventType.SUB_ORCHESTRATION_CREATED,
+    EventType.SUB_ORCHESTRATION_FAILED: EventType.SUB_ORCHESTRATION_CREATED,
+    EventType.ENTITY_COMPLETED: EventType.ENTITY_CALLED,
+    EventType.ENTITY_FAILED: EventType.ENTITY_CALLED,
+}
+"""The ends of tasks, and what had begun them."""
 CHILD_ENDS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
 COLUMNS = ("instance_id", "type", "task_id", "attempt", "name", "payload", "attributes")
 
@@ -31,11 +32,15 @@ class Redelivery:
         self._sent: Counter[str] = Counter()
         self._generations: dict[tuple[int, int], int] = {}
         self._present: dict[int, int] = {}  # executions of what is live
+        self._open: set[tuple[int, str, int]] = set()  # and what has begun in them and not ended
 
     def remember(self, tables: Snapshot) -> None:
         """Note what is there now."""
         self._present = {row.pk: row.execution for row in tables.instances.values() if row.status in LIVE}
+        self._open.clear()
         for where, events in tables.histories.items():
+            if self._present.get(where[0]) == where[1]:
+                self._open |= _open_in(events)
             for event in events:
                 if event.type in self._ends:
                     self._ends[event.type][*where, event.sequence] = event
@@ -53,15 +58,17 @@ class Redelivery:
                 return str(kind)
         return None
 
-    def _one_of(self, kind: str, number: int, *, is_over: bool) -> Row | None:
+    def _one_of(self, kind: EventType, number: int, *, is_over: bool) -> Row | None:
         """One that may come again, to whom it could make a difference if there is any.
 
-        That is one that is live; its execution that had the end is over or not, since such are rare too.
+        That is one that is live; its execution that had the end is over or not, since such are rare too. At best
+        something like it, with the same number, is open there now.
         """
         alike = self._ends[kind]
         live = [where for where in alike if where[0] in self._present]
         fitting = [where for where in live if (where[1] != self._present[where[0]]) == is_over]
-        for candidates in (sorted(fitting), sorted(live), sorted(alike)):
+        awaited = [where for where in fitting if (where[0], ENDS[kind], alike[where].task_id) in self._open]
+        for candidates in (sorted(awaited), sorted(fitting), sorted(live), sorted(alike)):
             first = number % max(len(candidates), 1)
             for where in (*candidates[first:], *candidates[:first]):
                 if self._may_come_again(alike[where]):
@@ -93,3 +100,8 @@ class Redelivery:
         was_rewound = row.execution != event.execution
         is_over = present != self._generations[event.instance_id, event.execution]
         return is_over or not (was_rewound or later.exists())
+
+
+def _open_in(events: list[Row]) -> set[tuple[int, str, int]]:
+    begun = {(event.instance_id, event.type, event.task_id) for event in events if event.type in ENDS.values()}
+    return begun - {(event.instance_id, ENDS[event.type], event.task_id) for event in events if event.type in ENDS}
