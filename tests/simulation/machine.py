@@ -112,6 +112,11 @@ class Engine(Ending):
             if kind is not None:
                 self.saw(f"redelivered {kind}")
 
+    @rule(which=choice)
+    def end_late(self, which: int) -> None:
+        if self.redelivery.send_late(which):
+            self.saw("an end of an earlier generation")
+
     @rule(
         which=choice, names=st.lists(st.sampled_from(["go", "GO", "stop"]), min_size=1, max_size=4), twice=st.booleans()
     )

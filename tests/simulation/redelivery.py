@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from orchestrations.core.culprits import FAILURES
 from orchestrations.core.events import EventType
 from orchestrations.models import InboxMessage, Instance
 from orchestrations.store import get_store
@@ -21,6 +22,7 @@ ENDS = {
 }
 """The ends of tasks, and what had begun them."""
 CHILD_ENDS = frozenset({EventType.SUB_ORCHESTRATION_COMPLETED, EventType.SUB_ORCHESTRATION_FAILED})
+LATE_FAILURE = '{"errorType":"builtins.RuntimeError","errorMessage":"late","stackTrace":null}'
 COLUMNS = ("instance_id", "type", "task_id", "attempt", "name", "payload", "attributes")
 
 
@@ -57,6 +59,35 @@ class Redelivery:
                 self._sent[kind] += 1
                 return str(kind)
         return None
+
+    def send_late(self, which: int) -> bool:
+        """Send the end of a task of a generation that is over, if something with that number is open in this one."""
+        open_now = [one for one in sorted(self._open) if self._generations[one[0], self._present[one[0]]] > 1]
+        if not open_now:
+            return False
+        number, of_task = divmod(which, len(open_now))
+        pk, begun, task_id = open_now[of_task]
+        kinds = [end for end, begins in ENDS.items() if begins == begun]
+        kind = kinds[number % len(kinds)]
+        InboxMessage.objects.create(
+            hub=get_store().hub,
+            instance_id=pk,
+            type=kind,
+            task_id=task_id,
+            name="late",
+            payload=LATE_FAILURE if kind in FAILURES else '"late"',
+            execution=self._generation_before(pk) if kind in CHILD_ENDS else self._execution_before(pk),
+        )
+        return True
+
+    def _generation_before(self, pk: int) -> int:
+        return self._generations[pk, self._present[pk]] - 1
+
+    def _execution_before(self, pk: int) -> int:
+        """The last one of the generation before: after each come those that rewinds and forks begin in it."""
+        generation = self._generations[pk, self._present[pk]]
+        of_this = (number for (owner, number), known in self._generations.items() if (owner, known) == (pk, generation))
+        return min(of_this) - 1
 
     def _one_of(self, kind: EventType, number: int, *, is_over: bool) -> Row | None:
         """One that may come again, to whom it could make a difference if there is any.

@@ -36,6 +36,7 @@ PROGRAMS = (*NODES.split(), "handle call", "handle ask", *(f"{how} wait" for how
 """The kinds of nodes, and of waits that an hour passed without their event."""
 ACTS = (
     *(f"redelivered {kind}" for kind in ENDS),
+    "an end of an earlier generation",
     *(f"{policy} for {target} one" for policy in OnDuplicate for target in ("a live", "an ended")),
     "started at a later time",
     *("forked a live one", "forked an ended one", "refused a fork", "rewound with work done"),
