@@ -62,7 +62,7 @@ class Redelivery:
 
     def send_late(self, which: int) -> bool:
         """Send the end of a task of a generation that is over, if something with that number is open in this one."""
-        open_now = [one for one in sorted(self._open) if self._generations[one[0], self._present[one[0]]] > 1]
+        open_now = [one for one in sorted(self._open) if self._generations.get((one[0], self._present[one[0]]), 1) > 1]
         if not open_now:
             return False
         number, of_task = divmod(which, len(open_now))
