@@ -13,7 +13,7 @@ from itertools import count
 
 import pytest
 from django.db.models import F
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from orchestrations.models import HistoryEvent, Instance, OpenWait, Timer
@@ -106,6 +106,7 @@ def check_ends(instance_id: str) -> None:
 @settings(
     deadline=None,
     max_examples=30,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a failing one smaller takes too long for a test
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(strategies.programs, st.data())

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from orchestrations import EntityId, OrchestrationClient
@@ -473,6 +473,7 @@ def labels_done(instance_id: str, step: int) -> set[str]:
 @settings(
     deadline=None,
     max_examples=20,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a failing one smaller takes too long for a test
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(strategies.programs, st.data())
