@@ -48,7 +48,8 @@ class Takeovers:
         self._decisions = 0
         self.inherited: list[int] = []  # operations of entities that were open at the last takeover
         self.awaits_fork = False
-        """Whether the history was copied and not gone on with: the next event is the ExecutionForked."""
+        """Whether the history was copied and not gone on with: behind it comes the ExecutionForked of this instance."""
+        self._owner = ""
 
     def foresee(self, history: Sequence[HistoryEvent], facts: InstanceFacts) -> None:
         """Find them in a history that is about to be replayed; most have none, and are not looked through."""
@@ -65,9 +66,15 @@ class Takeovers:
                 decisions += event.type is not EventType.PATCH_APPLIED
             elif event.type is not EventType.EXECUTION_REWOUND:
                 after = event.sequence
+        self._owner = facts.instance_id
         self.awaits_fork = belongs_to != facts.instance_id
         if self.awaits_fork:
             self._coming.append(Takeover(after, decisions, facts.instance_id, facts.version))
+
+    def begin(self, forked: HistoryEvent) -> None:
+        """Note that a fork goes on: this one, or in what was copied one that it is a fork of."""
+        if forked.attributes["instance_id"] == self._owner:
+            self.awaits_fork = False
 
     def count(self, kind: EventType) -> None:
         """Note a decision of the code."""
@@ -113,7 +120,7 @@ def set_in_motion(execution: Execution, forked: HistoryEvent) -> None:
 
     Activities, timers and sub-orchestrations that are open follow as the actions of the episode.
     """
-    execution.takeovers.awaits_fork = False
+    execution.takeovers.begin(forked)
     calls.restart_clocks(execution, forked)
     if execution.section is not None:
         execution.section.request_again()

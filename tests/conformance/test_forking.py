@@ -12,7 +12,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from orchestrations import EntityId, OrchestrationClient
+from orchestrations import EntityId, OrchestrationClient, Reviewers, orchestrator
 from orchestrations.errors import (
     FunctionNotRegistered,
     InstanceAlreadyExists,
@@ -34,6 +34,7 @@ from orchestrations.models import (
     Timer,
 )
 from orchestrations.store import get_store
+from orchestrations.testing import answer_task
 from tests.conformance import entity_functions, forking
 from tests.conformance.test_any_rewind import ROUNDS, Raised, go_on
 from tests.runtime import functions
@@ -417,6 +418,27 @@ def test_an_original_whose_files_are_lost_can_not_be_forked(run, client, setting
     with pytest.raises(PayloadUnavailable):
         client.fork("order", 3)
     assert Instance.objects.count() == 1
+
+
+def test_a_fork_of_a_fork_waits_and_asks_as_that_does(run, fork, client, worker, django_user_model):
+    django_user_model.objects.create_user("dana")
+
+    @orchestrator(name="ask")
+    def ask(context):
+        answer = yield context.wait_for_external_event("pay", title="Pay?", form=str, assign=Reviewers(users=["dana"]))
+        return answer.data
+
+    client.start_new("ask", "order")
+    worker.run_until_idle()
+    for origin, number in (("order", 1), ("order1", 2), ("order12", 3)):
+        client.raise_event(origin, "news")  # a step behind the one with which it was forked
+        worker.run_until_idle()
+        fork(origin, Instance.objects.get(instance_id=origin).last_sequence, f"{origin}{number}")
+
+    waits = OpenWait.objects.filter(name="pay").values_list("instance__instance_id", flat=True)
+    assert sorted(waits) == ["order", "order1", "order12", "order123"]
+    answer_task("order123", "dana", "yes")
+    assert worker.run_until_ended("order123").output == "yes"
 
 
 def test_a_new_start_under_the_id_of_a_fork_is_none(run, fork, client):
