@@ -32,6 +32,7 @@ def check(tables: Snapshot, accepted: Accepted, forks: int) -> None:
     for row in tables.instances.values():
         events = tables.history(row)
         _check_row(row, events)
+        _check_waits(row, tables.waits[row.pk])
         counts = accepted.get((row.pk, row.created_at), Counter())
         if row.status not in TERMINAL or row.status == RuntimeStatus.FAILED:
             _check_external_events(row, [*events, *tables.inbox[row.pk]], counts)
@@ -61,6 +62,12 @@ def _check_row(row: Row, events: list[Row]) -> None:
         assert histories.is_paused(events) == is_suspended, f"the row and its history differ: {where}"
     if row.status == RuntimeStatus.FAILED:
         assert any(words in row.failure for words in FORESEEN), f"{where}: {row.failure}"
+
+
+def _check_waits(row: Row, recorded: set[int]) -> None:
+    """What it is said to wait for can be answered, beside what else it has asked for."""
+    told = {wait["task_id"] for wait in json.loads(row.waits or "[]") if wait["kind"] == "ExternalEvent"}
+    assert told <= recorded, f"{row.instance_id}, {row.status}: said to wait for {told}, recorded are {recorded}"
 
 
 def _check_external_events(row: Row, kept: Iterable[Row], accepted: Counter[str]) -> None:

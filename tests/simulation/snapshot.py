@@ -7,11 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, Timer
+from orchestrations.models import ActivityWorkItem, Entity, HistoryEvent, InboxMessage, Instance, OpenWait, Timer
 
 INSTANCE = (
     *("pk", "instance_id", "status", "execution", "last_sequence", "parent_id", "forked_from"),
-    *("created_at", "started_at", "completed_at", "failure", "input"),
+    *("created_at", "started_at", "completed_at", "failure", "input", "waits"),
 )
 EVENT = ("instance_id", "execution", "sequence", "type", "task_id", "attempt", "name", "payload", "attributes")
 WORK = ("instance_id", "execution", "task_id", "attempt")
@@ -27,6 +27,7 @@ class Snapshot:
     histories: dict[tuple[int, int], list[Row]]  # by primary key and execution
     inbox: dict[int, list[Row]]
     work: list[Row]  # activities and timers that have not ended
+    waits: dict[int, set[int]]  # for external events, by primary key
     entries: list[str]  # that the entities have noted
 
     def history(self, row: Row) -> list[Row]:
@@ -45,6 +46,9 @@ def read() -> Snapshot:
         "instance_id", "type", "name", "payload", named=True
     ):
         inbox[message.instance_id].append(message)
+    waits: dict[int, set[int]] = defaultdict(set)
+    for pk, wait_id in OpenWait.objects.values_list("instance_id", "wait_id"):
+        waits[pk].add(wait_id)
     instances = Instance.objects.filter(is_entity=False).values_list(*INSTANCE, named=True)
     timers = Timer.objects.exclude(state__in=["Fired", "Cancelled"]).values_list(*WORK, named=True)
     states = Entity.objects.values_list("state", flat=True)
@@ -53,6 +57,7 @@ def read() -> Snapshot:
         histories,
         inbox,
         [*ActivityWorkItem.objects.values_list(*WORK, named=True), *timers],
+        waits,
         [entry for state in states for entry in json.loads(state or "[]")],
     )
 
