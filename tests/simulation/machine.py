@@ -208,8 +208,8 @@ class Engine(Ending):
 
     @rule(which=choice, at=choice)
     def fork(self, which: int, at: int) -> None:
-        """Run one again from any step, as a root of its own."""
-        row = self.one_of(which)
+        """Run one again from any step, as a root of its own: a fork, if there is any, or another one."""
+        row = (self.one_of(which, forked_from__isnull=False) if which % 2 else None) or self.one_of(which)
         if row is None or len(self.roots) >= INSTANCES + FORKS:
             return
         parts = msgspec.json.decode(row.start_input)["parts"]
@@ -226,6 +226,8 @@ class Engine(Ending):
             return
         assert not forks.is_refused(history, step), f"a fork of {row.instance_id} from step {step} was let through"
         self.saw("forked a live one" if row.status in LIVE else "forked an ended one")
+        if row.forked_from is not None:
+            self.saw("forked a fork")
         self.forks += 1
         self.roots[fork_id] = Root(parts, row.version)
         fork = Instance.objects.get(instance_id=fork_id)

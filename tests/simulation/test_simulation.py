@@ -39,14 +39,14 @@ ACTS = (
     "an end of an earlier generation",
     *(f"{policy} for {target} one" for policy in OnDuplicate for target in ("a live", "an ended")),
     "started at a later time",
-    *("forked a live one", "forked an ended one", "refused a fork", "rewound with work done"),
+    *("forked a live one", "forked an ended one", "forked a fork", "refused a fork", "rewound with work done"),
     *(f"{verb} of a family" for verb in ("suspend", "resume", "terminate")),
     "purged",
     "purged with a live child",
     "continued with buffered events",
 )
 EVERYTHING = (*PROGRAMS, *ACTS)
-ENOUGH = 200  # examples in which all of it happens
+ENOUGH = 500  # examples in which all of it happens
 
 SAMPLER = [
     ["steps", [["call", "1", True], ["ask", "2"], ["signal", "3"], ["hold", "4"], ["quiet"], ["hear", "5"]]],
