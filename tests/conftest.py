@@ -8,11 +8,15 @@ from shutil import copyfile
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
+from django.core.servers.basehttp import WSGIRequestHandler
 from django.db import connection
 
 from tests import emptying, migrated, waiting
 
 emptying.install()
+# The live server writes head and body of an answer one after the other; by Nagle's algorithm the body would then wait
+# 40 ms for the delayed acknowledgement of the head.
+WSGIRequestHandler.disable_nagle_algorithm = True
 
 
 @pytest.fixture(scope="session")
