@@ -93,6 +93,11 @@ def rewind(
     return Rewound(execution, kept, redelivered, children, attributes, waits)
 
 
+def asked_for(rewound: HistoryEvent) -> dict[str, Any]:
+    """Who asked for the rewind and why: of its attributes those that sub-orchestrations are told, too."""
+    return {key: rewound.attributes[key] for key in ("reason", "by") if key in rewound.attributes}
+
+
 def is_answer_undone(event: HistoryEvent, waits: int | None) -> bool:
     """Whether the event answers a question of which the code, with so many waits, does not know any more.
 

@@ -26,6 +26,7 @@ from orchestrations.core.coroutines import Location
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails
+from orchestrations.core.rewind import asked_for
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask, ExternalEventTask
 from orchestrations.core.waits import describe_waits, event_waits, sentence
@@ -325,9 +326,9 @@ def _pass_on(advance: Advance) -> list[Message]:
 
 
 def _rewind_children(advance: Advance) -> list[Message]:
-    """The same for the reason given; each finds out for itself what of its own is taken back."""
+    """Each finds out for itself what of its own is taken back."""
     rewound = next(event for event in reversed(advance.events) if event.type is EventType.EXECUTION_REWOUND)
-    asked = HistoryEvent(rewound.type, rewound.timestamp, attributes={"reason": rewound.attributes["reason"]})
+    asked = HistoryEvent(rewound.type, rewound.timestamp, attributes=asked_for(rewound))
     return [
         Message(_copy(asked), instance_pk=pk, execution=execution, idempotency_key=f"rewind:{execution}")
         for pk, execution in advance.children_to_rewind

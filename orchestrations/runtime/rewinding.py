@@ -18,7 +18,7 @@ from orchestrations.core.culprits import FAILURES
 from orchestrations.core.events import EventType, HistoryEvent
 from orchestrations.core.execution import Execution
 from orchestrations.core.failures import FailureDetails
-from orchestrations.core.rewind import Rewound, is_answer_undone, rewind
+from orchestrations.core.rewind import Rewound, asked_for, is_answer_undone, rewind
 from orchestrations.core.status import RuntimeStatus
 from orchestrations.core.tasks import ActionTask
 from orchestrations.models import Instance
@@ -98,7 +98,7 @@ def _advance_rewound(
     held.execution = plan.execution
     held.recorded_waits = set()
     result.new_execution = known.execution
-    rewound.attributes = {"reason": rewound.attributes.get("reason", ""), **plan.attributes}
+    rewound.attributes = asked_for(rewound) | plan.attributes
     _go_on(result, plan, [rewound, *plan.redelivered], facts, now)
     overrun = plan.execution.overrun
     if overrun is not None:  # nothing of that turn is kept: it stays as it was before the rewind

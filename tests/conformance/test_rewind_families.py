@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrations import EntityId, TaskFailedError, entity, orchestrator
-from orchestrations.models import Instance, Timer
+from orchestrations import EntityId, OrchestrationClient, TaskFailedError, entity, orchestrator
+from orchestrations.models import HistoryEvent, Instance, Timer
 from orchestrations.store.contract import OnDuplicate
 from tests.runtime import functions
 from tests.runtime.functions import work
@@ -121,6 +122,19 @@ def test_the_numbers_that_a_parent_has_used_up_are_not_those_of_its_child(client
 
     assert worker.run_until_ended("order").output == "shipped"
     assert (stage.runs["x"], stage.runs["y"]) == (2, 2)
+
+
+def test_a_child_is_told_who_rewound_its_parent_and_why(client, worker, stage):
+    stage.failing = {"x"}
+    client.start_new(functions.parent, "order", ["calls", ["work", "x"], None])
+    worker.run_until_ended("order")
+    stage.failing.clear()
+    OrchestrationClient(actor="ann").rewind("order", "mended")
+    worker.run_until_ended("order")
+
+    rewound = HistoryEvent.objects.filter(type="ExecutionRewound")
+    told = [json.loads(attributes) for attributes in rewound.values_list("attributes", flat=True)]
+    assert [(one["by"], one["reason"]) for one in told] == 2 * [("ann", "mended")]
 
 
 def test_the_time_that_a_parent_has_again_is_not_that_of_its_child(client, worker, stage):
