@@ -36,6 +36,7 @@ class Answer:
 class Server(ThreadingHTTPServer):
     """Answers each path with what ``answers`` has for it: an Answer, a list of them in turn, or a function."""
 
+    request_queue_size = 128  # by default five: whoever finds it full asks again after seconds
     daemon_threads = True
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
