@@ -49,7 +49,7 @@ class Takeovers:
         self.inherited: list[int] = []  # operations of entities that were open at the last takeover
         self.awaits_fork = False
         """Whether the history was copied and not gone on with: behind it comes the ExecutionForked of this instance."""
-        self._owner = ""
+        self._owner = ""  # the id of the instance whose execution it is, whatever it was copied from
 
     def foresee(self, history: Sequence[HistoryEvent], facts: InstanceFacts) -> None:
         """Find them in a history that is about to be replayed; most have none, and are not looked through."""

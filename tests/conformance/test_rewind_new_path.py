@@ -79,6 +79,10 @@ def leaves_a_child(instance_id=None):
     return steps
 
 
+def ask(context, title):
+    return context.wait_for_external_event("approval", title=title, form=str, assign=Reviewers(users=["dana"]))
+
+
 def statuses():
     return dict(Instance.objects.values_list("instance_id", "status"))
 
@@ -188,16 +192,13 @@ def test_the_answer_to_a_question_that_was_taken_back_answers_no_other(
 ):
     django_user_model.objects.create_user("dana")
 
-    def ask(title):
+    def asks(title):
         def steps(context):
-            answer = yield context.wait_for_external_event(
-                "approval", title=title, form=str, assign=Reviewers(users=["dana"])
-            )
-            return answer.data
+            return (yield ask(context, title)).data
 
         return steps
 
-    declare(ask("Refund?"), ask("Ship?"))
+    declare(asks("Refund?"), asks("Ship?"))
     fail()
     answer_task("order", "dana", "to her card")
     worker.run_until_ended("order")
@@ -206,10 +207,6 @@ def test_the_answer_to_a_question_that_was_taken_back_answers_no_other(
     answer_task("order", "dana", "by rail")
 
     assert worker.run_until_ended("order").output == "by rail"
-
-
-def ask(context, title):
-    return context.wait_for_external_event("approval", title=title, form=str, assign=Reviewers(users=["dana"]))
 
 
 def test_an_answer_that_is_delivered_again_answers_no_question_of_the_new_path(
